@@ -1,0 +1,253 @@
+"""`Faces`: the one table between files and models."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from facelearn.data.schema import NO_KEYPOINTS, KeypointSchema, schema_for_count
+from facelearn.errors import DataError
+
+FORMAT_VERSION = 1
+_ARRAYS = ("images", "keypoints", "identity", "group", "source", "row", "to_photo")
+
+
+@dataclass(frozen=True, eq=False)
+class Faces:
+    """N faces and everything known about them; immutable, sliceable by index array, concatenable, memory-mappable.
+
+    Make one with `Faces.create`, which fills in what is not given and checks every shape.
+
+    Attributes:
+        images: uint8 (N, H, W, C), C 1 (grey) or 3 (RGB); in memory or memory-mapped.
+        keypoints: float32 (N, K, 2), (x, y) in pixels of `images`, origin at the centre of the top-left pixel;
+            both NaN where missing. K is 0 for data without keypoints.
+        schema: the K keypoints' names, mirror pairs and drawing edges.
+        identity: int64 (N,), index into `people`, -1 unknown.
+        people: names of the people.
+        group: int64 (N,), rows that must not be split apart (a video, near-duplicates) share a number; -1 stands alone.
+        source: str (N,), the file each face came from.
+        row: int64 (N,), 1-based row (or image id) in that file, -1 where the file is the face.
+        to_photo: float64 (N, 2, 3), affine map from pixels of `images` to pixels of the original photo.
+    """
+
+    images: NDArray[np.uint8]
+    keypoints: NDArray[np.float32]
+    schema: KeypointSchema
+    identity: NDArray[np.int64]
+    people: tuple[str, ...]
+    group: NDArray[np.int64]
+    source: NDArray[np.str_]
+    row: NDArray[np.int64]
+    to_photo: NDArray[np.float64]
+
+    @classmethod
+    def create(
+        cls,
+        images: ArrayLike,
+        *,
+        keypoints: ArrayLike | None = None,
+        schema: KeypointSchema | None = None,
+        identity: ArrayLike | None = None,
+        people: Sequence[str] = (),
+        group: ArrayLike | None = None,
+        source: ArrayLike | str = "",
+        row: ArrayLike | None = None,
+        to_photo: ArrayLike | None = None,
+    ) -> Faces:
+        """A checked `Faces`; what is not given gets its neutral value (no keypoints, identity -1, identity map to the photo).
+
+        Raises:
+            DataError: a shape, dtype or value that breaks the contract above, named with what is accepted.
+        """
+        pixels = np.asarray(images) if not isinstance(images, np.ndarray) else images
+        if pixels.ndim == 3:
+            pixels = pixels[..., None]
+        if pixels.ndim != 4 or pixels.dtype != np.uint8 or pixels.shape[-1] not in (1, 3):
+            raise DataError(
+                f"images must be uint8 of shape (N, H, W), (N, H, W, 1) or (N, H, W, 3); received {pixels.dtype} of shape {pixels.shape}"
+            )
+        n = len(pixels)
+        points = np.full((n, 0, 2), np.nan, np.float32) if keypoints is None else np.asarray(keypoints, np.float32)
+        if points.ndim != 3 or points.shape[0] != n or points.shape[2] != 2:
+            raise DataError(f"keypoints must have shape ({n}, K, 2); received {points.shape}")
+        if schema is None:
+            schema = schema_for_count(points.shape[1]) if points.shape[1] else NO_KEYPOINTS
+        faces = cls(
+            images=pixels,
+            keypoints=points,
+            schema=schema,
+            identity=_column(identity, n, np.int64, -1),
+            people=tuple(people),
+            group=_column(group, n, np.int64, -1),
+            source=np.full(n, source) if isinstance(source, str) else np.asarray(source, dtype=np.str_),
+            row=_column(row, n, np.int64, -1),
+            to_photo=np.broadcast_to(np.eye(2, 3), (n, 2, 3)).copy() if to_photo is None else np.asarray(to_photo, np.float64),
+        )
+        faces._check()
+        return faces
+
+    def _check(self) -> None:
+        n = len(self)
+        if len(self.schema) != self.keypoints.shape[1]:
+            raise DataError(f"schema '{self.schema.name}' has {len(self.schema)} keypoints but the data has {self.keypoints.shape[1]}")
+        half = np.isnan(self.keypoints).sum(2) == 1
+        if half.any():
+            raise DataError(f"a missing keypoint is NaN in both x and y; row {int(np.argwhere(half)[0, 0])} (0-based) has only one")
+        if np.isinf(self.keypoints).any():
+            raise DataError("keypoints must be finite or NaN; received infinity")
+        if self.identity.max(initial=-1) >= len(self.people):
+            raise DataError(f"identity {int(self.identity.max())} has no name: people lists {len(self.people)}")
+        for name in ("identity", "group", "source", "row", "to_photo"):
+            array = getattr(self, name)
+            shape = (n, 2, 3) if name == "to_photo" else (n,)
+            if array.shape != shape:
+                raise DataError(f"{name} must have shape {shape}; received {array.shape}")
+        for name in _ARRAYS:
+            # views of a caller's array are frozen without freezing the caller's own
+            view = getattr(self, name)[...]
+            view.flags.writeable = False
+            object.__setattr__(self, name, view)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: slice | ArrayLike) -> Faces:
+        """The faces at a slice, an integer index array or a boolean mask; always a `Faces` (a lone integer gives one of length 1)."""
+        if not isinstance(index, slice):
+            index = np.atleast_1d(np.asarray(index))
+            if index.size == 0:
+                index = index.astype(np.int64)
+        parts = {name: getattr(self, name)[index] for name in _ARRAYS}
+        return self.replace(**parts)
+
+    def replace(self, **changes: Any) -> Faces:
+        """A copy with some columns exchanged, checked again."""
+        faces = dataclasses.replace(self, **changes)
+        faces._check()
+        return faces
+
+    @property
+    def height(self) -> int:
+        """Image height in pixels."""
+        return int(self.images.shape[1])
+
+    @property
+    def width(self) -> int:
+        """Image width in pixels."""
+        return int(self.images.shape[2])
+
+    @property
+    def channels(self) -> int:
+        """1 for grey, 3 for RGB."""
+        return int(self.images.shape[3])
+
+    @property
+    def labelled(self) -> NDArray[np.bool_]:
+        """bool (N, K): True where a keypoint is known."""
+        return ~np.isnan(self.keypoints[..., 0])
+
+    @property
+    def complete(self) -> NDArray[np.bool_]:
+        """bool (N,): True where all K keypoints are known."""
+        return np.asarray(self.labelled.all(1))
+
+    def keypoints_in_photo(self, keypoints: ArrayLike | None = None) -> NDArray[np.float64]:
+        """(N, K, 2) float64: `keypoints` (default: the labels), given in stored pixels, mapped to pixels of the original photos."""
+        points = np.asarray(self.keypoints if keypoints is None else keypoints, np.float64)
+        return np.einsum("nij,nkj->nki", self.to_photo[:, :, :2], points) + self.to_photo[:, None, :, 2]
+
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) over every column, the schema and the names: equal data, equal fingerprint, wherever it is stored."""
+        digest = hashlib.sha256(json.dumps([self.schema.to_dict(), list(self.people), list(self.images.shape)]).encode())
+        for start in range(0, len(self), 4096):
+            digest.update(np.ascontiguousarray(self.images[start : start + 4096]).tobytes())
+        for name in ("keypoints", "identity", "group", "row", "to_photo"):
+            digest.update(np.ascontiguousarray(getattr(self, name)).tobytes())
+        return digest.hexdigest()
+
+    def save(self, folder: str | Path) -> Path:
+        """Write to `folder`, whole or not at all; `load` maps it into memory. An existing folder of faces is replaced."""
+        folder = Path(folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        scratch = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
+        scratch.mkdir()
+        try:
+            for name in _ARRAYS:
+                np.save(scratch / f"{name}.npy", getattr(self, name), allow_pickle=False)
+            facts = {"version": FORMAT_VERSION, "schema": self.schema.to_dict(), "people": list(self.people)}
+            (scratch / "faces.json").write_text(json.dumps(facts), encoding="utf-8")
+            if folder.exists():
+                if not (folder / "faces.json").exists():
+                    raise DataError(f"{folder} exists and holds something other than saved faces; choose another folder")
+                old = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.old")
+                os.replace(folder, old)
+                shutil.rmtree(old, ignore_errors=True)
+            os.replace(scratch, folder)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+        return folder
+
+    @classmethod
+    def load(cls, folder: str | Path, *, memory_map: bool = True) -> Faces:
+        """Read what `save` wrote; images stay on disk and are paged in when touched, unless `memory_map` is False.
+
+        Raises:
+            DataError: not such a folder, or written by a newer version.
+        """
+        folder = Path(folder)
+        try:
+            facts = json.loads((folder / "faces.json").read_text(encoding="utf-8"))
+            if facts["version"] > FORMAT_VERSION:
+                raise DataError(f"{folder} was written by a newer facelearn (format {facts['version']}, this one reads {FORMAT_VERSION})")
+            arrays = {
+                name: np.load(folder / f"{name}.npy", mmap_mode="r" if memory_map and name == "images" else None, allow_pickle=False)
+                for name in _ARRAYS
+            }
+        except (OSError, KeyError, json.JSONDecodeError, EOFError) as error:
+            raise DataError(f"{folder} is not a folder of saved faces ({error}); write one with Faces.save") from error
+        faces = cls(schema=KeypointSchema.from_dict(facts["schema"]), people=tuple(facts["people"]), **arrays)
+        faces._check()
+        return faces
+
+
+def concatenate(parts: Sequence[Faces]) -> Faces:
+    """All faces of `parts` in order, in memory. People of the same name become one; group numbers are kept apart.
+
+    Raises:
+        DataError: no parts, or parts of different image shape or keypoints.
+    """
+    if not parts:
+        raise DataError("nothing to concatenate: give at least one Faces")
+    first = parts[0]
+    for part in parts[1:]:
+        if part.images.shape[1:] != first.images.shape[1:] or part.schema != first.schema:
+            raise DataError(
+                f"parts differ: images {first.images.shape[1:]} '{first.schema.name}' and {part.images.shape[1:]} '{part.schema.name}'; "
+                "read both with the same size, colour and schema"
+            )
+    people = tuple(dict.fromkeys(name for part in parts for name in part.people))
+    index = {name: i for i, name in enumerate(people)}
+    identity, group, offset = [], [], 0
+    for part in parts:
+        new = np.asarray([index[name] for name in part.people] + [-1], np.int64)
+        identity.append(new[part.identity])
+        group.append(np.where(part.group < 0, -1, part.group + offset))
+        offset += int(part.group.max(initial=-1)) + 1
+    joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ("images", "keypoints", "source", "row", "to_photo")}
+    return first.replace(identity=np.concatenate(identity), group=np.concatenate(group), people=people, **joined)
+
+
+def _column(values: ArrayLike | None, n: int, dtype: type, default: int) -> NDArray[Any]:
+    return np.full(n, default, dtype) if values is None else np.asarray(values, dtype)

@@ -1,0 +1,168 @@
+"""What the keypoints of a data set are called, which mirror which, and how to draw them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facelearn.errors import DataError
+
+
+@dataclass(frozen=True)
+class KeypointSchema:
+    """Names and geometry of K keypoints. Left and right are the person's own.
+
+    Attributes:
+        name: short name, e.g. "fkd15".
+        names: K keypoint names, in the order of the keypoint axis.
+        mirror: pairs of indices that change places when the image is mirrored; the others stay.
+        edges: pairs of indices joined by a line when drawn.
+        eyes: the indices whose mean is the person's left eye and right eye, for the inter-ocular distance;
+            empty tuples where the schema has no eyes.
+    """
+
+    name: str
+    names: tuple[str, ...]
+    mirror: tuple[tuple[int, int], ...] = ()
+    edges: tuple[tuple[int, int], ...] = ()
+    eyes: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
+
+    def __post_init__(self) -> None:
+        if len(set(self.names)) != len(self.names):
+            twice = sorted({name for name in self.names if self.names.count(name) > 1})
+            raise DataError(f"keypoint names must be unique; {', '.join(twice)} stand more than once")
+        used = [index for pair in (*self.mirror, *self.edges, *self.eyes) for index in pair]
+        if any(not 0 <= index < len(self.names) for index in used):
+            raise DataError(f"schema '{self.name}' refers to keypoint {max(used)} but has {len(self.names)} (0 to {len(self.names) - 1})")
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @cached_property
+    def mirror_index(self) -> NDArray[np.int64]:
+        """(K,) int64 permutation: after mirroring, keypoint k is what was keypoint mirror_index[k]."""
+        index = np.arange(len(self.names), dtype=np.int64)
+        for left, right in self.mirror:
+            index[left], index[right] = right, left
+        return index
+
+    @property
+    def can_mirror(self) -> bool:
+        """False when the schema does not say which keypoints mirror which (mirroring would corrupt labels)."""
+        return bool(self.mirror)
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-able description; `from_dict` reads it back."""
+        return {
+            "name": self.name,
+            "names": list(self.names),
+            "mirror": [list(pair) for pair in self.mirror],
+            "edges": [list(pair) for pair in self.edges],
+            "eyes": [list(side) for side in self.eyes],
+        }
+
+    @classmethod
+    def from_dict(cls, facts: Mapping[str, Any]) -> KeypointSchema:
+        """Inverse of `to_dict`."""
+        eyes = facts.get("eyes") or ((), ())
+        return cls(
+            name=str(facts["name"]),
+            names=tuple(facts["names"]),
+            mirror=tuple((int(a), int(b)) for a, b in facts.get("mirror", ())),
+            edges=tuple((int(a), int(b)) for a, b in facts.get("edges", ())),
+            eyes=(tuple(eyes[0]), tuple(eyes[1])),
+        )
+
+
+def _path(first: int, last: int, closed: bool = False) -> tuple[tuple[int, int], ...]:
+    edges = tuple((i, i + 1) for i in range(first, last))
+    return (*edges, (last, first)) if closed else edges
+
+
+def _pairs_by_name(names: Sequence[str]) -> tuple[tuple[int, int], ...]:
+    """Mirror pairs found from `left`/`right` in the names."""
+    index = {name: i for i, name in enumerate(names)}
+    found = []
+    for name, left in index.items():
+        other = name.replace("left", "right")
+        if other != name and other in index:
+            found.append((left, index[other]))
+    return tuple(found)
+
+
+_FKD15_NAMES = (
+    "left_eye_center", "right_eye_center",
+    "left_eye_inner_corner", "left_eye_outer_corner", "right_eye_inner_corner", "right_eye_outer_corner",
+    "left_eyebrow_inner_end", "left_eyebrow_outer_end", "right_eyebrow_inner_end", "right_eyebrow_outer_end",
+    "nose_tip", "mouth_left_corner", "mouth_right_corner", "mouth_center_top_lip", "mouth_center_bottom_lip",
+)  # fmt: skip
+
+FKD15 = KeypointSchema(
+    name="fkd15",
+    names=_FKD15_NAMES,
+    mirror=_pairs_by_name(_FKD15_NAMES),
+    edges=((2, 0), (0, 3), (4, 1), (1, 5), (6, 7), (8, 9), (11, 13), (13, 12), (12, 14), (14, 11)),
+    eyes=((0,), (1,)),
+)
+"""The 15 keypoints of Kaggle's Facial Keypoints Detection, in its column order."""
+
+_IBUG68_MIRROR = (
+    *((i, 16 - i) for i in range(8)),  # jaw
+    *((17 + i, 26 - i) for i in range(5)),  # brows
+    (31, 35), (32, 34),  # nostrils
+    (36, 45), (37, 44), (38, 43), (39, 42), (40, 47), (41, 46),  # eyes
+    (48, 54), (49, 53), (50, 52), (55, 59), (56, 58),  # outer lips
+    (60, 64), (61, 63), (65, 67),  # inner lips
+)  # fmt: skip
+
+IBUG68 = KeypointSchema(
+    name="ibug68",
+    names=tuple(
+        [f"jaw_{i}" for i in range(17)]
+        + [f"right_eyebrow_{i}" for i in range(5)] + [f"left_eyebrow_{i}" for i in range(5)]
+        + [f"nose_bridge_{i}" for i in range(4)] + [f"nostril_{i}" for i in range(5)]
+        + [f"right_eye_{i}" for i in range(6)] + [f"left_eye_{i}" for i in range(6)]
+        + [f"outer_lip_{i}" for i in range(12)] + [f"inner_lip_{i}" for i in range(8)]
+    ),
+    mirror=_IBUG68_MIRROR,
+    edges=(
+        *_path(0, 16), *_path(17, 21), *_path(22, 26), *_path(27, 30), *_path(31, 35),
+        *_path(36, 41, closed=True), *_path(42, 47, closed=True), *_path(48, 59, closed=True), *_path(60, 67, closed=True),
+    ),
+    eyes=((45,), (36,)),
+)  # fmt: skip
+"""The 68 keypoints of iBUG 300-W (0-based here); the inter-ocular distance is between the outer eye corners."""
+
+FIVE = KeypointSchema(
+    name="five5",
+    names=("left_eye", "right_eye", "nose_tip", "mouth_left_corner", "mouth_right_corner"),
+    mirror=((0, 1), (3, 4)),
+    edges=((0, 1), (0, 2), (1, 2), (3, 4)),
+    eyes=((0,), (1,)),
+)
+"""Two eye centres, nose tip, two mouth corners: what most face detectors return."""
+
+NO_KEYPOINTS = KeypointSchema(name="none", names=())
+
+KNOWN_SCHEMAS: dict[str, KeypointSchema] = {schema.name: schema for schema in (FKD15, IBUG68, FIVE, NO_KEYPOINTS)}
+
+
+def schema_for_names(names: Sequence[str]) -> KeypointSchema:
+    """The known schema with exactly these names in this order, else a new one whose mirror pairs come from left/right in the names."""
+    for schema in KNOWN_SCHEMAS.values():
+        if schema.names == tuple(names):
+            return schema
+    return KeypointSchema(name=f"custom{len(names)}", names=tuple(names), mirror=_pairs_by_name(names))
+
+
+def schema_for_count(count: int) -> KeypointSchema:
+    """The known schema of a nameless format with `count` points (68 is iBUG's), else numbered names with no mirror pairs."""
+    for schema in KNOWN_SCHEMAS.values():
+        if len(schema) == count:
+            return schema
+    return KeypointSchema(name=f"custom{count}", names=tuple(f"point_{i}" for i in range(count)))
