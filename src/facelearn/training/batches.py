@@ -1,0 +1,117 @@
+"""The data path: uint8 images and their targets, turned into augmented, normalised batches without a Python loop over samples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from facelearn.data.faces import Faces
+from facelearn.transforms.augment import Augment
+from facelearn.transforms.preprocess import Preprocess
+
+PREPARE_CHUNK = 1024
+RESIDENT_BYTES = 256 * 2**20
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One batch on the device.
+
+    Attributes:
+        images: float32 (B, C, H, W), preprocessed, in the memory format of the run.
+        targets: what the task needs, first dimension B; "points" are float32 (B, K, 2) in pixels of `images`, NaN where missing.
+    """
+
+    images: Tensor
+    targets: dict[str, Tensor]
+
+
+class TrainingData:
+    """Faces ready to be batched: deterministic preprocessing done once, everything random done per batch.
+
+    Images that the preprocessing leaves as they are stay where they are: a memory-mapped table is paged in batch by batch, so that
+    memory grows with the batch and not with the data. Changed images are kept as uint8 in memory up to 256 MiB and otherwise in a
+    memory-mapped file in `scratch`. On CUDA, tables of up to half the free device memory move there whole.
+
+    Args:
+        faces: the table; keypoints in pixels of its images.
+        preprocess: fitted preprocessing.
+        targets: further per-row arrays (first dimension N) that the task wants beside "points".
+        device: where batches are made.
+        memory_format: layout of the batches' images.
+        scratch: folder for the memory-mapped file; None keeps changed images in memory whatever their size.
+    """
+
+    def __init__(
+        self,
+        faces: Faces,
+        preprocess: Preprocess,
+        targets: Mapping[str, NDArray[Any]] | None = None,
+        *,
+        device: torch.device | str = "cpu",
+        memory_format: torch.memory_format = torch.channels_last,
+        scratch: Path | None = None,
+    ) -> None:
+        self.preprocess = preprocess
+        self.device = torch.device(device)
+        self.memory_format = memory_format
+        self.images: NDArray[np.uint8] | Tensor = prepare(faces.images, preprocess, scratch)
+        points = preprocess.points_to_prepared(np.asarray(faces.keypoints), faces.height, faces.width)
+        arrays = {"points": points.astype(np.float32), **(targets or {})}
+        self.targets = {name: torch.from_numpy(np.ascontiguousarray(array)).to(self.device) for name, array in arrays.items()}
+        self.height, self.width, self.channels = (int(n) for n in self.images.shape[1:])
+        if self.device.type == "cuda" and self.images.nbytes < torch.cuda.mem_get_info(self.device)[0] // 2:
+            self.images = torch.from_numpy(np.ascontiguousarray(self.images)).to(self.device)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def batch(self, index: NDArray[np.int64], *, augment: Augment | None = None, generator: torch.Generator | None = None) -> Batch:
+        """The rows `index` as a batch; augmented when `augment` is given (randomness from `generator`)."""
+        rows = torch.from_numpy(index).to(self.device)
+        if isinstance(self.images, Tensor):
+            pixels = self.images[rows]
+        else:
+            pixels = torch.from_numpy(self.images[index]).to(self.device)
+        images = pixels.permute(0, 3, 1, 2)  # (B, C, H, W), channels last in memory as it was stored
+        targets = {name: values[rows] for name, values in self.targets.items()}
+        if augment is not None:
+            images, targets["points"] = augment(images, targets["points"], generator)
+        else:
+            images = images.to(torch.float32)
+        images = self.preprocess.normalise(images)
+        return Batch(images.contiguous(memory_format=self.memory_format), targets)
+
+
+def prepare(images: NDArray[np.uint8], preprocess: Preprocess, scratch: Path | None = None) -> NDArray[np.uint8]:
+    """The deterministic uint8 steps over all images, chunk by chunk.
+
+    Args:
+        images: uint8 (N, H, W, C), possibly memory-mapped.
+        preprocess: fitted preprocessing.
+        scratch: folder for a memory-mapped result above 256 MiB.
+
+    Returns:
+        uint8 (N, H', W', C'); `images` itself when no step changes it.
+    """
+    if len(images) == 0:
+        return np.zeros((0, *preprocess.output_shape(*images.shape[1:])), np.uint8)
+    first = preprocess.prepare(images[:1])
+    if first.shape == images[:1].shape and np.array_equal(preprocess.prepare(images[:8]), images[:8]):
+        return images
+    shape = (len(images), *first.shape[1:])
+    if scratch is None or int(np.prod(shape)) <= RESIDENT_BYTES:
+        result = np.empty(shape, np.uint8)
+    else:
+        scratch.mkdir(parents=True, exist_ok=True)
+        result = np.lib.format.open_memmap(scratch / "prepared.npy", mode="w+", dtype=np.uint8, shape=shape)
+    for start in range(0, len(images), PREPARE_CHUNK):
+        result[start : start + PREPARE_CHUNK] = preprocess.prepare(images[start : start + PREPARE_CHUNK])
+    return result

@@ -1,0 +1,122 @@
+"""What makes training fast on the machine at hand, decided in one place: allocator, threads, precision, memory format."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import sys
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+
+from facelearn.errors import RecipeError
+
+# glibc's mallopt parameters (malloc.h); values measured in DESIGN.md: 3.2 times the images per second of an untouched process
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
+_TOP_PAD_BYTES = 256 * 2**20
+
+
+@dataclass(frozen=True)
+class DeviceSettings:
+    """Where and how a run computes.
+
+    Attributes:
+        accelerator: "cpu" or "cuda".
+        devices: number of processes, one device each.
+        precision: Lightning Fabric's name: "32-true" or "bf16-mixed".
+        memory_format: channels_last, which both oneDNN and cuDNN convolve fastest.
+        threads: processor threads of this process.
+    """
+
+    accelerator: Literal["cpu", "cuda"]
+    devices: int
+    precision: Literal["32-true", "bf16-mixed"]
+    memory_format: torch.memory_format
+    threads: int
+
+    @property
+    def device(self) -> torch.device:
+        """The device of this process when there is only one."""
+        return torch.device(self.accelerator)
+
+
+def keep_freed_memory() -> bool:
+    """Tell glibc to keep freed memory instead of handing each big tensor back to the system; True where that was possible.
+
+    A training step frees and takes the same hundreds of megabytes again; without this the system zeroes those pages each
+    time. Acts on the whole process, so training calls it, importing does not. Call it before the first big tensor.
+    """
+    if not sys.platform.startswith("linux") or platform.libc_ver()[0] != "glibc":
+        return False
+    libc = ctypes.CDLL("libc.so.6", use_errno=True)
+    settings = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, -1), (_M_TOP_PAD, _TOP_PAD_BYTES))
+    return all(libc.mallopt(parameter, value) == 1 for parameter, value in settings)
+
+
+def fast_bfloat16(accelerator: str) -> bool:
+    """Whether the processor multiplies bfloat16 natively (AMX or AVX512-BF16; NVIDIA from Ampere on)."""
+    if accelerator == "cuda":
+        return torch.cuda.is_bf16_supported()
+    return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
+
+
+def choose_device(
+    device: str = "auto", *, devices: int = 1, precision: Literal["auto", "32", "bf16"] = "auto", threads: int | None = None
+) -> DeviceSettings:
+    """The settings for a run, without changing anything yet (`apply` does).
+
+    Raises:
+        RecipeError: a device name that is not auto, cpu or cuda, or CUDA asked for where there is none.
+    """
+    if device not in ("auto", "cpu", "cuda"):
+        raise RecipeError(f"received device '{device}'; accepted are auto, cpu and cuda")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise RecipeError("device 'cuda' was asked for, but this torch finds no CUDA device; use --device cpu or auto")
+    accelerator: Literal["cpu", "cuda"] = "cuda" if device == "cuda" or (device == "auto" and torch.cuda.is_available()) else "cpu"
+    bfloat16 = precision == "bf16" or (precision == "auto" and fast_bfloat16(accelerator))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return DeviceSettings(
+        accelerator=accelerator,
+        devices=devices,
+        precision="bf16-mixed" if bfloat16 else "32-true",
+        memory_format=torch.channels_last,
+        threads=threads or max(1, cores // devices),
+    )
+
+
+def apply(settings: DeviceSettings) -> None:
+    """Set this process up for training: allocator, threads, and repeatable convolution algorithms on CUDA."""
+    keep_freed_memory()
+    torch.set_num_threads(settings.threads)
+    if settings.accelerator == "cuda":
+        torch.backends.cudnn.benchmark = False
+        torch.backends.cuda.matmul.allow_tf32 = True
+
+
+def describe_machine(settings: DeviceSettings | None = None) -> dict[str, Any]:
+    """Facts that a measured number needs beside it: processor, cores, memory format, precision, versions."""
+    facts: dict[str, Any] = {
+        "processor": _processor_name(),
+        "cores": os.cpu_count(),
+        "instruction_set": torch.backends.cpu.get_cpu_capability(),
+        "amx": bool(torch.cpu._is_amx_tile_supported()),
+        "avx512_bf16": bool(torch.cpu._is_avx512_bf16_supported()),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }
+    if settings is not None:
+        facts |= {"device": settings.accelerator, "devices": settings.devices, "precision": settings.precision, "threads": settings.threads}
+        if settings.accelerator == "cuda":
+            facts["accelerator"] = torch.cuda.get_device_name()
+    return facts
+
+
+def _processor_name() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:
+            return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()

@@ -1,0 +1,154 @@
+"""`Recipe`: everything that decides one training run, validated before anything is read or computed."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from facelearn.errors import RecipeError
+from facelearn.transforms.augment import AugmentSettings
+
+Options = dict[str, str | int | float | bool | list[float] | list[int]]
+
+
+class Settings(BaseModel):
+    """Base of all parts of a recipe: immutable, and a key that is not known is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelSettings(Settings):
+    """Which network of the zoo, with which options, and how its weights start."""
+
+    name: str = "facelearn_keypoints"
+    options: Options = Field(default_factory=dict)
+    initialise: Literal["default", "normal", "xavier", "kaiming"] = "default"
+    initial_deviation: float = Field(0.02, gt=0, description="standard deviation of the 'normal' initialisation")
+
+
+class LossSettings(Settings):
+    """Which loss, its options, and a weight for each keypoint (by name; 1 where not given)."""
+
+    name: str = "masked_l1"
+    options: Options = Field(default_factory=dict)
+    keypoint_weights: dict[str, float] = Field(default_factory=dict)
+
+
+class OptimiserSettings(Settings):
+    """The optimiser. `weight_decay` is decoupled in `adamw` and an L2 penalty in `adam` and `sgd`."""
+
+    name: Literal["adam", "adamw", "sgd"] = "adamw"
+    learning_rate: float = Field(2e-3, gt=0)
+    weight_decay: float = Field(0.05, ge=0)
+    momentum: float = Field(0.9, ge=0, lt=1, description="Nesterov momentum of `sgd`; the first beta of the Adams")
+    clip_gradient_norm: float | None = Field(None, gt=0)
+
+
+class ScheduleSettings(Settings):
+    """The learning rate over the run, as a function of the step.
+
+    `constant` keeps it; `cosine` falls from the start; `one_cycle` (Smith 2018) rises over `warm_up` of all steps, then falls
+    along a cosine to `final` of the highest.
+    """
+
+    name: Literal["one_cycle", "cosine", "constant"] = "one_cycle"
+    warm_up: float = Field(0.15, ge=0, lt=1)
+    start: float = Field(0.04, ge=0, le=1)
+    final: float = Field(1e-3, ge=0, le=1)
+
+
+class SplitSettings(Settings):
+    """What is held out for validation: the fraction, and what must not be torn apart ("auto": person, else group, else near-duplicates)."""
+
+    by: Literal["auto", "person", "group", "near-duplicate", "image"] = "auto"
+    valid: float = Field(0.1, ge=0, lt=1)
+
+
+class Recipe(Settings):
+    """One training run of the keypoint task; `Recipe()` is our best for 96x96 faces with missing labels.
+
+    Written to and read from TOML. Every field is checked: unknown keys and impossible values are errors.
+    """
+
+    task: Literal["keypoints"] = "keypoints"
+    model: ModelSettings = ModelSettings()
+    preprocess: tuple[str | dict[str, Any], ...] = ("grey", {"name": "resize", "size": 96}, "standardise")
+    augment: AugmentSettings = AugmentSettings()
+    loss: LossSettings = LossSettings()
+    rows: Literal["all", "complete"] = Field("all", description="train on all rows, or only on those with every keypoint")
+    schemes: Literal["auto", "one", "two"] = Field(
+        "auto", description="annotation schemes: 'two' keeps complete and partial rows apart; 'auto' looks whether they differ"
+    )
+    optimiser: OptimiserSettings = OptimiserSettings()
+    schedule: ScheduleSettings = ScheduleSettings()
+    split: SplitSettings = SplitSettings()
+    epochs: int = Field(60, ge=1)
+    budget_seconds: float | None = Field(None, gt=0, description="choose the epochs so that training takes about this long")
+    batch_size: int = Field(64, ge=1, description="rows per optimiser step, over all devices and accumulated parts")
+    accumulate: int = Field(1, ge=1, description="parts that a batch is computed in, to save memory")
+    average_decay: float | None = Field(0.998, gt=0, lt=1, description="decay of the exponential moving average of the weights")
+    patience: int | None = Field(None, ge=1, description="stop after so many epochs without a better validation loss")
+    keep: Literal["best", "last"] = Field("last", description="which epoch's weights the model file gets")
+    mirrored_prediction: bool = Field(True, description="predict as the mean over the image and its mirror image")
+    validate_every: int = Field(1, ge=1, description="epochs between validations")
+    seed: int = Field(0, ge=0)
+    precision: Literal["auto", "32", "bf16"] = "auto"
+    device: str = Field("auto", description="auto, cpu or cuda")
+    devices: int = Field(1, ge=1)
+    threads: int | None = Field(None, ge=1, description="processor threads; all cores where not given")
+
+    @field_validator("preprocess", mode="before")
+    @classmethod
+    def _steps(cls, value: Any) -> Any:
+        return tuple(value) if isinstance(value, list) else value
+
+    @classmethod
+    def from_toml(cls, path: str | Path) -> Recipe:
+        """Read a recipe file.
+
+        Raises:
+            RecipeError: the file is missing, no TOML, or has unknown keys or impossible values; each is named.
+        """
+        try:
+            facts = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise RecipeError(f"cannot read the recipe {path}: {error}") from error
+        return cls.from_dict(facts, where=str(path))
+
+    @classmethod
+    def from_dict(cls, facts: Mapping[str, Any], *, where: str = "recipe") -> Recipe:
+        """A recipe from nested dictionaries, with every problem named in one RecipeError."""
+        try:
+            return cls.model_validate(dict(facts))
+        except ValidationError as error:
+            lines = [f"{where}: the recipe is not valid"]
+            for problem in error.errors():
+                key = ".".join(str(part) for part in problem["loc"])
+                lines.append(f"  {key}: {problem['msg']} (received {problem.get('input')!r})")
+            raise RecipeError("\n".join(lines)) from error
+
+    def with_changes(self, **changes: Any) -> Recipe:
+        """A checked copy; keys are dotted paths with `__` for the dot, e.g. `with_changes(optimiser__learning_rate=1e-3)`."""
+        facts = self.to_dict()
+        for path, value in changes.items():
+            target = facts
+            *parents, last = path.split("__")
+            for parent in parents:
+                target = target.setdefault(parent, {})
+            target[last] = value
+        return Recipe.from_dict(facts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Nested plain values without the empty ones, as `from_dict` and TOML take them."""
+        facts: dict[str, Any] = self.model_dump(mode="json", exclude_none=True)
+        return facts
+
+    def to_toml(self) -> str:
+        """The recipe as a TOML document; `from_toml` reads it back to an equal recipe."""
+        import tomli_w
+
+        return tomli_w.dumps(self.to_dict())

@@ -1,0 +1,105 @@
+"""Where a run stands, written so that a kill at any moment leaves the previous state whole. No pickle: tensors and JSON."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from facelearn.errors import BundleError
+from facelearn.files import whole_file, write_text
+
+LAST = "last.safetensors"
+
+
+@dataclass
+class Progress:
+    """Counters of a run; with the weights and the optimiser's tensors they are all that a resumed run needs.
+
+    Attributes:
+        epochs: epochs of the whole run (fixed before the first step).
+        epoch: 0-based epoch in progress.
+        batch: batches of that epoch already done.
+        step: optimiser steps done since the start.
+        seconds: training time so far, over all sittings.
+        loss_total, loss_denominator: sums over the epoch in progress.
+        best_loss, best_epoch: best validation loss and its 1-based epoch.
+        history: a row for each finished epoch.
+        data: fingerprint of the training rows, so that a run is not resumed on other data.
+    """
+
+    epochs: int
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    seconds: float = 0.0
+    loss_total: float = 0.0
+    loss_denominator: float = 0.0
+    best_loss: float | None = None
+    best_epoch: int = 0
+    history: list[dict[str, float]] = field(default_factory=list)
+    data: str = ""
+
+
+def write_history(path: Path, history: list[dict[str, float]]) -> None:
+    """Write the finished epochs as CSV, one row an epoch."""
+    with whole_file(path) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=list(history[0]) if history else ["epoch"])
+        writer.writeheader()
+        writer.writerows(history)
+
+
+def save_state(
+    folder: Path, progress: Progress, models: dict[str, nn.Module], optimiser: torch.optim.Optimizer, best: dict[str, Tensor]
+) -> None:
+    """Write `last.safetensors` (weights, moving average, optimiser, counters), then `state.json` and `history.csv` for people."""
+    tensors = {f"best.{name}": tensor for name, tensor in best.items()}
+    for role, model in models.items():
+        tensors |= {f"{role}.{name}": tensor for name, tensor in model.state_dict().items()}
+    for index, slots in optimiser.state_dict()["state"].items():
+        tensors |= {f"optimiser.{index}.{name}": torch.as_tensor(value) for name, value in slots.items() if value is not None}
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    facts = json.dumps(asdict(progress))
+    with whole_file(folder / LAST) as scratch:
+        save_file(tensors, scratch, metadata={"progress": facts})
+    write_text(folder / "state.json", json.dumps(json.loads(facts), indent=1))
+    write_history(folder / "history.csv", progress.history)
+
+
+def load_state(folder: Path, models: dict[str, nn.Module], optimiser: torch.optim.Optimizer) -> tuple[Progress, dict[str, Tensor]]:
+    """Put the weights and the optimiser back to what `save_state` wrote; returns the counters and the best weights so far.
+
+    Raises:
+        BundleError: there is no such state, it is damaged, or it belongs to another network.
+    """
+    path = folder / LAST
+    try:
+        with safe_open(path, framework="pt") as file:
+            progress = Progress(**json.loads((file.metadata() or {})["progress"]))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    except FileNotFoundError as error:
+        raise BundleError(f"{folder} holds no {LAST} to resume from; start the run without --resume") from error
+    except (SafetensorError, KeyError, TypeError, json.JSONDecodeError, OSError) as error:
+        raise BundleError(f"{path} is damaged or no training state ({error}); start the run without --resume") from error
+    try:
+        for role, model in models.items():
+            model.load_state_dict(_below(tensors, f"{role}."))
+    except RuntimeError as error:
+        raise BundleError(f"{path} belongs to another network: {error}") from error
+    state: dict[int, dict[str, Any]] = {}
+    for name, tensor in _below(tensors, "optimiser.").items():
+        index, slot = name.split(".", 1)
+        state.setdefault(int(index), {})[slot] = tensor
+    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+    return progress, _below(tensors, "best.")
+
+
+def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
