@@ -1,0 +1,186 @@
+"""`Bundle`: a trained model and every fact needed to use it, and its form as one JSON document plus named tensors."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facelearn.data.schema import KeypointSchema
+from facelearn.errors import BundleError, FacelearnError
+from facelearn.transforms.preprocess import Preprocess
+
+_NETWORK = "network."
+_PREPROCESS = "preprocess."
+_BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
+_WEIGHT_DTYPES = (np.dtype(np.float32), np.dtype(np.int64))
+_FACTS = ("thresholds", "metrics", "data", "recipe", "prediction", "versions")
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """A trained model, complete: what `save` writes and `load` returns. Facts are JSON values; NaN in them becomes None.
+
+    Attributes:
+        task: "keypoints", "identification" or "verification".
+        network: the zoo's name of the network; `facelearn.models.zoo.build(network, **network_args)` makes it.
+        network_args: the builder's arguments (lists become tuples).
+        weights: the network's `state_dict` as NumPy arrays, float32 or int64, all finite.
+        preprocess: the fitted preprocessing.
+        schema: names and mirror pairs of the K keypoints; None for tasks without.
+        people: names of the classes of an identification model, in the order of its outputs.
+        thresholds: decision thresholds and where they were tuned.
+        metrics: measured figures, each beside the number of labels it was measured on.
+        data: facts of the training data: "fingerprint", "source", "counts", "split" and
+            "image_shape" [H, W, C], the shape of the images that `preprocess` takes.
+        recipe: the recipe the model was trained with.
+        prediction: how to predict: "mirrored" (average with the mirrored image), "scheme" (index of the annotation scheme
+            to return) and "schemes" (the names of the network's annotation schemes).
+        versions: versions of the libraries that trained it.
+        licence: a note on the terms of the weights and of the data behind them.
+        created: ISO 8601 time in UTC; empty is now.
+    """
+
+    task: str
+    network: str
+    network_args: dict[str, Any]
+    weights: dict[str, NDArray[Any]]
+    preprocess: Preprocess
+    schema: KeypointSchema | None = None
+    people: tuple[str, ...] = ()
+    thresholds: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
+    recipe: dict[str, Any] = field(default_factory=dict)
+    prediction: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, Any] = field(default_factory=dict)
+    licence: str = ""
+    created: str = ""
+
+    def __post_init__(self) -> None:
+        put = object.__setattr__
+        put(self, "network_args", {name: _tuples(_plain(value)) for name, value in self.network_args.items()})
+        put(self, "people", tuple(self.people))
+        put(self, "created", self.created or _now())
+        for name in _FACTS:
+            put(self, name, _plain(getattr(self, name)))
+        put(self, "weights", {name: _checked(name, array) for name, array in self.weights.items()})
+        if self.task == "keypoints" and not self.schema:
+            raise BundleError("a keypoint model needs the schema of its keypoints; give Bundle(schema=...)")
+
+    @property
+    def parameters(self) -> int:
+        """Number of trained numbers (running statistics of batch norm are not counted)."""
+        return sum(array.size for name, array in self.weights.items() if name.rpartition(".")[2] not in _BUFFERS)
+
+    @property
+    def schemes(self) -> tuple[str, ...]:
+        """Names of the annotation schemes the network predicts; one, "all", when it knows a single one."""
+        return tuple(self.prediction.get("schemes") or ("all",))
+
+    @property
+    def scheme(self) -> int:
+        """Index of the annotation scheme that is returned unless another is asked for."""
+        return int(self.prediction.get("scheme") or 0)
+
+    @property
+    def mirrored(self) -> bool:
+        """True when a prediction is the mean over the image and the mirrored image."""
+        return bool(self.prediction.get("mirrored")) and self.schema is not None and self.schema.can_mirror
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(H, W, C) of the uint8 images that `preprocess` takes: the training images' shape.
+
+        Raises:
+            BundleError: the model's facts do not hold it.
+        """
+        shape = self.data.get("image_shape")
+        if shape is None and "image_size" in self.network_args:
+            size = self.network_args["image_size"]
+            height, width = size if isinstance(size, tuple) else (size, size)
+            shape = (height, width, self.network_args.get("in_channels", 1))
+        if shape is None or len(shape) != 3:
+            raise BundleError("the model does not say which images it takes; store data={'image_shape': [height, width, channels]}")
+        return int(shape[0]), int(shape[1]), int(shape[2])
+
+    def replace(self, **changes: Any) -> Bundle:
+        """A copy with some attributes exchanged, checked again."""
+        return dataclasses.replace(self, **changes)
+
+
+def to_document(bundle: Bundle) -> dict[str, Any]:
+    """Everything but the tensors, as JSON values."""
+    document = {name: getattr(bundle, name) for name in (*_FACTS, "task", "network", "network_args", "licence", "created")}
+    document["preprocess"] = _plain(bundle.preprocess.to_dict())
+    document["schema"] = None if bundle.schema is None else bundle.schema.to_dict()
+    document["people"] = list(bundle.people)
+    return document
+
+
+def to_tensors(bundle: Bundle) -> dict[str, NDArray[Any]]:
+    """The weights as "network.NAME" and the preprocessing's fitted arrays as "preprocess.NAME"."""
+    tensors = {_NETWORK + name: array for name, array in bundle.weights.items()}
+    tensors.update({_PREPROCESS + name: np.array(array, order="C") for name, array in bundle.preprocess.arrays().items()})
+    return tensors
+
+
+def from_document(document: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]], source: str) -> Bundle:
+    """Inverse of `to_document` and `to_tensors`.
+
+    Raises:
+        BundleError: a fact is missing or not of its kind; `source` names the file.
+    """
+    weights = {name.removeprefix(_NETWORK): array for name, array in tensors.items() if name.startswith(_NETWORK)}
+    arrays = {name.removeprefix(_PREPROCESS): array for name, array in tensors.items() if name.startswith(_PREPROCESS)}
+    try:
+        schema = document["schema"]
+        return Bundle(
+            weights=weights,
+            preprocess=Preprocess.from_dict(document["preprocess"], arrays),
+            schema=None if schema is None else KeypointSchema.from_dict(schema),
+            people=tuple(document["people"]),
+            **{name: document[name] for name in (*_FACTS, "task", "network", "network_args", "licence", "created")},
+        )
+    except FacelearnError as error:
+        raise BundleError(f"{source} cannot be used: {error}") from error
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BundleError(f"{source} lacks facts a model needs ({error!r}); make it again with facelearn train") from error
+
+
+def _checked(name: str, array: NDArray[Any]) -> NDArray[Any]:
+    """A read-only, C-ordered copy of one weight."""
+    array = np.array(array, order="C")
+    if array.dtype not in _WEIGHT_DTYPES:
+        raise BundleError(f"weight '{name}' is {array.dtype}; a model file holds float32 and int64, convert with weight.float()")
+    if not np.isfinite(array).all():
+        raise BundleError(f"weight '{name}' holds NaN or infinity: the training went astray; use an earlier state or a lower learning rate")
+    array.flags.writeable = False
+    return array
+
+
+def _plain(value: Any) -> Any:
+    """`value` as JSON holds it: NumPy numbers and arrays become Python's, NaN and infinity None, keys text."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist())
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(item) for item in (sorted(value) if isinstance(value, set | frozenset) else value)]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, bool | int | str) else str(value)
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value

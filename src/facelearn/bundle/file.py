@@ -1,0 +1,156 @@
+"""Save and load a `Bundle` as one `.safetensors` file: no pickle, no torch, checked byte for byte."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from facelearn.bundle.document import Bundle, from_document, to_document, to_tensors
+from facelearn.bundle.seal import BLANK_SEAL, is_whole, seal
+from facelearn.errors import BundleError
+from facelearn.files import whole_file
+
+FORMAT_VERSION = 1
+MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+"""Version -> function that turns a document of that version into one of the next."""
+
+_LENGTH_BYTES = 8
+_MOST_HEADER = 100_000_000  # the limit of the safetensors format
+_OTHER_KINDS = (
+    (b"PK\x03\x04", "a zip archive, perhaps a PyTorch .pth or a data set"),
+    (b"\x80", "a pickle, perhaps a PyTorch .pth"),
+    (b"\x08", "perhaps an ONNX model, which facelearn.predict.Predictor takes"),
+    (b"\x89HDF", "an HDF5 file"),
+)
+
+
+def write_bytes(path: str | Path, content: bytes) -> Path:
+    """Write `content` to `path` whole or not at all, and on the disk before the previous file goes."""
+    with whole_file(path) as scratch, scratch.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    return Path(path)
+
+
+def save(bundle: Bundle, path: str | Path) -> Path:
+    """Write `bundle` to `path` (`.safetensors`), whole or not at all; equal bundles give equal bytes.
+
+    The header's `__metadata__` holds three texts: "facelearn" (format version), "document" (JSON) and "seal" (checksum over
+    the whole file). Tensors are "network.NAME" and "preprocess.NAME".
+
+    Raises:
+        BundleError: `path` does not end in .safetensors.
+    """
+    path = Path(path)
+    if path.suffix != ".safetensors":
+        raise BundleError(f"a model is saved as one .safetensors file; received '{path.name}', type '{path.with_suffix('.safetensors').name}'")
+    from safetensors.numpy import save as serialise
+
+    document = json.dumps(to_document(bundle), sort_keys=True, allow_nan=False)
+    content = serialise(to_tensors(bundle), metadata={"facelearn": str(FORMAT_VERSION), "document": document, "seal": BLANK_SEAL})
+    return write_bytes(path, seal(_in_order(content)))
+
+
+def load(path: str | Path) -> Bundle:
+    """The bundle in the file at `path`, without torch and without unpickling anything.
+
+    Raises:
+        BundleError: no such file, a folder, a file of another kind, cut short, edited, or from a newer version; says what to do.
+    """
+    content = read_content(path)
+    metadata = _metadata(content, path)
+    version = _version(metadata, path)
+    if not is_whole(content):
+        raise BundleError(f"{path} is damaged: it was cut short or edited after it was saved; copy it again from where it was made")
+    from safetensors import SafetensorError
+    from safetensors.numpy import load as parse
+
+    try:
+        document = json.loads(metadata["document"])
+        tensors = parse(content)
+    except (SafetensorError, ValueError, KeyError, RecursionError) as error:
+        raise BundleError(f"{path} is damaged ({error}); copy it again from where it was made") from error
+    return from_document(migrate(document, version), tensors, str(path))
+
+
+def migrate(document: dict[str, Any], version: int) -> dict[str, Any]:
+    """`document` of an older format `version` as one of the present version.
+
+    Raises:
+        BundleError: no migration from that version is known.
+    """
+    for old in range(version, FORMAT_VERSION):
+        if old not in MIGRATIONS:
+            raise BundleError(f"models of format {old} can no longer be read; make the model again with facelearn train")
+        document = MIGRATIONS[old](document)
+    return document
+
+
+def read_content(path: str | Path) -> bytes:
+    """All bytes of a model file.
+
+    Raises:
+        BundleError: no such file, a folder, not readable, or empty.
+    """
+    path = Path(path)
+    if path.is_dir():
+        inside = path / "model.safetensors"
+        where = f"type {inside}" if inside.exists() else "give the model's file, such as runs/quickstart/model.safetensors"
+        raise BundleError(f"{path} is a folder, not a model file; {where}")
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError as error:
+        raise BundleError(f"there is no model file {path}; make one with: facelearn train --data DATA --out {path.parent}") from error
+    except OSError as error:
+        raise BundleError(f"the model file {path} cannot be read: {error.strerror or error}") from error
+    if not content:
+        raise BundleError(f"{path} is empty; copy it again from where it was made")
+    return content
+
+
+def _metadata(content: bytes, path: str | Path) -> dict[str, str]:
+    """The header's texts, or the error that says what the file is instead."""
+    length = int.from_bytes(content[:_LENGTH_BYTES], "little")
+    if len(content) <= _LENGTH_BYTES or not 2 <= length <= _MOST_HEADER or content[_LENGTH_BYTES : _LENGTH_BYTES + 1] != b"{":
+        kind = next((name for start, name in _OTHER_KINDS if content.startswith(start)), "not a safetensors file")
+        raise BundleError(f"{path} is {kind}; give a model that facelearn train wrote, such as runs/quickstart/model.safetensors")
+    if len(content) < _LENGTH_BYTES + length:
+        raise BundleError(f"{path} is cut short: its header alone needs {_LENGTH_BYTES + length} bytes, it has {len(content)}; copy it again")
+    try:
+        header = json.loads(content[_LENGTH_BYTES : _LENGTH_BYTES + length])
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{path} is damaged: its header cannot be read ({error}); copy it again from where it was made") from error
+    metadata = header.get("__metadata__") if isinstance(header, dict) else None
+    if not isinstance(metadata, dict) or not isinstance(metadata.get("facelearn"), str):
+        raise BundleError(
+            f"{path} holds tensors but not what facelearn needs to use them (network, preprocessing, keypoints), or is damaged; "
+            "give a model that facelearn train wrote"
+        )
+    return metadata
+
+
+def _version(metadata: dict[str, str], path: str | Path) -> int:
+    try:
+        version = int(metadata["facelearn"])
+    except ValueError as error:
+        raise BundleError(f"{path} is damaged: its format version reads '{metadata['facelearn']}'; copy it again") from error
+    if version > FORMAT_VERSION:
+        raise BundleError(
+            f"{path} was written by a newer facelearn (format {version}, this one reads up to {FORMAT_VERSION}); "
+            "type: pip install --upgrade facelearn"
+        )
+    return version
+
+
+def _in_order(content: bytes) -> bytes:
+    """The same safetensors file with its header's texts sorted, which the library writes in a random order."""
+    length = int.from_bytes(content[:_LENGTH_BYTES], "little")
+    header = json.loads(content[_LENGTH_BYTES : _LENGTH_BYTES + length])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+    text += b" " * (-len(text) % _LENGTH_BYTES)  # tensors stay aligned
+    return len(text).to_bytes(_LENGTH_BYTES, "little") + text + content[_LENGTH_BYTES + length :]
