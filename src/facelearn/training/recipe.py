@@ -61,6 +61,17 @@ class ScheduleSettings(Settings):
     final: float = Field(1e-3, ge=0, le=1)
 
 
+class ReadSettings(Settings):
+    """How images become a table: the stored size in pixels, the crop by the labels (margin as a share of their box), grey or RGB.
+
+    None keeps images as the files have them.
+    """
+
+    size: int | None = Field(None, ge=8)
+    crop: float | None = Field(None, ge=0)
+    color: Literal["grey", "rgb"] | None = None
+
+
 class SplitSettings(Settings):
     """What is held out for validation: the fraction, and what must not be torn apart ("auto": person, else group, else near-duplicates)."""
 
@@ -76,6 +87,7 @@ class Recipe(Settings):
 
     task: Literal["keypoints"] = "keypoints"
     model: ModelSettings = ModelSettings()
+    read: ReadSettings = ReadSettings()
     preprocess: tuple[str | dict[str, Any], ...] = ("grey", {"name": "resize", "size": 96}, "standardise")
     augment: AugmentSettings = AugmentSettings()
     loss: LossSettings = LossSettings()

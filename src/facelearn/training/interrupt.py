@@ -1,0 +1,34 @@
+"""Ctrl-C and SIGTERM as a request that the loop answers between two batches."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def stop_requests() -> Iterator[Callable[[], bool]]:
+    """Within the block the first Ctrl-C or SIGTERM only makes the yielded function return True; a second one acts as it always does.
+
+    Outside the main thread, where Python allows no handlers, signals are left alone.
+    """
+    asked = False
+    previous = {}
+
+    def remember(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        asked = True
+        signal.signal(number, previous[number])
+
+    if threading.current_thread() is threading.main_thread():
+        previous = {number: signal.signal(number, remember) for number in SIGNALS}
+    try:
+        yield lambda: asked
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

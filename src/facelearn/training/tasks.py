@@ -1,0 +1,179 @@
+"""Tasks: what a network is asked for, which loss it gets and how its predictions are measured. The loop knows only `Task`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from facelearn.data.faces import Faces
+from facelearn.data.schema import KeypointSchema
+from facelearn.errors import RecipeError
+from facelearn.losses import LossSum
+from facelearn.losses.keypoints import keypoint_loss
+from facelearn.models import zoo
+from facelearn.training.batches import Batch
+from facelearn.training.recipe import Recipe
+from facelearn.transforms.coordinates import from_unit, to_unit
+
+SCHEMES = ("complete", "partial")
+
+
+class Task(Protocol):
+    """What the training loop needs of a task."""
+
+    name: str
+
+    def network_options(self) -> dict[str, Any]:
+        """What the zoo's builder needs beside the image's shape: outputs, annotation schemes, ..."""
+
+    def targets(self, faces: Faces) -> Mapping[str, NDArray[Any]]:
+        """Per-row targets beside the keypoints, first dimension N."""
+
+    def loss(self, model: nn.Module, batch: Batch) -> LossSum:
+        """The loss of a batch as a sum and its denominator; no NaN target reaches a gradient."""
+
+    def predict(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Predictions of a batch, first dimension B."""
+
+    def measure(self, prediction: NDArray[Any], targets: Mapping[str, NDArray[Any]]) -> dict[str, float]:
+        """Short metrics for the history of a run; names end in _error, _loss or _score."""
+
+
+@dataclass(frozen=True)
+class Keypoints:
+    """Regression of K keypoints with missing targets.
+
+    Attributes:
+        schema: the keypoints.
+        image_size: (height, width) of the network's input in pixels.
+        loss_name, loss_options, keypoint_weights: which loss; weights (K,) or None.
+        schemes: 1, or 2 where complete and partial rows were annotated by different criteria.
+        mirrored: predict as the mean over image and mirror image.
+    """
+
+    schema: KeypointSchema
+    image_size: tuple[int, int]
+    loss_name: str = "masked_l1"
+    loss_options: Mapping[str, Any] | None = None
+    keypoint_weights: tuple[float, ...] | None = None
+    schemes: int = 1
+    mirrored: bool = False
+    name: str = "keypoints"
+
+    @classmethod
+    def from_recipe(cls, recipe: Recipe, faces: Faces, image_size: tuple[int, int]) -> Keypoints:
+        """The task that `recipe` describes for these training rows.
+
+        Raises:
+            RecipeError: weights for keypoints that the data does not have, two schemes for a network that has one output set,
+                or mirrored prediction where the schema knows no mirror pairs.
+        """
+        unknown = sorted(set(recipe.loss.keypoint_weights) - set(faces.schema.names))
+        if unknown:
+            raise RecipeError(f"loss.keypoint_weights names {unknown[0]!r}; the data has {', '.join(faces.schema.names)}")
+        weights = tuple(recipe.loss.keypoint_weights.get(name, 1.0) for name in faces.schema.names)
+        able = "schemes" in zoo.accepted_options(recipe.model.name)
+        if recipe.schemes == "two" and not able:
+            raise RecipeError(f"schemes = 'two' needs a network with an output for each scheme; '{recipe.model.name}' has one")
+        two = recipe.schemes == "two" or (recipe.schemes == "auto" and able and bool(scheme_differences(faces)))
+        return cls(
+            schema=faces.schema,
+            image_size=image_size,
+            loss_name=recipe.loss.name,
+            loss_options=dict(recipe.loss.options),
+            keypoint_weights=weights if recipe.loss.keypoint_weights else None,
+            schemes=2 if two else 1,
+            mirrored=recipe.mirrored_prediction and faces.schema.can_mirror,
+        )
+
+    def network_options(self) -> dict[str, Any]:
+        """Outputs 2K and, where there are two annotation schemes, their number."""
+        return {"outputs": 2 * len(self.schema), **({"schemes": self.schemes} if self.schemes > 1 else {})}
+
+    def targets(self, faces: Faces) -> dict[str, NDArray[np.int64]]:
+        """The annotation scheme of each row, int64 (N,): 0 complete, 1 partial (always 0 with one scheme)."""
+        scheme = np.zeros(len(faces), np.int64) if self.schemes == 1 else np.where(faces.complete, 0, 1)
+        return {"scheme": scheme.astype(np.int64)}
+
+    def loss(self, model: nn.Module, batch: Batch) -> LossSum:
+        """The recipe's masked loss in unit coordinates, each row on the output of its own annotation scheme."""
+        height, width = self.image_size
+        prediction = self._choose(model(batch.images), batch.targets["scheme"])  # (B, K, 2)
+        target = to_unit(batch.targets["points"], width, height)
+        weight = None if self.keypoint_weights is None else torch.tensor(self.keypoint_weights, device=target.device)
+        return keypoint_loss(self.loss_name, prediction, target, weight=weight, **(self.loss_options or {}))
+
+    def predict(self, model: nn.Module, batch: Batch) -> Tensor:
+        """float32 (B, S, K, 2) in pixels of the batch's images, one set for each annotation scheme."""
+        height, width = self.image_size
+        points = from_unit(self._points(model(batch.images)), width, height)
+        if self.mirrored:
+            swap = torch.as_tensor(self.schema.mirror_index, device=points.device)
+            other = from_unit(self._points(model(batch.images.flip(3))), width, height)[:, :, swap]
+            other = torch.stack((width - 1 - other[..., 0], other[..., 1]), -1)
+            points = (points + other) / 2
+        return points
+
+    def measure(self, prediction: NDArray[Any], targets: Mapping[str, NDArray[Any]]) -> dict[str, float]:
+        """RMSE and median distance in pixels of the network's input over the labelled points."""
+        chosen = prediction[np.arange(len(prediction)), targets["scheme"]]
+        offset = chosen.astype(np.float64) - targets["points"]
+        distance = np.hypot(offset[..., 0], offset[..., 1])
+        known = ~np.isnan(distance)
+        if not known.any():
+            return {"valid_rmse_error": float("nan"), "valid_median_error": float("nan")}
+        return {
+            "valid_rmse_error": float(np.sqrt((distance[known] ** 2).mean() / 2)),
+            "valid_median_error": float(np.median(distance[known])),
+        }
+
+    def _points(self, output: Tensor) -> Tensor:
+        """(B, 2K) or (B, S, K, 2) network output as float32 (B, S, K, 2) in unit coordinates."""
+        output = output.to(torch.float32)
+        return output.reshape(len(output), -1, len(self.schema), 2)
+
+    def _choose(self, output: Tensor, scheme: Tensor) -> Tensor:
+        points = self._points(output)
+        return points[torch.arange(len(points), device=points.device), scheme] if points.shape[1] > 1 else points[:, 0]
+
+
+def scheme_differences(faces: Faces, *, least_rows: int = 50, least_shift: float = 0.3, least_z: float = 6.0) -> dict[str, float]:
+    """Whether complete and partial rows were annotated by different criteria, from the labels alone.
+
+    Compares where each keypoint stands, relative to the eyes' midpoint and in inter-ocular distances, between rows that have all
+    keypoints and rows that lack some. Labels missing at random show no difference.
+
+    Args:
+        faces: the training rows.
+        least_rows: rows of each kind that a keypoint must be labelled in to be compared.
+        least_shift: smallest difference of the means that counts, in standard deviations of the complete rows.
+        least_z: smallest difference in standard errors that counts.
+
+    Returns:
+        The keypoints that differ, with the distance between the two means as a share of the inter-ocular distance; empty if none.
+    """
+    left, right = (list(side) for side in faces.schema.eyes)
+    if not left or not right or not len(faces):
+        return {}
+    points = np.asarray(faces.keypoints, np.float64)
+    eyes = points[:, left].mean(1), points[:, right].mean(1)
+    span = np.linalg.norm(eyes[0] - eyes[1], axis=1)
+    placed = (points - ((eyes[0] + eyes[1]) / 2)[:, None]) / np.where(span > 0, span, np.nan)[:, None, None]
+    found = {}
+    for k, name in enumerate(faces.schema.names):
+        known = ~np.isnan(placed[:, k, 0])
+        kinds = [placed[known & faces.complete, k], placed[known & ~faces.complete, k]]
+        if min(len(kind) for kind in kinds) < least_rows:
+            continue
+        shift = np.median(kinds[0], 0) - np.median(kinds[1], 0)
+        deviation = np.stack([np.median(np.abs(kind - np.median(kind, 0)), 0) * 1.4826 for kind in kinds])
+        error = np.sqrt(sum(deviation[i] ** 2 / len(kind) for i, kind in enumerate(kinds))) + 1e-9
+        if (np.abs(shift) > np.maximum(least_shift * deviation[0], least_z * error)).any():
+            found[name] = float(np.linalg.norm(shift))
+    return found
