@@ -1,0 +1,261 @@
+"""What one run left behind, as one object: saved by the verbs, drawn by the reports."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import tomllib
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from facelearn.data.schema import NO_KEYPOINTS, KeypointSchema
+from facelearn.errors import DataError, FacelearnError
+from facelearn.files import whole_file, write_text
+
+RECIPE, HISTORY, METRICS, EVALUATION = "recipe.toml", "history.csv", "metrics.json", "evaluation.npz"
+_ARRAYS = ("images", "truth", "prediction", "source", "row")
+_SIDE_FACTS = ("environment", "data", "split")
+_TEXT_COLUMNS = frozenset({"phase", "note", "time"})
+
+
+@dataclass(frozen=True, eq=False)
+class RunResult:
+    """One trained or evaluated model: how it was made, what it measured, and the held-out faces it was measured on.
+
+    Attributes:
+        name: what the reports call it.
+        recipe: the recipe as nested tables.
+        history: one dict for each epoch: epoch, train_loss, valid_loss, valid_rmse_px, learning_rate,
+            images_per_second, seconds (whatever of them was recorded; NaN where it was not).
+        metrics: nested, as `metrics.keypoints.keypoint_metrics` returns it; empty where the run never got so far.
+        environment: versions, processor, threads, seed.
+        images: uint8 (N, H, W, C), the held-out faces.
+        truth: float32 (N, K, 2) pixels of `images`, origin at the centre of the top-left pixel, NaN where missing.
+        prediction: float32 (N, K, 2), same frame.
+        schema: names and drawing edges of the K keypoints.
+        source: str (N,), the file each face came from.
+        row: int64 (N,), 1-based row in that file, -1 where the file is the face.
+        data: facts about the data (counts, fingerprint), nested.
+        split: sizes of the parts and the leaks found between them, nested.
+    """
+
+    name: str
+    recipe: Mapping[str, Any]
+    history: Sequence[Mapping[str, Any]]
+    metrics: Mapping[str, Any]
+    environment: Mapping[str, Any]
+    images: NDArray[np.uint8]
+    truth: NDArray[np.float32]
+    prediction: NDArray[np.float32]
+    schema: KeypointSchema
+    source: NDArray[np.str_]
+    row: NDArray[np.int64]
+    data: Mapping[str, Any] = field(default_factory=dict)
+    split: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        n, k = len(self.images), len(self.schema)
+        wanted = {"truth": (n, k, 2), "prediction": (n, k, 2), "source": (n,), "row": (n,)}
+        for name, shape in wanted.items():
+            if getattr(self, name).shape != shape:
+                raise DataError(
+                    f"{name} of run '{self.name}' must have shape {shape} to go with {n} images and {k} keypoints; "
+                    f"received {getattr(self, name).shape}"
+                )
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def column(self, name: str) -> NDArray[np.float64]:
+        """float64 (epochs,): one column of the history, NaN where it is missing or not a number."""
+        return np.asarray([_number(epoch.get(name)) for epoch in self.history], np.float64)
+
+    @property
+    def distance(self) -> NDArray[np.float64]:
+        """float64 (N, K): pixels between prediction and truth, NaN where the truth is missing."""
+        difference = np.asarray(self.prediction, np.float64) - self.truth
+        return np.asarray(np.hypot(difference[..., 0], difference[..., 1]), np.float64)
+
+
+def load_run(folder: str | Path, *, name: str | None = None) -> RunResult:
+    """Read a run directory. Parts that a run has not reached yet (metrics, held-out faces) come back empty.
+
+    Args:
+        folder: holds recipe.toml, history.csv, metrics.json, evaluation.npz, or some of them.
+        name: what to call the run; default, the folder's name.
+
+    Raises:
+        FacelearnError: no such folder, nothing of a run in it, or a file in it that is cut short or of another kind.
+    """
+    folder = Path(folder)
+    parts = (RECIPE, HISTORY, METRICS, EVALUATION)
+    if not any((folder / part).is_file() for part in parts):
+        raise FacelearnError(
+            f"{folder} holds no run (none of {', '.join(parts)}); give the folder that 'facelearn train --out' wrote"
+        )
+    facts = _read_json(folder / METRICS)
+    whole = {key: value for key, value in facts.items() if key not in _SIDE_FACTS}
+    stored = _read_evaluation(folder / EVALUATION)
+    return RunResult(
+        name=name or folder.resolve().name,
+        recipe=_read_recipe(folder / RECIPE),
+        history=_read_history(folder / HISTORY),
+        metrics=_table(facts, "metrics") or whole,
+        environment=_table(facts, "environment"),
+        images=stored["images"],
+        truth=stored["truth"],
+        prediction=stored["prediction"],
+        schema=stored["schema"],
+        source=stored["source"],
+        row=stored["row"],
+        data=_table(facts, "data"),
+        split=_table(facts, "split"),
+    )
+
+
+def save_evaluation(
+    folder: str | Path,
+    *,
+    images: NDArray[np.uint8],
+    truth: ArrayLike,
+    prediction: ArrayLike,
+    schema: KeypointSchema,
+    source: ArrayLike,
+    row: ArrayLike,
+) -> Path:
+    """Write the held-out faces and their predictions to `folder`/evaluation.npz, whole or not at all.
+
+    Args: as the attributes of `RunResult`.
+
+    Raises:
+        DataError: shapes that do not go together.
+    """
+    checked = RunResult(
+        name=str(folder),
+        recipe={},
+        history=(),
+        metrics={},
+        environment={},
+        images=np.asarray(images, np.uint8),
+        truth=np.asarray(truth, np.float32),
+        prediction=np.asarray(prediction, np.float32),
+        schema=schema,
+        source=np.asarray(source, np.str_),
+        row=np.asarray(row, np.int64),
+    )
+    arrays = {key: getattr(checked, key) for key in _ARRAYS}
+    path = Path(folder) / EVALUATION
+    # through a file object, because savez adds ".npz" to a name that has another ending
+    with whole_file(path) as scratch, scratch.open("wb") as file:
+        np.savez_compressed(file, schema=np.asarray(json.dumps(schema.to_dict())), **arrays)
+    return path
+
+
+def save_metrics(
+    folder: str | Path,
+    metrics: Mapping[str, Any],
+    *,
+    environment: Mapping[str, Any] | None = None,
+    data: Mapping[str, Any] | None = None,
+    split: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write `folder`/metrics.json, whole or not at all: the metrics and the facts they belong to. NaN becomes null."""
+    facts = {"metrics": metrics, "environment": environment or {}, "data": data or {}, "split": split or {}}
+    text = json.dumps(_plain(facts), indent=2, ensure_ascii=False, allow_nan=False)
+    return write_text(Path(folder) / METRICS, text + "\n")
+
+
+def _plain(value: Any) -> Any:
+    """Only what JSON knows: NumPy numbers and arrays unpacked, NaN and infinity as None, everything unknown as text."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, (bool, int, str)) else str(value)
+
+
+def _table(facts: Mapping[str, Any], key: str) -> dict[str, Any]:
+    value = facts.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _number(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return math.nan
+
+
+def _broken(path: Path, error: Exception, remedy: str) -> FacelearnError:
+    return FacelearnError(f"{path} cannot be read ({type(error).__name__}: {error}); {remedy}")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise _broken(path, error, "evaluate the model again to write it anew") from error
+    if not isinstance(facts, dict):
+        raise FacelearnError(
+            f"{path} holds a {type(facts).__name__} where named metrics belong; evaluate the model again to write it anew"
+        )
+    return facts
+
+
+def _read_recipe(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise _broken(path, error, "restore the recipe or move the file away") from error
+
+
+def _read_history(path: Path) -> list[dict[str, Any]]:
+    if not path.is_file():
+        return []
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+    except (ValueError, OSError, csv.Error) as error:
+        raise _broken(path, error, "move the file away to report without curves") from error
+    if rows and "epoch" not in rows[0]:
+        columns = ", ".join(map(str, rows[0]))
+        raise FacelearnError(
+            f"{path} has no column 'epoch', only {columns}; move the file away to report without curves"
+        )
+    return [
+        {key: value if key in _TEXT_COLUMNS else _number(value) for key, value in row.items() if key is not None}
+        for row in rows
+    ]
+
+
+def _read_evaluation(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        empty = np.empty((0, 0, 2), np.float32)
+        return {
+            "images": np.empty((0, 1, 1, 1), np.uint8), "truth": empty, "prediction": empty, "schema": NO_KEYPOINTS,
+            "source": np.empty(0, np.str_), "row": np.empty(0, np.int64),
+        }  # fmt: skip
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = {key: stored[key] for key in _ARRAYS}
+            schema = KeypointSchema.from_dict(json.loads(str(stored["schema"])))
+    except (ValueError, OSError, KeyError, EOFError, TypeError, zipfile.BadZipFile) as error:
+        raise _broken(path, error, "evaluate the model again to write it anew") from error
+    return {**arrays, "schema": schema}
