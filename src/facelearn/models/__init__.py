@@ -1,0 +1,1 @@
+"""Networks: tensors in, tensors out; `zoo` lists and builds them."""

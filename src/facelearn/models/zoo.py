@@ -1,0 +1,49 @@
+"""The zoo: list every network, and build one by name. Listing needs no torch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from facelearn.errors import RecipeError, unknown_name
+
+# Each file of builders adds its networks when imported; they import torch only when they build.
+from facelearn.models import ml_resnet as _ml_resnet  # noqa: F401
+from facelearn.models import w207 as _w207  # noqa: F401
+from facelearn.models.registry import ENTRIES, ModelInfo, build_entry, register
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["ModelInfo", "build", "list_models", "model_info", "register"]
+
+
+def list_models(task: str | None = None) -> list[ModelInfo]:
+    """The facts of every network (or of those for one task: "keypoints", "identification", "verification"), by name."""
+    infos = sorted((entry.info for entry in ENTRIES.values()), key=lambda info: info.name)
+    return [info for info in infos if task is None or info.task == task]
+
+
+def model_info(name: str) -> ModelInfo:
+    """The facts of one network.
+
+    Raises:
+        RecipeError: no such network; the closest names are listed.
+    """
+    if name not in ENTRIES:
+        raise RecipeError(unknown_name("network", name, list(ENTRIES)))
+    return ENTRIES[name].info
+
+
+def build(name: str, **arguments: Any) -> nn.Module:
+    """A new network: float tensors (B, C, H, W) -> (B, outputs), or (B, S, K, 2) with S annotation schemes.
+
+    Args:
+        name: one of `list_models()`.
+        arguments: `in_channels`, `image_size` (height, width, or one number for a square), `outputs`, and the network's own
+            options (`model_info(name).options` holds them with their defaults).
+
+    Raises:
+        RecipeError: no such network or option (the closest ones are named), a value that the network cannot take, or an
+            image size that its layers cannot carry.
+    """
+    return build_entry(name, arguments)
