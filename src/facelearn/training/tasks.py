@@ -19,9 +19,8 @@ from facelearn.losses.keypoints import keypoint_loss
 from facelearn.models import zoo
 from facelearn.training.batches import Batch
 from facelearn.training.recipe import Recipe
+from facelearn.training.schemes import scheme_differences
 from facelearn.transforms.coordinates import from_unit, to_unit
-
-SCHEMES = ("complete", "partial")
 
 
 class Task(Protocol):
@@ -78,7 +77,7 @@ class Keypoints:
         if unknown:
             raise RecipeError(f"loss.keypoint_weights names {unknown[0]!r}; the data has {', '.join(faces.schema.names)}")
         weights = tuple(recipe.loss.keypoint_weights.get(name, 1.0) for name in faces.schema.names)
-        able = "schemes" in zoo.accepted_options(recipe.model.name)
+        able = "schemes" in zoo.model_info(recipe.model.name).options
         if recipe.schemes == "two" and not able:
             raise RecipeError(f"schemes = 'two' needs a network with an output for each scheme; '{recipe.model.name}' has one")
         two = recipe.schemes == "two" or (recipe.schemes == "auto" and able and bool(scheme_differences(faces)))
@@ -141,39 +140,3 @@ class Keypoints:
     def _choose(self, output: Tensor, scheme: Tensor) -> Tensor:
         points = self._points(output)
         return points[torch.arange(len(points), device=points.device), scheme] if points.shape[1] > 1 else points[:, 0]
-
-
-def scheme_differences(faces: Faces, *, least_rows: int = 50, least_shift: float = 0.3, least_z: float = 6.0) -> dict[str, float]:
-    """Whether complete and partial rows were annotated by different criteria, from the labels alone.
-
-    Compares where each keypoint stands, relative to the eyes' midpoint and in inter-ocular distances, between rows that have all
-    keypoints and rows that lack some. Labels missing at random show no difference.
-
-    Args:
-        faces: the training rows.
-        least_rows: rows of each kind that a keypoint must be labelled in to be compared.
-        least_shift: smallest difference of the means that counts, in standard deviations of the complete rows.
-        least_z: smallest difference in standard errors that counts.
-
-    Returns:
-        The keypoints that differ, with the distance between the two means as a share of the inter-ocular distance; empty if none.
-    """
-    left, right = (list(side) for side in faces.schema.eyes)
-    if not left or not right or not len(faces):
-        return {}
-    points = np.asarray(faces.keypoints, np.float64)
-    eyes = points[:, left].mean(1), points[:, right].mean(1)
-    span = np.linalg.norm(eyes[0] - eyes[1], axis=1)
-    placed = (points - ((eyes[0] + eyes[1]) / 2)[:, None]) / np.where(span > 0, span, np.nan)[:, None, None]
-    found = {}
-    for k, name in enumerate(faces.schema.names):
-        known = ~np.isnan(placed[:, k, 0])
-        kinds = [placed[known & faces.complete, k], placed[known & ~faces.complete, k]]
-        if min(len(kind) for kind in kinds) < least_rows:
-            continue
-        shift = np.median(kinds[0], 0) - np.median(kinds[1], 0)
-        deviation = np.stack([np.median(np.abs(kind - np.median(kind, 0)), 0) * 1.4826 for kind in kinds])
-        error = np.sqrt(sum(deviation[i] ** 2 / len(kind) for i, kind in enumerate(kinds))) + 1e-9
-        if (np.abs(shift) > np.maximum(least_shift * deviation[0], least_z * error)).any():
-            found[name] = float(np.linalg.norm(shift))
-    return found

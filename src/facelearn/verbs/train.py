@@ -28,7 +28,8 @@ from facelearn.training.batches import TrainingData
 from facelearn.training.device import DeviceSettings, apply, choose_device, describe_machine
 from facelearn.training.loop import FitResult, Reporter, fit, predict_all
 from facelearn.training.recipe import Recipe
-from facelearn.training.tasks import SCHEMES, Keypoints, scheme_differences
+from facelearn.training.schemes import SCHEMES, scheme_differences
+from facelearn.training.tasks import Keypoints
 from facelearn.transforms.augment import Augment
 from facelearn.transforms.preprocess import Preprocess
 

@@ -1,0 +1,78 @@
+"""The verb `convert`: labels from one format to another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from facelearn.data import readers, writers
+from facelearn.data.faces import Faces
+from facelearn.errors import FacelearnError, Problem
+
+Format = Literal["coco", "csv", "faces"]
+
+
+@dataclass(frozen=True)
+class ConvertResult:
+    """What was converted: where it is, what it was, how many faces and labels, and the rows left out."""
+
+    path: Path
+    from_format: str
+    to_format: str
+    faces: int
+    labels: int
+    skipped: tuple[Problem, ...]
+    warnings: tuple[str, ...]
+
+
+def convert(
+    source: str | Path,
+    out: str | Path,
+    *,
+    to: Format | None = None,
+    size: int | None = None,
+    crop: float | None = None,
+    color: Literal["grey", "rgb"] | None = None,
+    on_error: Literal["stop", "skip"] = "stop",
+) -> ConvertResult:
+    """Read labels in any format that `facelearn.read` knows and write them in another.
+
+    Args:
+        source: what `facelearn.read` takes.
+        out: a `.json` file (COCO keypoints), a `.csv` file (one row a face) or a folder (saved `Faces`); images of the first two are
+            written beside it, in a folder `images`.
+        to: the format, where the name of `out` should not decide.
+        size, crop, color, on_error: as `facelearn.read`.
+
+    Raises:
+        DataError: `source` cannot be read as asked.
+        FacelearnError: `out` names no format, or exists.
+    """
+    out = Path(out)
+    to = to or _format_of(out)
+    if out.exists():
+        raise FacelearnError(f"{out} exists; choose another name, nothing is overwritten")
+    result = readers.read_with_report(source, size=size, crop=crop, color=color, on_error=on_error)
+    _write(result.faces, out, to)
+    if result.skipped:
+        readers.write_skipped(result.skipped, out.with_name(f"{out.stem}.skipped.csv"))
+    labels = int(result.faces.labelled.sum())
+    warnings = tuple(str(warning) for warning in result.warnings)
+    return ConvertResult(out, result.format, to, len(result.faces), labels, result.skipped, warnings)
+
+
+def _format_of(out: Path) -> Format:
+    formats: dict[str, Format] = {".json": "coco", ".csv": "csv", "": "faces"}
+    if out.suffix.lower() not in formats:
+        raise FacelearnError(f"'{out.name}' names no format; end it in .json (COCO keypoints) or .csv, or give a folder, or say --to")
+    return formats[out.suffix.lower()]
+
+
+def _write(faces: Faces, out: Path, to: Format) -> None:
+    if to == "coco":
+        writers.write_coco(faces, out)
+    elif to == "csv":
+        writers.write_wide_csv(faces, out)
+    else:
+        faces.save(out)

@@ -1,0 +1,81 @@
+"""The verb `predict`: keypoints of photos, in the photos' own pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from facelearn.data import readers, writers
+from facelearn.errors import FacelearnError, Problem
+from facelearn.predict import Predictions, Predictor, submission_points
+
+OutputFormat = Literal["csv", "coco", "submission"]
+
+
+@dataclass(frozen=True)
+class PredictResult:
+    """What was predicted: the predictions, the file they are in (None if none was asked for), and the images left out."""
+
+    predictions: Predictions
+    path: Path | None
+    skipped: tuple[Problem, ...]
+
+
+def predict(
+    model: str | Path,
+    source: str | Path,
+    *,
+    out: str | Path | None = None,
+    lookup: str | Path | None = None,
+    scheme: str | None = None,
+    to: OutputFormat | None = None,
+    on_error: Literal["stop", "skip"] = "stop",
+    device: str = "auto",
+) -> PredictResult:
+    """Predict keypoints of an image, a folder of images, or any data that `facelearn.read` takes.
+
+    Args:
+        model: `.safetensors` or `.onnx` model file.
+        source: one image, a folder, a Kaggle test file, a label file with its images.
+        out: `.csv` (one row an image), `.json` (COCO keypoints), or with `lookup` a Kaggle submission; existing files are replaced whole.
+        lookup: Kaggle's IdLookupTable.csv: which values of which image the submission holds.
+        scheme: annotation scheme, where the model has several. A submission takes for each image the scheme of complete rows when
+            all keypoints are asked for and that of partial rows otherwise, unless this says which.
+        to: the format, where the name of `out` should not decide.
+        on_error: "skip" leaves unreadable images out and lists them.
+        device: auto, cpu or cuda.
+
+    Raises:
+        DataError: images that cannot be read.
+        BundleError: not a whole model file.
+        FacelearnError: `out` names no format.
+    """
+    target = None if out is None else Path(out)
+    kind = to or _format_of(target, lookup)
+    if kind == "submission" and (lookup is None or target is None):
+        raise FacelearnError("a submission needs the table of asked values and a file to write; give --lookup IdLookupTable.csv --out submission.csv")
+    predictor = Predictor(model, device=device, scheme=scheme)
+    predictions, skipped = predictor.predict_source(source, on_error=on_error)
+    if target is not None:
+        if kind == "submission" and lookup is not None:
+            table = writers.read_lookup(Path(lookup))
+            points = predictions.points if scheme is not None else submission_points(predictions, table)
+            writers.write_submission(Path(lookup), target, image_ids=predictions.row, points=points, names=predictions.schema.names)
+        elif kind == "coco":
+            predictions.to_coco(target)
+        else:
+            predictions.to_csv(target)
+        if skipped:
+            readers.write_skipped(skipped, target.with_name(f"{target.stem}.skipped.csv"))
+    return PredictResult(predictions, target, skipped)
+
+
+def _format_of(out: Path | None, lookup: str | Path | None) -> OutputFormat:
+    if lookup is not None:
+        return "submission"
+    if out is None or out.suffix.lower() == ".csv":
+        return "csv"
+    if out.suffix.lower() == ".json":
+        return "coco"
+    raise FacelearnError(f"'{out.name}' names no format; end it in .csv or .json (COCO keypoints), or say --to")
