@@ -1,0 +1,70 @@
+# `make setup` once, then `make quickstart`, `make test`, `make check`, `make docs`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+SAY = @printf '%s\n'
+
+.DEFAULT_GOAL := help
+.PHONY: help setup quickstart test slow check format docs clean
+
+help:
+	$(SAY) 'make setup       a virtual environment in $(VENV) with all that training and developing need' \
+	       'make quickstart  train three models on synthetic faces and compare them (6 minutes)' \
+	       'make test        the fast tests' \
+	       'make slow        the long tests' \
+	       'make check       style, types and generated pages' \
+	       'make format      put the style right' \
+	       'make docs        the documentation, into site/' \
+	       'make clean       remove what was built and cached; runs/ and $(VENV) stay'
+
+setup: $(VENV)/.dev
+
+quickstart: $(VENV)/.train
+	$(BIN)/facelearn quickstart
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest
+
+slow: $(VENV)/.dev
+	$(BIN)/python -m pytest -m slow --timeout 1500
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python docs/generate.py --check
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(VENV)/.docs
+	$(BIN)/python docs/generate.py
+	$(BIN)/mkdocs build --strict
+
+clean:
+	rm -rf site build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find src tests docs -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Each stamp is older than pyproject.toml or constraints.txt exactly when there is something to install again.
+$(VENV)/.created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "facelearn needs Python 3.11 or newer, and '$(PYTHON)' is missing or older; type: make $(MAKECMDGOALS) PYTHON=python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+$(VENV)/.train: $(VENV)/.created pyproject.toml constraints.txt
+	$(SAY) 'installing facelearn and torch into $(VENV) (a minute or two) ...'
+	@$(PIP) -e '.[train]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.train
+	$(SAY) 'installing the development tools ...'
+	@$(PIP) -e '.[train,dev]'
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.dev
+	$(SAY) 'installing the documentation tools ...'
+	@$(PIP) -e '.[train,docs]'
+	@touch $@

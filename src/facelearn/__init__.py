@@ -1,0 +1,69 @@
+"""Train, check and serve face models from the labels people really have.
+
+Importing this package loads nothing else: each public name below is fetched where it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from facelearn.bundle import Bundle as Bundle
+    from facelearn.data.faces import Faces as Faces
+    from facelearn.data.faces import concatenate as concatenate
+    from facelearn.data.readers import read as read
+    from facelearn.data.readers import read_with_report as read_with_report
+    from facelearn.data.schema import KeypointSchema as KeypointSchema
+    from facelearn.data.splits import kfold as kfold
+    from facelearn.data.splits import split as split
+    from facelearn.data.synthetic import synthetic_faces as synthetic_faces
+    from facelearn.errors import BundleError as BundleError
+    from facelearn.errors import DataError as DataError
+    from facelearn.errors import FacelearnError as FacelearnError
+    from facelearn.errors import RecipeError as RecipeError
+    from facelearn.metrics.keypoints import keypoint_metrics as keypoint_metrics
+    from facelearn.models.zoo import build as build
+    from facelearn.models.zoo import list_models as list_models
+    from facelearn.predict import Predictor as Predictor
+    from facelearn.training.recipe import Recipe as Recipe
+    from facelearn.transforms.preprocess import Preprocess as Preprocess
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Bundle": "facelearn.bundle",
+    "BundleError": "facelearn.errors",
+    "DataError": "facelearn.errors",
+    "FacelearnError": "facelearn.errors",
+    "Faces": "facelearn.data.faces",
+    "KeypointSchema": "facelearn.data.schema",
+    "Predictor": "facelearn.predict",
+    "Preprocess": "facelearn.transforms.preprocess",
+    "Recipe": "facelearn.training.recipe",
+    "RecipeError": "facelearn.errors",
+    "build": "facelearn.models.zoo",
+    "concatenate": "facelearn.data.faces",
+    "keypoint_metrics": "facelearn.metrics.keypoints",
+    "kfold": "facelearn.data.splits",
+    "list_models": "facelearn.models.zoo",
+    "read": "facelearn.data.readers",
+    "read_with_report": "facelearn.data.readers",
+    "split": "facelearn.data.splits",
+    "synthetic_faces": "facelearn.data.synthetic",
+}
+"""The module each public name lives in."""
+
+__all__ = [*_HOME, "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'facelearn' has no attribute '{name}'; it has {', '.join(sorted(__all__))}")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
