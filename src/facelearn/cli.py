@@ -305,19 +305,27 @@ def card(
 
 @app.command(epilog="Example: facelearn convert training.zip faces.json")
 def convert(
-    source: Annotated[Path, typer.Argument(help="Labels in any known format.")],
-    out: Annotated[Path, typer.Argument(help="faces.json (COCO), faces.csv, or a folder of saved Faces; or MODEL.onnx from a model.")],
+    source: Annotated[Path, typer.Argument(help="Labels in any known format, or a model file.")],
+    out: Annotated[Path, typer.Argument(help="faces.json (COCO), faces.csv, or a folder of saved Faces; model.onnx from a model.")],
     size: SizeOption = None,
     crop: CropOption = None,
     color: ColorOption = None,
     on_error: OnErrorOption = OnError.stop,
     as_json: JsonOption = False,
 ) -> None:
-    """Convert labels between formats, or a model to ONNX."""
+    """Convert labels between formats, or a model file to ONNX."""
     from dataclasses import asdict
 
     from facelearn.verbs.convert import convert as run
+    from facelearn.verbs.convert import convert_model
 
+    if source.suffix == ".safetensors":
+        path = convert_model(source, out)
+        if as_json:
+            _print_json({"path": path})
+        else:
+            _say(f"model written: {path}")
+        return
     result = run(source, out, size=size, crop=crop, color=color and color.value, on_error=on_error.value)
     if as_json:
         _print_json(asdict(result))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -164,3 +165,15 @@ class Recipe(Settings):
         import tomli_w
 
         return tomli_w.dumps(self.to_dict())
+
+
+def seconds(text: str) -> float:
+    """A duration as people type it, in seconds: "90", "90s", "5m", "1.5h".
+
+    Raises:
+        RecipeError: anything else.
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|m|h|)\s*", text)
+    if match is None or float(match[1]) <= 0:
+        raise RecipeError(f"received the duration '{text}'; write seconds, minutes or hours, e.g. 90s, 5m or 1.5h")
+    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]

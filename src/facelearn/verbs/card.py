@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from facelearn import bundle as bundles
+from facelearn.bundle.document import to_document
 from facelearn.bundle.model_card import card as model_card
 
 
@@ -15,3 +17,13 @@ def card(model: str | Path) -> str:
         BundleError: not a whole model file.
     """
     return model_card(bundles.load(model))
+
+
+def facts(model: str | Path) -> dict[str, Any]:
+    """Everything in a model file's header as JSON values, and its number of parameters.
+
+    Raises:
+        BundleError: not a whole model file.
+    """
+    loaded = bundles.load(model)
+    return {**to_document(loaded), "parameters": loaded.parameters}

@@ -1,4 +1,4 @@
-"""The verb `convert`: labels from one format to another."""
+"""The verb `convert`: labels from one format to another, or a model to ONNX."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from facelearn import bundle as bundles
+from facelearn.bundle.onnx import export_onnx
 from facelearn.data import readers, writers
 from facelearn.data.faces import Faces
 from facelearn.errors import FacelearnError, Problem
@@ -76,3 +78,19 @@ def _write(faces: Faces, out: Path, to: Format) -> None:
         writers.write_wide_csv(faces, out)
     else:
         faces.save(out)
+
+
+def convert_model(model: str | Path, out: str | Path) -> Path:
+    """Write a model file as one `.onnx` that carries the same facts, for machines without torch.
+
+    Raises:
+        BundleError: not a whole model file.
+        FacelearnError: `out` does not end in .onnx, or exists.
+    """
+    out = Path(out)
+    if out.suffix.lower() != ".onnx":
+        raise FacelearnError(f"a model converts to .onnx only; received '{out.name}', type '{out.with_suffix('.onnx').name}'")
+    if out.exists():
+        raise FacelearnError(f"{out} exists; choose another name, nothing is overwritten")
+    export_onnx(bundles.load(model), out)
+    return out

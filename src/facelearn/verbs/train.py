@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +35,7 @@ from facelearn.transforms.augment import Augment
 from facelearn.transforms.preprocess import Preprocess
 
 MODEL = "model.safetensors"
+SOURCE = "data.txt"
 LICENCE_NOTE = "Weights trained by you, from your data: they are under no licence of facelearn's. Check the terms of the data's own licence."
 _LIBRARIES = ("facelearn", "torch", "lightning-fabric", "numpy", "opencv-python-headless", "safetensors")
 
@@ -112,6 +114,8 @@ def train(
     faces, skipped, warnings = _read(data, recipe, out, on_error, read_progress)
     if not faces.keypoints.shape[1]:
         raise DataError(f"{data} holds no keypoints to learn; see what is in it with: facelearn inspect {data}")
+    if not isinstance(data, Faces):
+        write_text(out / SOURCE, f"{Path(data).resolve()}\n")
     parts = _split(faces, recipe)
     result = train_parts(
         faces[parts.parts["train"]], faces[parts.parts["valid"]], out, recipe=recipe, resume=resume, reporter=reporter,
@@ -157,13 +161,25 @@ def train_parts(
     if len(plan.valid):
         predicted = predict_all(plan.task, result.model, valid_data)
         metrics = _evaluate(plan, predicted, out)
-    _remove_scratch(scratch)
+    shutil.rmtree(scratch, ignore_errors=True)
     model = bundles.save(_bundle(plan, result, metrics), out / MODEL)
     environment = {**describe_machine(plan.settings), **_versions()}
     summary = _summary(result) | {"parameters": sum(p.numel() for p in network.parameters())}
     save_metrics(out, {**metrics, "summary": summary}, environment=environment, data=plan.facts, split=plan.facts.get("split"))
     report = write_report(out / "report.html", [load_run(out)], title=f"facelearn: {recipe.model.name}")
     return TrainResult(out, model, metrics, summary, warnings=warnings, report=report)
+
+
+def source_of(out: str | Path) -> Path:
+    """The data path that the run in `out` was started with, for resuming it.
+
+    Raises:
+        FacelearnError: there is no such run, or it was started with data in memory.
+    """
+    stored = Path(out) / SOURCE
+    if not stored.exists():
+        raise FacelearnError(f"{out} does not say which data it was trained on; give it again with --data")
+    return Path(stored.read_text(encoding="utf-8").strip())
 
 
 def _recipe_for(out: Path, recipe: Recipe | None, resume: bool, overwrite: bool) -> Recipe:
@@ -280,8 +296,3 @@ def _warnings(plan: _Plan) -> tuple[str, ...]:
 def _versions() -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in _LIBRARIES}
 
-
-def _remove_scratch(scratch: Path) -> None:
-    import shutil
-
-    shutil.rmtree(scratch, ignore_errors=True)
