@@ -61,6 +61,7 @@ def unknown_name(kind: str, received: str, accepted: Sequence[str]) -> str:
     """One sentence for a name that is not known: the closest accepted ones first, then all of them."""
     import difflib
 
-    close = difflib.get_close_matches(received.lower(), accepted, n=3, cutoff=0.5)
+    longer = [name for name in accepted if received and name.startswith(received.lower())]
+    close = longer[:3] or difflib.get_close_matches(received.lower(), accepted, n=3, cutoff=0.5)
     hint = f"; did you mean {' or '.join(repr(name) for name in close)}?" if close else "."
     return f"unknown {kind} '{received}'{hint} Accepted: {', '.join(sorted(accepted)) or 'none'}"

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from facelearn.errors import RecipeError
+from facelearn.models.blocks import ConvNorm, Dropout, TwoConvBlock
+from facelearn.models.initialise import initialise
+from facelearn.models.profile import profile
+from facelearn.models.zoo import build
+
+
+@pytest.mark.parametrize("nonlinearity", [torch.relu, torch.sigmoid, torch.tanh])
+def test_rising_nonlinearities_and_max_pool_commute(nonlinearity):
+    x = torch.randn(2, 3, 9, 8)
+    assert torch.equal(nn.functional.max_pool2d(nonlinearity(x), 2), nonlinearity(nn.functional.max_pool2d(x, 2)))
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_dropout_drops_its_share_scales_the_rest_and_obeys_the_seed(dtype, memory_format):
+    x = torch.ones(16, 8, 33, 31, dtype=dtype).contiguous(memory_format=memory_format).requires_grad_()
+    dropout = Dropout(0.25)
+    torch.manual_seed(3)
+    y = dropout(x)
+    y.sum().backward()
+    assert y.dtype == dtype and y.stride() == x.stride()
+    assert set(y.unique().tolist()) == {0.0, float(torch.tensor(4 / 3, dtype=dtype))}
+    assert abs(float((y == 0).float().mean()) - 0.25) < 0.005
+    assert torch.equal(x.grad, y)
+    torch.manual_seed(3)
+    assert torch.equal(dropout(x), y)
+    assert not torch.equal(dropout(x), y)
+    assert dropout.eval()(x) is x
+
+
+def test_dropout_draws_each_element_on_its_own():
+    torch.manual_seed(0)
+    y = (Dropout(0.5)(torch.ones(4096, 8)) > 0).float()
+    off = torch.corrcoef(y.T) - torch.eye(8)
+    assert off.abs().max() < 0.08
+
+
+def test_block_adds_its_input_after_the_second_norm():
+    block = TwoConvBlock(4, 4).eval()
+    plain = TwoConvBlock(4, 4, shortcut=False).eval()
+    plain.load_state_dict(block.state_dict())
+    x = torch.rand(2, 4, 6, 6)
+    before_relu = plain.second(plain.relu_first(plain.first(x)))
+    torch.testing.assert_close(block(x), torch.relu(before_relu + x))
+    torch.testing.assert_close(plain(x), torch.relu(before_relu))
+    assert isinstance(TwoConvBlock(4, 4, strides=(2, 1)).shortcut, ConvNorm)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "std", "expected"),
+    [
+        ("normal", None, 0.02),
+        ("normal", 0.5, 0.5),
+        ("xavier", None, (2 / 700) ** 0.5),
+        ("kaiming", None, (2 / 300) ** 0.5),
+    ],
+)
+def test_initialisation_has_its_deviation_and_obeys_the_seed(scheme, std, expected):
+    model = nn.Sequential(nn.Linear(300, 400), nn.BatchNorm1d(400), nn.Conv1d(1, 1, 3, bias=False))
+    nn.init.constant_(model[1].weight, 3)
+    torch.manual_seed(1)
+    assert initialise(model, scheme, std=std) is model
+    weight = model[0].weight.detach().clone()
+    assert abs(float(weight.std()) / expected - 1) < 0.01 and abs(float(weight.mean())) < expected / 100
+    assert not model[0].bias.any() and not model[1].bias.any() and (model[1].weight == 1).all()
+    torch.manual_seed(1)
+    assert torch.equal(initialise(model, scheme, std=std)[0].weight, weight)
+    assert not torch.equal(initialise(model, scheme, std=std)[0].weight, weight)
+
+
+def test_default_initialisation_and_modules_that_opt_out_stay_as_built():
+    model = nn.Sequential(nn.Linear(3, 3), nn.Sequential(nn.Linear(3, 3)))
+    model[1].own_initialisation = True
+    before = [parameter.detach().clone() for parameter in model.parameters()]
+    initialise(model, "default")
+    assert all(map(torch.equal, before, model.parameters()))
+    initialise(model, "kaiming")
+    assert not torch.equal(before[0], model[0].weight)
+    assert torch.equal(before[2], model[1][0].weight) and torch.equal(before[3], model[1][0].bias)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"scheme": "xavir"}, "did you mean 'xavier'"),
+        ({"scheme": "xavier", "std": 0.1}, "std belongs to initialisation 'normal'"),
+        ({"scheme": "normal", "std": -1.0}, "std must be a number above 0"),
+    ],
+)
+def test_a_wrong_initialisation_is_met(arguments, message):
+    with pytest.raises(RecipeError, match=message):
+        initialise(nn.Linear(1, 1), **arguments)
+
+
+def test_profile_counts_every_parameter_once_and_the_multiply_adds():
+    model = build("ml_resnet", image_size=(24, 24)).train()
+    layers = profile(model, (1, 24, 24))
+    assert sum(layer.parameters for layer in layers) == sum(parameter.numel() for parameter in model.parameters())
+    assert model.training and not model[0]._forward_hooks
+    stem = layers[0]
+    assert (stem.kind, stem.output_shape, stem.parameters) == ("Conv2d", (32, 24, 24), 32 * 121 + 32)
+    assert stem.multiply_adds == 24 * 24 * 32 * 121
+    hidden, output = [layer for layer in layers if layer.kind == "Linear"]
+    assert hidden.multiply_adds == 128 * 3 * 3 * 500 and output.multiply_adds == 500 * 30
+
+
+def test_profile_of_shared_layers_own_parameters_and_layers_that_know_their_cost():
+    class Own(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = nn.Parameter(torch.ones(4))
+            self.layer = nn.Linear(4, 4)
+
+        def forward(self, x):
+            return self.scale * self.layer(self.layer(x))
+
+        def multiply_adds(self, output):
+            return output.shape[1]
+
+    layers = profile(Own(), (4,))
+    assert [(layer.kind, layer.parameters, layer.multiply_adds) for layer in layers] == [
+        ("Linear", 20, 16),
+        ("Linear", 0, 16),
+        ("Own", 4, 4),
+    ]

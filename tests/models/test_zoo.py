@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+from facelearn.errors import RecipeError
+from facelearn.models import registry
+from facelearn.models.zoo import build, list_models, model_info, register
+
+NAMES = [info.name for info in list_models()]
+
+
+def small_side(name):
+    """A side that every layer can carry and at which the largest networks stay small."""
+    return {"net6_large_pool": 86, "net6_strided_xl": 56}.get(name, 40)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_forward_is_finite_and_every_parameter_has_a_gradient(name):
+    torch.manual_seed(0)
+    side = small_side(name)
+    model = build(name, image_size=(side, side))
+    output = model(torch.randn(4, 1, side, side))
+    assert output.shape == (4, 30) and output.isfinite().all()
+    output.square().sum().backward()
+    for key, parameter in model.named_parameters():
+        assert parameter.grad is not None and parameter.grad.isfinite().all(), key
+        assert parameter.grad.any(), key
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_other_sizes_channels_and_outputs(name):
+    height, width = small_side(name) + 8, small_side(name) + 1
+    with torch.device("meta"):
+        model = build(name, in_channels=3, image_size=(height, width), outputs=10)
+        assert model(torch.zeros(2, 3, height, width)).shape == (2, 10)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "mlp"])
+def test_images_that_the_layers_cannot_carry_are_refused_and_the_least_that_works_is_named(name):
+    with pytest.raises(RecipeError, match="too small") as caught:
+        build(name, image_size=1)
+    least = int(str(caught.value).split("at least (")[1].split(",")[0])
+    side = least - 1
+    with pytest.raises(
+        RecipeError, match=rf"{name}: images of {side}x200 are too small.*at least \({least}, {least}\)"
+    ):
+        build(name, image_size=(side, 200))
+    with torch.device("meta"):
+        build(name, image_size=(least, least))(torch.zeros(2, 1, least, least))
+
+
+def test_listing_needs_no_torch():
+    code = "import sys; from facelearn.models.zoo import list_models; assert list_models(); assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_facts():
+    info = model_info("ml_resnet")
+    assert (info.task, info.input, info.outputs) == ("keypoints", (1, 96, 96), 30)
+    assert info.options == {"form": "figure", "dropout": 0.5, "hidden": None}
+    assert all(info.summary and info.source and info.task for info in list_models())
+    assert list_models("identification") == [info for info in list_models() if info.task == "identification"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"name": "ml_resnt"}, "unknown network 'ml_resnt'; did you mean 'ml_resnet'"),
+        (
+            {"name": "ml_resnet", "frm": "text"},
+            "option of ml_resnet 'frm'; did you mean 'form'.*Accepted: dropout, form",
+        ),
+        ({"name": "ml_resnet", "form": "figures"}, "form of ml_resnet 'figures'; did you mean 'figure'"),
+        ({"name": "ml_resnet", "dropout": 1.0}, "ml_resnet: dropout must be a number from 0"),
+        ({"name": "plain_cnn", "dropout": "high"}, "plain_cnn: dropout must be a number from 0"),
+        ({"name": "ml_resnet", "image_size": "96"}, "image_size must be a whole number or"),
+        ({"name": "ml_resnet", "image_size": (96, 0)}, "image_size must be a whole number of at least 1"),
+        ({"name": "ml_resnet", "in_channels": 1.5}, "in_channels must be a whole number"),
+        ({"name": "net6", "nonlinearity": "gelu"}, "nonlinearity of net6 'gelu'.*Accepted: relu, sigmoid, tanh"),
+        ({"name": "net6", "kernels": (3, 2)}, r"kernels \[3, 2\] and maps \[32, 64, 128\] must be equally many"),
+        ({"name": "net6", "dropout": (0.1, 0.2)}, "dropout must be one number or a list of 3"),
+        ({"name": "net6", "hidden": "500"}, "hidden must be a list of whole numbers"),
+        (
+            {"name": "stack", "kernels": (2, 3), "maps": (4, 4)},
+            r"stack has 3 convolutions in stages of \[2, 1\]; received 2",
+        ),
+    ],
+)
+def test_a_wrong_name_or_option_is_met(arguments, message):
+    with pytest.raises(RecipeError, match=message):
+        build(**arguments)
+
+
+def test_options_of_the_studies():
+    def linear(model):
+        return [module.out_features for module in model.modules() if isinstance(module, nn.Linear)]
+
+    with torch.device("meta"):
+        assert linear(build("mlp", hidden=700)) == [700, 30]
+        assert linear(build("mlp", hidden=[])) == [30]
+        assert linear(build("net6", hidden=[300])) == [300, 30]
+        assert build("net5", kernels=[12, 2, 2])[0].kernel_size == (12, 12)
+        assert any(isinstance(module, nn.Tanh) for module in build("net6", nonlinearity="tanh").modules())
+        assert (
+            len([m for m in build("net6", kernels=[3, 2], maps=[8, 8], dropout=0.1) if isinstance(m, nn.Conv2d)]) == 2
+        )
+
+
+def test_a_network_of_ones_own_can_be_registered(monkeypatch):
+    monkeypatch.setattr(registry, "ENTRIES", dict(registry.ENTRIES))
+
+    @register(task="keypoints", input=(1, 4, 4), outputs=2, parameters=34, source="here")
+    def tiny(*, outputs: int = 2) -> nn.Module:
+        """One layer."""
+        return nn.Sequential(nn.Flatten(), nn.Linear(16, outputs))
+
+    assert registry.ENTRIES["tiny"].info.summary == "One layer."
+    assert registry.build_entry("tiny", {"outputs": 3})(torch.zeros(1, 1, 4, 4)).shape == (1, 3)
+    with pytest.raises(RecipeError, match="already has a network named 'tiny'"):
+        register(task="keypoints", input=(1, 4, 4), outputs=2, parameters=34, source="here")(tiny)
+    with pytest.raises(RecipeError, match="must give every argument a default; width has none"):
+        register(task="keypoints", input=(1, 4, 4), outputs=2, parameters=1, source="here")(
+            lambda width: nn.Linear(1, width)
+        )
