@@ -1,0 +1,182 @@
+"""Decoded faces kept on disk, so that a second read of the same data with the same settings decodes nothing.
+
+An entry is a folder named by the SHA-256 of the data's content, the settings and the reader's version. It is written
+beside its final name and renamed, so that a kill at any moment leaves either the whole entry or none, and two processes
+that write the same one do not disturb each other. To hash 100,000 photos takes longer than to look at their dates, so
+the content's hash is itself remembered by every file's name, size, inode and times; a file changed within two seconds
+before that was remembered is not trusted (its times may not show the next change).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facelearn.data.faces import Faces
+from facelearn.errors import DataError
+
+CACHE_VERSION = 1
+DEFAULT_LIMIT = 20 * 1024**3
+_SETTLED_SECONDS = 2.0
+_STALE_SECONDS = 24 * 3600.0
+
+
+def default_folder() -> Path:
+    """Where the cache is: `FACELEARN_CACHE` if set, else `facelearn` in the user's cache folder."""
+    if named := os.environ.get("FACELEARN_CACHE"):
+        return Path(named)
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "facelearn"
+
+
+def clear(folder: Path | None = None) -> None:
+    """Delete every cached entry. Tables that are open keep their pages until they are closed."""
+    root = folder or default_folder()
+    for name in ("entries", "digests"):
+        shutil.rmtree(root / name, ignore_errors=True)
+
+
+class Cache:
+    """Entries under one folder; the oldest-used are deleted when all together pass `limit` bytes."""
+
+    def __init__(self, folder: Path | None = None, *, limit: int = DEFAULT_LIMIT) -> None:
+        self.folder = folder or default_folder()
+        self.limit = limit
+
+    @property
+    def _entries(self) -> Path:
+        return self.folder / "entries"
+
+    def key(self, files: Sequence[Path], root: Path, settings: Mapping[str, Any]) -> str:
+        """The name of the entry for the content of `files`, named relative to `root`, read with `settings`.
+
+        Raises:
+            OSError: a file that cannot be read.
+        """
+        described = json.dumps([CACHE_VERSION, settings], sort_keys=True, default=str)
+        return hashlib.sha256(f"{self._content(files, root)} {described}".encode()).hexdigest()
+
+    def _content(self, files: Sequence[Path], root: Path) -> str:
+        """SHA-256 over names and bytes of `files`, from memory if their dates and sizes are the same as then."""
+        files = [path for path in files if os.path.isfile(path)]  # a missing image is the reader's to report
+        stats = [os.stat(path) for path in files]
+        names = [os.path.relpath(path, root) for path in files]
+        seen = hashlib.sha256()
+        for name, stat in zip(names, stats, strict=True):
+            facts = (name, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, stat.st_dev)
+            seen.update(repr(facts).encode())
+        memory = self.folder / "digests" / seen.hexdigest()
+        try:
+            known = memory.read_text(encoding="ascii")
+            if len(known) == 64:
+                return known
+        except (OSError, ValueError):
+            pass
+        content = hashlib.sha256()
+        for name, path in zip(names, files, strict=True):
+            with open(path, "rb") as file:
+                content.update(f"{name}\0".encode())
+                content.update(hashlib.file_digest(file, "sha256").digest())
+        newest = max((max(stat.st_mtime, stat.st_ctime) for stat in stats), default=0.0)
+        if newest < time.time() - _SETTLED_SECONDS:
+            _write(memory, content.hexdigest())
+        return content.hexdigest()
+
+    def load(self, key: str) -> tuple[Faces, dict[str, Any]] | None:
+        """The entry `key`, its images memory-mapped, with the facts stored beside it; None if there is none or it is damaged."""
+        entry = self._entries / key
+        try:
+            facts = json.loads((entry / "facts.json").read_text(encoding="utf-8"))
+            faces = Faces.load(entry)
+            os.utime(entry)
+        except (OSError, DataError, ValueError):
+            return None
+        return faces, facts
+
+    def writer(self, key: str) -> Writer:
+        """A context in which the entry `key` is written; nothing is kept unless `commit` is called."""
+        return Writer(self, key)
+
+    def _tidy(self) -> None:
+        """Delete what killed writers left, and the oldest-used entries over the limit."""
+        now = time.time()
+        entries = []
+        for child in self._entries.iterdir():
+            try:
+                used = child.stat().st_mtime
+                size = sum(file.stat().st_size for file in child.iterdir())
+            except OSError:  # another process is deleting it
+                continue
+            if child.name.startswith("."):
+                if now - used > _STALE_SECONDS:
+                    shutil.rmtree(child, ignore_errors=True)
+            else:
+                entries.append((used, size, child))
+        total = sum(size for _, size, _ in entries)
+        for _, size, child in sorted(entries, key=lambda entry: entry[0])[:-1]:
+            if total <= self.limit:
+                break
+            shutil.rmtree(child, ignore_errors=True)
+            total -= size
+
+
+class Writer:
+    """One entry being written; see `Cache.writer`."""
+
+    def __init__(self, cache: Cache, key: str) -> None:
+        self._cache = cache
+        self._final = cache._entries / key
+        self._scratch = cache._entries / f".{key}.{uuid.uuid4().hex}"
+        self._arrays = 0
+
+    def __enter__(self) -> Writer:
+        self._scratch.mkdir(parents=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def allocate(self, shape: tuple[int, int, int, int]) -> NDArray[np.uint8]:
+        """uint8 storage of `shape` on disk, so that decoding a large set needs no memory for it."""
+        self._arrays += 1
+        path = self._scratch / f"decoding{self._arrays}.npy"
+        if 0 in shape:
+            return np.empty(shape, np.uint8)
+        return np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+
+    def commit(self, faces: Faces, facts: Mapping[str, Any]) -> None:
+        """Store `faces` and `facts` under the key. If another process was first, its entry stays.
+
+        Raises:
+            OSError: no space, or no right to write.
+        """
+        ready = self._scratch / "entry"
+        faces.save(ready)
+        _write(ready / "facts.json", json.dumps(facts))
+        try:
+            os.replace(ready, self._final)
+        except OSError:
+            if self._cache.load(self._final.name) is None:  # what is there is damaged
+                shutil.rmtree(self._final, ignore_errors=True)
+                os.replace(ready, self._final)
+        self._cache._tidy()
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    scratch.write_text(text, encoding="utf-8")
+    os.replace(scratch, path)

@@ -1,0 +1,215 @@
+"""One image, decoded safely and always the same way: limits, EXIF rotation, colour modes, truncation."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facelearn.errors import DataError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+Color = Literal["grey", "rgb"]
+ImageSource = Path | str | bytes | BinaryIO
+
+MAX_PIXELS = 89_000_000
+IMAGE_EXTENSIONS = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".pbm", ".pnm"}
+)
+ACCEPTED = "JPEG, PNG, BMP, GIF, TIFF, WebP or PGM/PPM"
+
+# Pillow's other plugins are left out: some start programs (EPS), none holds face photos
+_FORMATS = ("JPEG", "PNG", "BMP", "DIB", "GIF", "TIFF", "WEBP", "PPM")
+_MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*")
+_GREY_MODES = frozenset({"1", "L", "LA", "La", "I;16", "I;16B", "I;16L", "I;16N", "I"})
+_ORIENTATION = 0x0112
+
+
+class ImageError(DataError):
+    """One image that cannot be decoded; the message is a sentence without the file's name."""
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """What an image's header says.
+
+    Attributes:
+        width, height: pixels, after the EXIF rotation.
+        channels: 1 for a grey image, 3 for any other.
+        frames: 1, or the number of frames of an animation.
+    """
+
+    width: int
+    height: int
+    channels: int
+    frames: int
+
+
+def looks_like_image(start: bytes) -> bool:
+    """True when the first bytes of a file (16 are enough) are those of an image format that `decode_image` reads."""
+    if start.startswith(_MAGIC):
+        return True
+    if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
+        return True
+    return start[:1] == b"P" and start[1:2] in b"123456" and start[2:3] in b" \t\r\n#" and len(start) > 2
+
+
+def image_facts(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> ImageFacts:
+    """The size and kind of an image, from its header alone.
+
+    Raises:
+        ImageError: empty, not an image, or more than `max_pixels` pixels.
+    """
+    image = _open(source, max_pixels)
+    width, height = image.size
+    # Pillow itself swaps the size of a rotated TIFF
+    if image.format != "TIFF" and _orientation(image) >= 5:
+        width, height = height, width
+    return ImageFacts(width, height, 1 if _is_grey(image) else 3, _frames(image))
+
+
+def decode_image(source: ImageSource, *, color: Color | None = None, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+    """Decode one image, upright.
+
+    EXIF rotation is applied. 16-bit images are scaled by their bit depth (v >> 8), never by their content. Transparent
+    pixels are composited over white. CMYK, palette and other modes become RGB; grey is ITU-R BT.601 luma. Of an
+    animation the first frame is taken. The number of pixels is checked in the header, before anything is decoded.
+
+    Args:
+        source: a path, the file's bytes, or a binary file object.
+        color: "grey" or "rgb"; None keeps the image's own.
+        max_pixels: limit on width times height; above 178 million Pillow's own limit holds.
+
+    Returns:
+        uint8 (H, W, C), RGB order, C 1 for grey and 3 for RGB.
+
+    Raises:
+        ImageError: empty, truncated, not an image, too many pixels, or a depth without an agreed range (32-bit).
+    """
+    return decode_with_facts(source, color=color, max_pixels=max_pixels)[0]
+
+
+def decode_with_facts(
+    source: ImageSource, *, color: Color | None = None, max_pixels: int = MAX_PIXELS
+) -> tuple[NDArray[np.uint8], ImageFacts]:
+    """As `decode_image`, and what the header said of the upright image."""
+    if color not in (None, "grey", "rgb"):
+        raise DataError(f"color must be 'grey', 'rgb' or None; received {color!r}")
+    image = _open(source, max_pixels)
+    frames, grey = _frames(image), _is_grey(image)
+    try:
+        image.load()
+        pixels = _to_uint8(_upright(image), color or ("grey" if grey else "rgb"))
+    except (ImageError, MemoryError):
+        raise
+    except Exception as error:  # Pillow's decoders raise whatever the damaged bytes lead them to
+        raise ImageError(f"the image is truncated or damaged ({_short(error)}); replace the file") from error
+    return pixels, ImageFacts(pixels.shape[1], pixels.shape[0], 1 if grey else 3, frames)
+
+
+def _open(source: ImageSource, max_pixels: int) -> Image.Image:
+    from PIL import Image
+
+    stream = _stream(source)
+    try:
+        image = Image.open(stream, formats=_FORMATS)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ImageError(f"the image has more pixels than the limit of {max_pixels:,}; shrink it first") from error
+    except Exception as error:  # as above: Pillow's header parsers too
+        start = stream.getvalue()[:16]
+        if looks_like_image(start):
+            raise ImageError(f"the image's header is damaged ({_short(error)}); replace the file") from error
+        raise ImageError(f"not an image (it starts with {start!r}); accepted are {ACCEPTED}") from error
+    if image.width * image.height > max_pixels:
+        raise ImageError(
+            f"the image has {image.width} x {image.height} pixels, over the limit of {max_pixels:,}; shrink it first"
+        )
+    if image.width == 0 or image.height == 0:
+        raise ImageError("the image has no pixels; replace the file")
+    return image
+
+
+def _stream(source: ImageSource) -> io.BytesIO:
+    try:
+        if isinstance(source, bytes):
+            data = source
+        elif isinstance(source, str | Path):
+            data = Path(source).read_bytes()
+        else:
+            data = source.read()
+    except FileNotFoundError as error:
+        raise ImageError("the image file is missing") from error
+    except OSError as error:
+        raise ImageError(f"the image file cannot be read ({error.strerror or error})") from error
+    if not data:
+        raise ImageError("the image file is empty (0 bytes)")
+    return io.BytesIO(data)
+
+
+def _is_grey(image: Image.Image) -> bool:
+    return image.mode in _GREY_MODES
+
+
+def _frames(image: Image.Image) -> int:
+    # an MPO holds a second view or a preview of the same photo, not an animation
+    if image.format == "MPO":
+        return 1
+    try:
+        return int(getattr(image, "n_frames", 1))
+    except Exception:  # counting frames walks a file that may be damaged after its first frame
+        return 1
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        value = image.getexif().get(_ORIENTATION, 1)
+    except Exception:  # damaged EXIF says nothing about the pixels, which are still good
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    from PIL.Image import Transpose
+
+    turn = {
+        2: Transpose.FLIP_LEFT_RIGHT,
+        3: Transpose.ROTATE_180,
+        4: Transpose.FLIP_TOP_BOTTOM,
+        5: Transpose.TRANSPOSE,
+        6: Transpose.ROTATE_270,
+        7: Transpose.TRANSVERSE,
+        8: Transpose.ROTATE_90,
+    }.get(1 if image.format == "TIFF" else _orientation(image))
+    return image if turn is None else image.transpose(turn)
+
+
+def _to_uint8(image: Image.Image, color: Color) -> NDArray[np.uint8]:
+    from PIL import Image
+
+    if image.mode == "F" or (image.mode == "I" and image.format not in ("PPM", "PNG")):
+        raise ImageError("the image has 32 bits a channel, for which no range is agreed; save it with 8 or 16 bits")
+    if image.mode.startswith("I"):
+        deep = np.asarray(image).astype(np.int64)
+        image = Image.fromarray((np.clip(deep, 0, 65535) >> 8).astype(np.uint8))
+    if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
+        image = _over_white(image)
+    mode = "L" if color == "grey" else "RGB"
+    pixels: NDArray[Any] = np.asarray(image if image.mode == mode else image.convert(mode))
+    return pixels[..., None] if pixels.ndim == 2 else pixels
+
+
+def _over_white(image: Image.Image) -> Image.Image:
+    from PIL import Image
+
+    solid = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", solid.size, "white"), solid).convert("RGB")
+
+
+def _short(error: Exception) -> str:
+    return str(error).split("\n")[0][:100] or type(error).__name__

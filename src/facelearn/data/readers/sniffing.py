@@ -1,0 +1,176 @@
+"""Which format a file or folder holds, by its content."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from facelearn.data.images import looks_like_image
+from facelearn.data.readers.common import keypoint_columns
+from facelearn.data.readers.files import BOM, GZIP, ZIP, image_files, open_text, split_header
+from facelearn.data.readers.kaggle import IMAGE, IMAGE_ID
+from facelearn.data.readers.wide_csv import FILE, PERSON
+from facelearn.errors import DataError
+
+FORMATS = {
+    "kaggle-csv": "Kaggle CSV (NAME_x, NAME_y, Image), plain, .gz or .zip",
+    "wide-csv": "CSV with one row an image (file, x0, y0, ...)",
+    "pts": "iBUG .pts beside the images",
+    "coco": "COCO keypoints JSON",
+    "dlib-xml": "dlib imglab XML",
+    "ultralytics-pose": "Ultralytics pose (data.yaml, labels/*.txt)",
+    "image-folder": "folder of images",
+    "image": "one image",
+    "faces": "folder written by Faces.save",
+}
+_START = 1 << 16
+_PTS = re.compile(rb"^\s*(version\s*:\s*\d+\s+)?n_points\s*:", re.IGNORECASE)
+_POSE_LINE = re.compile(rb"^\s*\d+(\s+-?\d*\.?\d+(e-?\d+)?){7,}\s*$", re.IGNORECASE)
+
+
+def sniff(path: str | Path) -> str:
+    """The format of a file or folder: a key of `FORMATS`.
+
+    Raises:
+        DataError: nothing there, an empty file, a file of another kind, or a folder with several label files.
+    """
+    return locate(Path(path))[0]
+
+
+def locate(path: Path) -> tuple[str, Path]:
+    """The format, and the file or folder in which to read it (the label file of a folder that holds one).
+
+    Raises:
+        DataError: as `sniff`.
+    """
+    if path.is_dir():
+        return _sniff_folder(path)
+    if not path.exists():
+        raise DataError(f"{path} does not exist")
+    kind = sniff_file(path)
+    if kind is None:
+        raise DataError(f"{path} is of a kind that is not known; accepted are: {'; '.join(FORMATS.values())}")
+    return kind, path
+
+
+def sniff_file(path: Path) -> str | None:
+    """The format of one file, None if it is none of ours.
+
+    Raises:
+        DataError: an empty or unreadable file, or a table with another separator or encoding.
+    """
+    with open_text(path) as stream:
+        start = stream.read(_START)
+        while b"\n" not in start and 0 < len(start) < 1 << 20 and (more := stream.read(_START)):
+            start += more
+    if not start:
+        raise DataError(f"{path} is empty (0 bytes)")
+    if looks_like_image(start):
+        return "image"
+    if start.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise DataError(f"{path} is UTF-16 text; save it as UTF-8")
+    text = start.removeprefix(BOM).lstrip()
+    if not text:
+        raise DataError(f"{path} is empty (only spaces)")
+    if b"\0" in text:
+        return None
+    if text[:1] == b"{":
+        return "coco" if b'"annotations"' in text or b'"images"' in text or _is_coco(path) else None
+    if text[:1] == b"<":
+        return "dlib-xml" if b"<dataset" in text else None
+    if _PTS.match(text):
+        return "pts"
+    if b"kpt_shape" in text and re.search(rb"^kpt_shape\s*:", text, re.MULTILINE):
+        return "ultralytics-pose"
+    return _sniff_table(text, path)
+
+
+def _is_coco(path: Path) -> bool:
+    with open_text(path) as stream:
+        try:
+            facts = json.load(stream)
+        except ValueError:
+            return False
+    return isinstance(facts, dict) and "annotations" in facts
+
+
+def _sniff_table(text: bytes, path: Path) -> str | None:
+    lines = text.splitlines()
+    if _POSE_LINE.match(lines[0]):
+        raise DataError(f"{path} is one Ultralytics label file; give the data set's data.yaml or folder")
+    words = re.split(rb"[,;\t|]", lines[0])
+    if len(words) < 2 or not any(re.match(rb'^\s*"?[A-Za-z_]', word) for word in words):
+        return None
+    header = split_header(lines[0], path)
+    first = lines[1].split(b",") if len(lines) > 1 else []
+    if IMAGE in header:
+        value = first[header.index(IMAGE)].strip(b'" ') if len(first) > header.index(IMAGE) else b""
+        if len(lines) == 1 or value == b"" or re.match(rb"^[-+.\w]+(\s+[-+.\w]+)+", value):
+            return "kaggle-csv"
+    lower = {name.lower() for name in header}
+    pairs = keypoint_columns(header, ()).names
+    if lower & set(FILE) and (pairs or lower & set(PERSON)):
+        return "wide-csv"
+    if {"rowid", "imageid"} <= lower:
+        raise DataError(f"{path} is a list of values to predict; give it as --lookup and read the test file")
+    if pairs:
+        raise DataError(f"{path} has keypoint columns but none for the images; a column 'file' or '{IMAGE}' is needed")
+    return "kaggle-csv" if IMAGE_ID in header else None
+
+
+def _sniff_folder(folder: Path) -> tuple[str, Path]:
+    if (folder / "faces.json").is_file():
+        return "faces", folder
+    files = sorted(child for child in folder.iterdir() if child.is_file() and not child.name.startswith("."))
+    found = [(kind, child) for child in files if (kind := _label_kind(child)) is not None]
+    tables = [(kind, child) for kind, child in found if kind != "pts"]
+    if len(tables) > 1:
+        names = ", ".join(child.name for _, child in tables[:5])
+        raise DataError(f"{folder} holds {len(tables)} label files ({names}); give one of them, as {tables[0][1]}")
+    if tables:
+        return tables[0]
+    if found or next(folder.rglob("*.pts"), None) is not None:
+        return "pts", folder
+    if _has_pose_labels(folder):
+        return "ultralytics-pose", folder
+    annotations = folder / "annotations"
+    if annotations.is_dir() and not image_files(annotations):
+        return _sniff_folder(annotations)
+    return "image-folder", folder
+
+
+def _label_kind(path: Path) -> str | None:
+    """The format of a file lying in a folder; None for images and whatever is no label file."""
+    with path.open("rb") as file:
+        start = file.read(16)
+    if not start or looks_like_image(start):
+        return None
+    if start[:4] == ZIP or start[:2] == GZIP:
+        # other archives may lie in the folder; they are not ours to complain of
+        try:
+            return sniff_file(path)
+        except DataError:
+            return None
+    try:
+        kind = sniff_file(path)
+    except DataError:
+        if path.suffix.lower() in (".csv", ".json", ".xml"):
+            raise
+        return None
+    return None if kind == "image" else kind
+
+
+def _has_pose_labels(folder: Path) -> bool:
+    """True where text files of pose labels lie in `labels/`, or beside images of the same name."""
+    for path in folder.rglob("*.txt"):
+        if "labels" in path.relative_to(folder).parts[:-1] or any(
+            path.with_suffix(end).exists() for end in (".jpg", ".png", ".jpeg")
+        ):
+            with path.open("rb") as file:
+                line = file.readline(_START)
+            if _POSE_LINE.match(line):
+                return True
+            if line.strip():
+                return False
+    return False
