@@ -24,7 +24,9 @@ class MissingExtraError(FacelearnError, ImportError):
     """An optional part of facelearn is not installed."""
 
     def __init__(self, package: str, extra: str) -> None:
-        super().__init__(f"this needs the package '{package}', which is not installed; type: pip install 'facelearn[{extra}]'")
+        super().__init__(
+            f"this needs the package '{package}', which is not installed; type: pip install 'facelearn[{extra}]'"
+        )
 
 
 @dataclass(frozen=True)

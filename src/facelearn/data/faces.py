@@ -93,7 +93,9 @@ class Faces:
             group=_column(group, n, np.int64, -1),
             source=np.full(n, source) if isinstance(source, str) else np.asarray(source, dtype=np.str_),
             row=_column(row, n, np.int64, -1),
-            to_photo=np.broadcast_to(np.eye(2, 3), (n, 2, 3)).copy() if to_photo is None else np.asarray(to_photo, np.float64),
+            to_photo=np.broadcast_to(np.eye(2, 3), (n, 2, 3)).copy()
+            if to_photo is None
+            else np.asarray(to_photo, np.float64),
         )
         faces._check()
         return faces
@@ -101,10 +103,14 @@ class Faces:
     def _check(self) -> None:
         n = len(self)
         if len(self.schema) != self.keypoints.shape[1]:
-            raise DataError(f"schema '{self.schema.name}' has {len(self.schema)} keypoints but the data has {self.keypoints.shape[1]}")
+            raise DataError(
+                f"schema '{self.schema.name}' has {len(self.schema)} keypoints but the data has {self.keypoints.shape[1]}"
+            )
         half = np.isnan(self.keypoints).sum(2) == 1
         if half.any():
-            raise DataError(f"a missing keypoint is NaN in both x and y; row {int(np.argwhere(half)[0, 0])} (0-based) has only one")
+            raise DataError(
+                f"a missing keypoint is NaN in both x and y; row {int(np.argwhere(half)[0, 0])} (0-based) has only one"
+            )
         if np.isinf(self.keypoints).any():
             raise DataError("keypoints must be finite or NaN; received infinity")
         if self.identity.max(initial=-1) >= len(self.people):
@@ -166,11 +172,14 @@ class Faces:
     def keypoints_in_photo(self, keypoints: ArrayLike | None = None) -> NDArray[np.float64]:
         """(N, K, 2) float64: `keypoints` (default: the labels), given in stored pixels, mapped to pixels of the original photos."""
         points = np.asarray(self.keypoints if keypoints is None else keypoints, np.float64)
-        return np.einsum("nij,nkj->nki", self.to_photo[:, :, :2], points) + self.to_photo[:, None, :, 2]
+        turned: NDArray[np.float64] = np.einsum("nij,nkj->nki", self.to_photo[:, :, :2], points)
+        return turned + self.to_photo[:, None, :, 2]
 
     def fingerprint(self) -> str:
         """SHA-256 (hex) over every column, the schema and the names: equal data, equal fingerprint, wherever it is stored."""
-        digest = hashlib.sha256(json.dumps([self.schema.to_dict(), list(self.people), list(self.images.shape)]).encode())
+        digest = hashlib.sha256(
+            json.dumps([self.schema.to_dict(), list(self.people), list(self.images.shape)]).encode()
+        )
         for start in range(0, len(self), 4096):
             digest.update(np.ascontiguousarray(self.images[start : start + 4096]).tobytes())
         for name in ("keypoints", "identity", "group", "row", "to_photo"):
@@ -190,7 +199,9 @@ class Faces:
             (scratch / "faces.json").write_text(json.dumps(facts), encoding="utf-8")
             if folder.exists():
                 if not (folder / "faces.json").exists():
-                    raise DataError(f"{folder} exists and holds something other than saved faces; choose another folder")
+                    raise DataError(
+                        f"{folder} exists and holds something other than saved faces; choose another folder"
+                    )
                 old = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.old")
                 os.replace(folder, old)
                 shutil.rmtree(old, ignore_errors=True)
@@ -210,9 +221,15 @@ class Faces:
         try:
             facts = json.loads((folder / "faces.json").read_text(encoding="utf-8"))
             if facts["version"] > FORMAT_VERSION:
-                raise DataError(f"{folder} was written by a newer facelearn (format {facts['version']}, this one reads {FORMAT_VERSION})")
+                raise DataError(
+                    f"{folder} was written by a newer facelearn (format {facts['version']}, this one reads {FORMAT_VERSION})"
+                )
             arrays = {
-                name: np.load(folder / f"{name}.npy", mmap_mode="r" if memory_map and name == "images" else None, allow_pickle=False)
+                name: np.load(
+                    folder / f"{name}.npy",
+                    mmap_mode="r" if memory_map and name == "images" else None,
+                    allow_pickle=False,
+                )
                 for name in _ARRAYS
             }
         except (OSError, KeyError, json.JSONDecodeError, EOFError) as error:
@@ -245,7 +262,10 @@ def concatenate(parts: Sequence[Faces]) -> Faces:
         identity.append(new[part.identity])
         group.append(np.where(part.group < 0, -1, part.group + offset))
         offset += int(part.group.max(initial=-1)) + 1
-    joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ("images", "keypoints", "source", "row", "to_photo")}
+    joined = {
+        name: np.concatenate([getattr(part, name) for part in parts])
+        for name in ("images", "keypoints", "source", "row", "to_photo")
+    }
     return first.replace(identity=np.concatenate(identity), group=np.concatenate(group), people=people, **joined)
 
 

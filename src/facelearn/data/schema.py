@@ -38,7 +38,9 @@ class KeypointSchema:
             raise DataError(f"keypoint names must be unique; {', '.join(twice)} stand more than once")
         used = [index for pair in (*self.mirror, *self.edges, *self.eyes) for index in pair]
         if any(not 0 <= index < len(self.names) for index in used):
-            raise DataError(f"schema '{self.name}' refers to keypoint {max(used)} but has {len(self.names)} (0 to {len(self.names) - 1})")
+            raise DataError(
+                f"schema '{self.name}' refers to keypoint {max(used)} but has {len(self.names)} (0 to {len(self.names) - 1})"
+            )
 
     def __len__(self) -> int:
         return len(self.names)
