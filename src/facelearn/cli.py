@@ -42,11 +42,19 @@ class Color(StrEnum):
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")]
 OnErrorOption = Annotated[OnError, typer.Option("--on-error", help="stop at bad rows, or skip, count and list them.")]
-SizeOption = Annotated[int | None, typer.Option(help="Resize every image to this many pixels a side while reading.", min=8)]
-CropOption = Annotated[float | None, typer.Option(help="Crop by the labels, with this margin as a share of their box.", min=0)]
-ColorOption = Annotated[Color | None, typer.Option(help="Read images as grey or rgb (default: as the files have them).")]
+SizeOption = Annotated[
+    int | None, typer.Option(help="Resize every image to this many pixels a side while reading.", min=8)
+]
+CropOption = Annotated[
+    float | None, typer.Option(help="Crop by the labels, with this margin as a share of their box.", min=0)
+]
+ColorOption = Annotated[
+    Color | None, typer.Option(help="Read images as grey or rgb (default: as the files have them).")
+]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
-SchemeOption = Annotated[str | None, typer.Option(help="Annotation scheme, where a model has several: complete or partial.")]
+SchemeOption = Annotated[
+    str | None, typer.Option(help="Annotation scheme, where a model has several: complete or partial.")
+]
 
 
 def main() -> None:
@@ -146,7 +154,10 @@ def train(
             reporter=reporter, read_progress=ReadDisplay(quiet=as_json),
         )  # fmt: skip
     if result.stopped:
-        typer.echo(f"stopped after {result.summary['epochs']} epochs; go on with: facelearn train --resume --out {out}", err=True)
+        typer.echo(
+            f"stopped after {result.summary['epochs']} epochs; go on with: facelearn train --resume --out {out}",
+            err=True,
+        )
         raise typer.Exit(1)
     _print_run(result, as_json)
 
@@ -167,7 +178,14 @@ def _print_run(result: Any, as_json: bool) -> None:
 
     facts = {"folder": result.folder, "model": result.model, "report": result.report, **result.summary}
     if as_json:
-        _print_json({**facts, "metrics": result.metrics, "warnings": result.warnings, "skipped": [str(row) for row in result.skipped]})
+        _print_json(
+            {
+                **facts,
+                "metrics": result.metrics,
+                "warnings": result.warnings,
+                "skipped": [str(row) for row in result.skipped],
+            }
+        )
         return
     _warn(result.warnings)
     if result.skipped:
@@ -201,7 +219,15 @@ def evaluate(
     from facelearn.verbs.evaluate import evaluate as run
 
     metrics = run(
-        model, data, out=out, scheme=scheme, threshold=threshold, size=size, crop=crop, on_error=on_error.value, device=device
+        model,
+        data,
+        out=out,
+        scheme=scheme,
+        threshold=threshold,
+        size=size,
+        crop=crop,
+        on_error=on_error.value,
+        device=device,
     )
     if as_json:
         _print_json(metrics)
@@ -241,7 +267,10 @@ def predict(
     if out is None:
         for file, row, points in zip(predictions.source, predictions.row, predictions.points, strict=True):
             place = str(file) + (f", row {row}" if row >= 0 else "")
-            _say(place, *(f"  {name}: {x:.2f} {y:.2f}" for name, (x, y) in zip(predictions.schema.names, points, strict=True)))
+            _say(
+                place,
+                *(f"  {name}: {x:.2f} {y:.2f}" for name, (x, y) in zip(predictions.schema.names, points, strict=True)),
+            )
         return
     _say(f"{len(predictions.points)} images, {len(predictions.schema)} keypoints each: {result.path}")
 
@@ -262,7 +291,13 @@ def inspect(
     from facelearn.verbs.inspect import inspect as run
 
     facts = run(
-        data, out=out, size=size, crop=crop, color=color and color.value, on_error=on_error.value, progress=ReadDisplay(quiet=as_json)
+        data,
+        out=out,
+        size=size,
+        crop=crop,
+        color=color.value if color else None,
+        on_error=on_error.value,
+        progress=ReadDisplay(quiet=as_json),
     )
     if as_json:
         _print_json(facts)
@@ -285,7 +320,9 @@ def models(
     width = max(len(one["name"]) for one in listed)
     for one in listed:
         shape = "x".join(str(n) for n in one["input"])
-        _say(f"{one['name']:<{width}}  {one['task']:<14}  {shape:<9}  {one['parameters']:>13,}  {one['summary']} [{one['source']}]")
+        _say(
+            f"{one['name']:<{width}}  {one['task']:<14}  {shape:<9}  {one['parameters']:>13,}  {one['summary']} [{one['source']}]"
+        )
 
 
 @app.command(epilog="Example: facelearn card runs/faces/model.safetensors > CARD.md")
@@ -306,7 +343,9 @@ def card(
 @app.command(epilog="Example: facelearn convert training.zip faces.json")
 def convert(
     source: Annotated[Path, typer.Argument(help="Labels in any known format, or a model file.")],
-    out: Annotated[Path, typer.Argument(help="faces.json (COCO), faces.csv, or a folder of saved Faces; model.onnx from a model.")],
+    out: Annotated[
+        Path, typer.Argument(help="faces.json (COCO), faces.csv, or a folder of saved Faces; model.onnx from a model.")
+    ],
     size: SizeOption = None,
     crop: CropOption = None,
     color: ColorOption = None,
@@ -326,7 +365,7 @@ def convert(
         else:
             _say(f"model written: {path}")
         return
-    result = run(source, out, size=size, crop=crop, color=color and color.value, on_error=on_error.value)
+    result = run(source, out, size=size, crop=crop, color=color.value if color else None, on_error=on_error.value)
     if as_json:
         _print_json(asdict(result))
         return

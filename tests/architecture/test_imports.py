@@ -26,7 +26,7 @@ INSIDE = {
     "models": ("zoo",),
     "losses": ("keypoints", "classes", "metric"),
     "metrics": ("keypoints", "classes", "verification"),
-    "training": ("recipe", "tasks", "loop", "device", "crossval", "tune", "study"),
+    "training": ("recipe", "device", "tasks", "loop", "crossval", "tune", "study"),
 }
 # Packages and the only rooms that may import them.
 ONLY_IN = {

@@ -65,7 +65,9 @@ class TrainingData:
         self.images: NDArray[np.uint8] | Tensor = prepare(faces.images, preprocess, scratch)
         points = preprocess.points_to_prepared(np.asarray(faces.keypoints), faces.height, faces.width)
         arrays = {"points": points.astype(np.float32), **(targets or {})}
-        self.targets = {name: torch.from_numpy(np.ascontiguousarray(array)).to(self.device) for name, array in arrays.items()}
+        self.targets = {
+            name: torch.from_numpy(np.ascontiguousarray(array)).to(self.device) for name, array in arrays.items()
+        }
         self.height, self.width, self.channels = (int(n) for n in self.images.shape[1:])
         if self.device.type == "cuda" and self.images.nbytes < torch.cuda.mem_get_info(self.device)[0] // 2:
             self.images = torch.from_numpy(np.ascontiguousarray(self.images)).to(self.device)
@@ -73,7 +75,9 @@ class TrainingData:
     def __len__(self) -> int:
         return len(self.images)
 
-    def batch(self, index: NDArray[np.int64], *, augment: Augment | None = None, generator: torch.Generator | None = None) -> Batch:
+    def batch(
+        self, index: NDArray[np.int64], *, augment: Augment | None = None, generator: torch.Generator | None = None
+    ) -> Batch:
         """The rows `index` as a batch; augmented when `augment` is given (randomness from `generator`)."""
         rows = torch.from_numpy(index).to(self.device)
         if isinstance(self.images, Tensor):

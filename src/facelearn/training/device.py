@@ -63,7 +63,11 @@ def fast_bfloat16(accelerator: str) -> bool:
 
 
 def choose_device(
-    device: str = "auto", *, devices: int = 1, precision: Literal["auto", "32", "bf16"] = "auto", threads: int | None = None
+    device: str = "auto",
+    *,
+    devices: int = 1,
+    precision: Literal["auto", "32", "bf16"] = "auto",
+    threads: int | None = None,
 ) -> DeviceSettings:
     """The settings for a run, without changing anything yet (`apply` does).
 
@@ -74,7 +78,9 @@ def choose_device(
         raise RecipeError(f"received device '{device}'; accepted are auto, cpu and cuda")
     if device == "cuda" and not torch.cuda.is_available():
         raise RecipeError("device 'cuda' was asked for, but this torch finds no CUDA device; use --device cpu or auto")
-    accelerator: Literal["cpu", "cuda"] = "cuda" if device == "cuda" or (device == "auto" and torch.cuda.is_available()) else "cpu"
+    accelerator: Literal["cpu", "cuda"] = (
+        "cuda" if device == "cuda" or (device == "auto" and torch.cuda.is_available()) else "cpu"
+    )
     bfloat16 = precision == "bf16" or (precision == "auto" and fast_bfloat16(accelerator))
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return DeviceSettings(
@@ -108,7 +114,12 @@ def describe_machine(settings: DeviceSettings | None = None) -> dict[str, Any]:
         "torch": torch.__version__,
     }
     if settings is not None:
-        facts |= {"device": settings.accelerator, "devices": settings.devices, "precision": settings.precision, "threads": settings.threads}
+        facts |= {
+            "device": settings.accelerator,
+            "devices": settings.devices,
+            "precision": settings.precision,
+            "threads": settings.threads,
+        }
         if settings.accelerator == "cuda":
             facts["accelerator"] = torch.cuda.get_device_name()
     return facts

@@ -20,15 +20,16 @@ from torch.optim.swa_utils import AveragedModel
 from facelearn.errors import BundleError, RecipeError
 from facelearn.training.batches import TrainingData
 from facelearn.training.device import DeviceSettings
+from facelearn.training.evaluation import validate
 from facelearn.training.interrupt import stop_requests
-from facelearn.training.recipe import OptimiserSettings, Recipe
+from facelearn.training.optimiser import optimiser_for
+from facelearn.training.recipe import Recipe
 from facelearn.training.schedule import averaging_decay, learning_rate
 from facelearn.training.state import Progress, load_state, save_state, write_history
 from facelearn.training.tasks import Task
 from facelearn.transforms.augment import Augment
 
 SAVE_SECONDS = 20.0  # a kill costs at most this much training, and writing state costs little of it
-EVALUATION_BATCH = 256
 BUDGET_SHARE = 0.92  # of the asked time: the rest is for saving, and for a machine that slows down
 
 
@@ -110,33 +111,6 @@ def fit(
     return FitResult(run.kept_model(), run.progress, stopped=False)
 
 
-def optimiser_for(model: nn.Module, settings: OptimiserSettings, rate: float) -> torch.optim.Optimizer:
-    """The recipe's optimiser; weight decay leaves biases and normalisation alone in `adamw`, and covers all in `adam` and `sgd`."""
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    if settings.name == "sgd":
-        nesterov = settings.momentum > 0
-        return torch.optim.SGD(parameters, rate, settings.momentum, weight_decay=settings.weight_decay, nesterov=nesterov)
-    betas = (settings.momentum, 0.999)
-    if settings.name == "adam":
-        return torch.optim.Adam(parameters, rate, betas, weight_decay=settings.weight_decay, fused=True)
-    groups: list[dict[str, Any]] = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": settings.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW([group for group in groups if group["params"]], rate, betas, fused=True)
-
-
-def predict_all(task: Task, model: nn.Module, data: TrainingData, batch_size: int = EVALUATION_BATCH) -> NDArray[np.float32]:
-    """Predictions for all rows of `data`, in order, as float32 with first dimension N."""
-    model.eval()
-    parts = []
-    with torch.inference_mode():
-        for start in range(0, len(data), batch_size):
-            batch = data.batch(np.arange(start, min(start + batch_size, len(data))))
-            parts.append(task.predict(model, batch).float().cpu().numpy())
-    return np.concatenate(parts) if parts else np.zeros((0,), np.float32)
-
-
 class _Run:
     """The parts of a run and the steps of `fit`."""
 
@@ -156,7 +130,7 @@ class _Run:
         self.task, self.train, self.recipe, self.augment = task, train, recipe, augment
         self.valid = valid if valid is not None and len(valid) else None
         self.folder, self.reporter, self.fabric = folder, reporter, fabric
-        self.raw = model.to(device=fabric.device, memory_format=settings.memory_format)
+        self.raw = model.to(fabric.device).to(memory_format=settings.memory_format)  # type: ignore[call-overload]
         self.average = AveragedModel(self.raw, multi_avg_fn=self._average) if recipe.average_decay else None
         optimiser = optimiser_for(self.raw, recipe.optimiser, recipe.optimiser.learning_rate)
         self.model, self.optimiser = fabric.setup(self.raw, optimiser)
@@ -171,7 +145,9 @@ class _Run:
         if resume and self.folder is not None:
             self.progress, self.best = load_state(self.folder, self._models(), self.optimiser)
             if self.progress.data != data:
-                raise BundleError(f"the state in {self.folder} was trained on other rows; give the same data and split, or another --out")
+                raise BundleError(
+                    f"the state in {self.folder} was trained on other rows; give the same data and split, or another --out"
+                )
             self.total[0], self.total[1] = self.progress.loss_total, self.progress.loss_denominator
         else:
             self.progress.data = data
@@ -200,12 +176,18 @@ class _Run:
     def step(self, rows: NDArray[np.int64]) -> float:
         """One optimiser step on `rows`; returns the loss."""
         progress, recipe, fabric = self.progress, self.recipe, self.fabric
-        rate = learning_rate(recipe.schedule, recipe.optimiser.learning_rate, progress.step, self.batches * progress.epochs)
+        rate = learning_rate(
+            recipe.schedule, recipe.optimiser.learning_rate, progress.step, self.batches * progress.epochs
+        )
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         generator = self._seed(progress.step)
         sums = torch.zeros(2, dtype=torch.float64, device=fabric.device)
-        parts = [part for part in np.array_split(rows[fabric.global_rank :: fabric.world_size], recipe.accumulate) if len(part)]
+        parts = [
+            part
+            for part in np.array_split(rows[fabric.global_rank :: fabric.world_size], recipe.accumulate)
+            if len(part)
+        ]
         for number, part in enumerate(parts):
             batch = self.train.batch(part, augment=self.augment, generator=generator)
             with fabric.no_backward_sync(self.model, enabled=number + 1 < len(parts)):
@@ -213,7 +195,7 @@ class _Run:
                 fabric.backward(loss.total)
             sums += torch.stack((loss.total.detach(), loss.denominator.detach())).double()
         if fabric.world_size > 1:
-            sums = fabric.all_reduce(sums, reduce_op="sum")
+            sums = torch.as_tensor(fabric.all_reduce(sums, reduce_op="sum"))
         self._update(sums)
         self.total += sums
         return float(sums[0] / sums[1]) if sums[1] > 0 else math.nan
@@ -225,7 +207,9 @@ class _Run:
             # distributed gradients arrive as means over the processes
             torch._foreach_mul_(gradients, float(self.fabric.world_size / sums[1]))
             if self.recipe.optimiser.clip_gradient_norm:
-                self.fabric.clip_gradients(self.model, self.optimiser, max_norm=self.recipe.optimiser.clip_gradient_norm)
+                self.fabric.clip_gradients(
+                    self.model, self.optimiser, max_norm=self.recipe.optimiser.clip_gradient_norm
+                )
             self.optimiser.step()
             if self.average is not None:
                 self.average.update_parameters(self.raw)
@@ -247,7 +231,11 @@ class _Run:
         now = time.perf_counter()
         seconds, self.clock = now - self.clock, now
         progress.seconds += seconds
-        row |= {"learning_rate": self.optimiser.param_groups[0]["lr"], "images_per_second": len(self.train) / seconds, "seconds": progress.seconds}
+        row |= {
+            "learning_rate": self.optimiser.param_groups[0]["lr"],
+            "images_per_second": len(self.train) / seconds,
+            "seconds": progress.seconds,
+        }
         progress.history.append(row)
         progress.epoch, progress.batch = progress.epoch + 1, 0
         self.total.zero_()
@@ -257,24 +245,13 @@ class _Run:
         return bool(recipe.patience and progress.best_epoch and progress.epoch - progress.best_epoch >= recipe.patience)
 
     def _validate(self, valid: TrainingData) -> dict[str, float]:
-        model = self.evaluated()
-        model.eval()
-        sums = torch.zeros(2, dtype=torch.float64)
-        predictions: list[NDArray[np.float32]] = []
-        with torch.inference_mode(), self.fabric.autocast():
-            for start in range(0, len(valid), EVALUATION_BATCH):
-                batch = valid.batch(np.arange(start, min(start + EVALUATION_BATCH, len(valid))))
-                loss, prediction = self.task.loss(model, batch), self.task.predict(model, batch)
-                sums += torch.stack((loss.total, loss.denominator)).double().cpu()
-                predictions.append(prediction.float().cpu().numpy())
-        loss_value = float(sums[0] / sums[1]) if sums[1] > 0 else math.nan
-        progress = self.progress
-        if progress.best_loss is None or loss_value < progress.best_loss:
-            progress.best_loss, progress.best_epoch = loss_value, progress.epoch + 1
+        model, progress = self.evaluated(), self.progress
+        row = validate(self.task, model, valid, self.fabric)
+        if progress.best_loss is None or row["valid_loss"] < progress.best_loss:
+            progress.best_loss, progress.best_epoch = row["valid_loss"], progress.epoch + 1
             if self.recipe.keep == "best":
                 self.best = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
-        targets = {name: values.cpu().numpy() for name, values in valid.targets.items()}
-        return {"valid_loss": loss_value, **self.task.measure(np.concatenate(predictions), targets)}
+        return row
 
     def evaluated(self) -> nn.Module:
         """The weights that are validated and kept: the moving average where there is one."""

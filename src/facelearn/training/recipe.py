@@ -92,18 +92,25 @@ class Recipe(Settings):
     preprocess: tuple[str | dict[str, Any], ...] = ("grey", {"name": "resize", "size": 96}, "standardise")
     augment: AugmentSettings = AugmentSettings()
     loss: LossSettings = LossSettings()
-    rows: Literal["all", "complete"] = Field("all", description="train on all rows, or only on those with every keypoint")
+    rows: Literal["all", "complete"] = Field(
+        "all", description="train on all rows, or only on those with every keypoint"
+    )
     schemes: Literal["auto", "one", "two"] = Field(
-        "auto", description="annotation schemes: 'two' keeps complete and partial rows apart; 'auto' looks whether they differ"
+        "auto",
+        description="annotation schemes: 'two' keeps complete and partial rows apart; 'auto' looks whether they differ",
     )
     optimiser: OptimiserSettings = OptimiserSettings()
     schedule: ScheduleSettings = ScheduleSettings()
     split: SplitSettings = SplitSettings()
     epochs: int = Field(60, ge=1)
-    budget_seconds: float | None = Field(None, gt=0, description="choose the epochs so that training takes about this long")
+    budget_seconds: float | None = Field(
+        None, gt=0, description="choose the epochs so that training takes about this long"
+    )
     batch_size: int = Field(64, ge=1, description="rows per optimiser step, over all devices and accumulated parts")
     accumulate: int = Field(1, ge=1, description="parts that a batch is computed in, to save memory")
-    average_decay: float | None = Field(0.998, gt=0, lt=1, description="decay of the exponential moving average of the weights")
+    average_decay: float | None = Field(
+        0.998, gt=0, lt=1, description="decay of the exponential moving average of the weights"
+    )
     patience: int | None = Field(None, ge=1, description="stop after so many epochs without a better validation loss")
     keep: Literal["best", "last"] = Field("last", description="which epoch's weights the model file gets")
     mirrored_prediction: bool = Field(True, description="predict as the mean over the image and its mirror image")

@@ -10,7 +10,9 @@ SCHEMES = ("complete", "partial")
 """Names of the two annotation schemes, in the order of a network's outputs."""
 
 
-def scheme_differences(faces: Faces, *, least_rows: int = 50, least_shift: float = 0.3, least_z: float = 6.0) -> dict[str, float]:
+def scheme_differences(
+    faces: Faces, *, least_rows: int = 50, least_shift: float = 0.3, least_z: float = 6.0
+) -> dict[str, float]:
     """Whether complete and partial rows were annotated by different criteria, from the labels alone.
 
     Compares where each keypoint stands, relative to the eyes' midpoint and in inter-ocular distances, between rows that have all

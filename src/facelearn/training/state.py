@@ -57,14 +57,20 @@ def write_history(path: Path, history: list[dict[str, float]]) -> None:
 
 
 def save_state(
-    folder: Path, progress: Progress, models: dict[str, nn.Module], optimiser: torch.optim.Optimizer, best: dict[str, Tensor]
+    folder: Path,
+    progress: Progress,
+    models: dict[str, nn.Module],
+    optimiser: torch.optim.Optimizer,
+    best: dict[str, Tensor],
 ) -> None:
     """Write `last.safetensors` (weights, moving average, optimiser, counters), then `state.json` and `history.csv` for people."""
     tensors = {f"best.{name}": tensor for name, tensor in best.items()}
     for role, model in models.items():
         tensors |= {f"{role}.{name}": tensor for name, tensor in model.state_dict().items()}
     for index, slots in optimiser.state_dict()["state"].items():
-        tensors |= {f"optimiser.{index}.{name}": torch.as_tensor(value) for name, value in slots.items() if value is not None}
+        tensors |= {
+            f"optimiser.{index}.{name}": torch.as_tensor(value) for name, value in slots.items() if value is not None
+        }
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     facts = json.dumps(asdict(progress))
     with whole_file(folder / LAST) as scratch:
@@ -73,7 +79,9 @@ def save_state(
     write_history(folder / "history.csv", progress.history)
 
 
-def load_state(folder: Path, models: dict[str, nn.Module], optimiser: torch.optim.Optimizer) -> tuple[Progress, dict[str, Tensor]]:
+def load_state(
+    folder: Path, models: dict[str, nn.Module], optimiser: torch.optim.Optimizer
+) -> tuple[Progress, dict[str, Tensor]]:
     """Put the weights and the optimiser back to what `save_state` wrote; returns the counters and the best weights so far.
 
     Raises:
@@ -87,7 +95,9 @@ def load_state(folder: Path, models: dict[str, nn.Module], optimiser: torch.opti
     except FileNotFoundError as error:
         raise BundleError(f"{folder} holds no {LAST} to resume from; start the run without --resume") from error
     except (SafetensorError, KeyError, TypeError, json.JSONDecodeError, OSError) as error:
-        raise BundleError(f"{path} is damaged or no training state ({error}); start the run without --resume") from error
+        raise BundleError(
+            f"{path} is damaged or no training state ({error}); start the run without --resume"
+        ) from error
     try:
         for role, model in models.items():
             model.load_state_dict(_below(tensors, f"{role}."))

@@ -26,7 +26,9 @@ from facelearn.transforms.coordinates import from_unit, to_unit
 class Task(Protocol):
     """What the training loop needs of a task."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """The task's name in recipes and model files."""
 
     def network_options(self) -> dict[str, Any]:
         """What the zoo's builder needs beside the image's shape: outputs, annotation schemes, ..."""
@@ -75,11 +77,15 @@ class Keypoints:
         """
         unknown = sorted(set(recipe.loss.keypoint_weights) - set(faces.schema.names))
         if unknown:
-            raise RecipeError(f"loss.keypoint_weights names {unknown[0]!r}; the data has {', '.join(faces.schema.names)}")
+            raise RecipeError(
+                f"loss.keypoint_weights names {unknown[0]!r}; the data has {', '.join(faces.schema.names)}"
+            )
         weights = tuple(recipe.loss.keypoint_weights.get(name, 1.0) for name in faces.schema.names)
         able = "schemes" in zoo.model_info(recipe.model.name).options
         if recipe.schemes == "two" and not able:
-            raise RecipeError(f"schemes = 'two' needs a network with an output for each scheme; '{recipe.model.name}' has one")
+            raise RecipeError(
+                f"schemes = 'two' needs a network with an output for each scheme; '{recipe.model.name}' has one"
+            )
         two = recipe.schemes == "two" or (recipe.schemes == "auto" and able and bool(scheme_differences(faces)))
         return cls(
             schema=faces.schema,

@@ -67,7 +67,9 @@ def convert(
 def _format_of(out: Path) -> Format:
     formats: dict[str, Format] = {".json": "coco", ".csv": "csv", "": "faces"}
     if out.suffix.lower() not in formats:
-        raise FacelearnError(f"'{out.name}' names no format; end it in .json (COCO keypoints) or .csv, or give a folder, or say --to")
+        raise FacelearnError(
+            f"'{out.name}' names no format; end it in .json (COCO keypoints) or .csv, or give a folder, or say --to"
+        )
     return formats[out.suffix.lower()]
 
 
@@ -89,7 +91,9 @@ def convert_model(model: str | Path, out: str | Path) -> Path:
     """
     out = Path(out)
     if out.suffix.lower() != ".onnx":
-        raise FacelearnError(f"a model converts to .onnx only; received '{out.name}', type '{out.with_suffix('.onnx').name}'")
+        raise FacelearnError(
+            f"a model converts to .onnx only; received '{out.name}', type '{out.with_suffix('.onnx').name}'"
+        )
     if out.exists():
         raise FacelearnError(f"{out} exists; choose another name, nothing is overwritten")
     export_onnx(bundles.load(model), out)

@@ -63,14 +63,29 @@ def evaluate(
     if scheme is None and set(predictor.schemes) == {"complete", "partial"}:
         order = np.where(faces.complete, predictor.schemes.index("complete"), predictor.schemes.index("partial"))
         points = predicted.schemes[np.arange(len(faces)), order]
-    facts = {"schema": faces.schema, "width": faces.width, "height": faces.height, "threshold": threshold}
+    facts: dict[str, Any] = {
+        "schema": faces.schema,
+        "width": faces.width,
+        "height": faces.height,
+        "threshold": threshold,
+    }
     groups = faces.identity if (faces.identity >= 0).any() else faces.group
     metrics = keypoint_metrics(points, faces.keypoints, groups=groups, **facts)
     if out is not None:
         out = Path(out)
         save_metrics(out, metrics, data={"source": str(data), "fingerprint": faces.fingerprint(), "model": str(model)})
         save_evaluation(
-            out, images=faces.images, truth=faces.keypoints, prediction=points, schema=faces.schema, source=faces.source, row=faces.row
+            out,
+            images=faces.images,
+            truth=faces.keypoints,
+            prediction=points,
+            schema=faces.schema,
+            source=faces.source,
+            row=faces.row,
         )
-        write_report(out / "report.html", [load_run(out, name=Path(model).stem)], title=f"{Path(model).name} on {Path(str(data)).name}")
+        write_report(
+            out / "report.html",
+            [load_run(out, name=Path(model).stem)],
+            title=f"{Path(model).name} on {Path(str(data)).name}",
+        )
     return metrics

@@ -70,13 +70,24 @@ def describe(faces: Faces) -> dict[str, Any]:
         facts["annotation_schemes"] = scheme_differences(faces)
     if len(faces.people):
         sizes = np.bincount(faces.identity[faces.identity >= 0], minlength=len(faces.people))
-        facts["people"] = {"count": len(faces.people), "smallest": int(sizes.min()), "median": float(np.median(sizes)), "largest": int(sizes.max())}
+        facts["people"] = {
+            "count": len(faces.people),
+            "smallest": int(sizes.min()),
+            "median": float(np.median(sizes)),
+            "largest": int(sizes.max()),
+        }
         facts["people"]["unknown"] = int((faces.identity < 0).sum())
     if len(faces):
         groups = near_duplicate_groups(faces.images)
         sizes = np.bincount(groups[groups >= 0]) if (groups >= 0).any() else np.zeros(1, np.int64)
-        facts["near_duplicates"] = {"groups": int((sizes > 1).sum()), "images": int(sizes[sizes > 1].sum()), "largest": int(sizes.max())}
-        deviation = np.concatenate([faces.images[i : i + 1024].astype(np.float32).std((1, 2, 3)) for i in range(0, len(faces), 1024)])
+        facts["near_duplicates"] = {
+            "groups": int((sizes > 1).sum()),
+            "images": int(sizes[sizes > 1].sum()),
+            "largest": int(sizes.max()),
+        }
+        deviation = np.concatenate(
+            [faces.images[i : i + 1024].astype(np.float32).std((1, 2, 3)) for i in range(0, len(faces), 1024)]
+        )
         flat = np.flatnonzero(deviation < FLAT_DEVIATION)
         facts["flat_images"] = {"count": len(flat), "first": [_place(faces, i) for i in flat[:10]]}
     return facts
@@ -95,7 +106,9 @@ def _keypoint_facts(faces: Faces) -> dict[str, Any]:
         "complete_rows": int(faces.complete.sum()),
         "rows_without_labels": int((~labelled.any(1)).sum()),
         "outside_image": int(outside.sum()),
-        "labels_per_keypoint": {name: int(count) for name, count in zip(faces.schema.names, labelled.sum(0), strict=True)},
+        "labels_per_keypoint": {
+            name: int(count) for name, count in zip(faces.schema.names, labelled.sum(0), strict=True)
+        },
         "patterns": [
             {"rows": rows, "keypoints": int(np.unpackbits(np.frombuffer(key, np.uint8))[: len(faces.schema)].sum())}
             for key, rows in patterns.most_common(MOST_PATTERNS)

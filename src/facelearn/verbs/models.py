@@ -25,7 +25,9 @@ def models(task: str | None = None) -> list[dict[str, Any]]:
             "parameters": info.parameters,
             "source": info.source,
             "summary": info.summary,
-            "options": {name: list(value) if isinstance(value, tuple) else value for name, value in info.options.items()},
+            "options": {
+                name: list(value) if isinstance(value, tuple) else value for name, value in info.options.items()
+            },
         }
         for info in list_models(task)
     ]

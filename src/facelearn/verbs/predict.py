@@ -54,14 +54,18 @@ def predict(
     target = None if out is None else Path(out)
     kind = to or _format_of(target, lookup)
     if kind == "submission" and (lookup is None or target is None):
-        raise FacelearnError("a submission needs the table of asked values and a file to write; give --lookup IdLookupTable.csv --out submission.csv")
+        raise FacelearnError(
+            "a submission needs the table of asked values and a file to write; give --lookup IdLookupTable.csv --out submission.csv"
+        )
     predictor = Predictor(model, device=device, scheme=scheme)
     predictions, skipped = predictor.predict_source(source, on_error=on_error)
     if target is not None:
         if kind == "submission" and lookup is not None:
             table = writers.read_lookup(Path(lookup))
             points = predictions.points if scheme is not None else submission_points(predictions, table)
-            writers.write_submission(Path(lookup), target, image_ids=predictions.row, points=points, names=predictions.schema.names)
+            writers.write_submission(
+                Path(lookup), target, image_ids=predictions.row, points=points, names=predictions.schema.names
+            )
         elif kind == "coco":
             predictions.to_coco(target)
         else:

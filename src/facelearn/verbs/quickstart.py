@@ -17,7 +17,7 @@ from facelearn.report.results import load_run
 from facelearn.training.device import apply, choose_device
 from facelearn.training.loop import Reporter
 from facelearn.training.recipe import Recipe
-from facelearn.verbs.train import MODEL, TrainResult, train_parts
+from facelearn.verbs.run import MODEL, TrainResult, train_parts
 
 COUNT = 3000
 VALID = 0.2
@@ -84,10 +84,12 @@ def quickstart(
             runs[name] = train_parts(train, valid, folder, recipe=recipe, reporter=reporter, facts=facts)
         if runs[name].stopped:
             raise KeyboardInterrupt
-    best = min(runs, key=lambda name: runs[name].metrics["rmse_error"]["value"])
+    best = min(runs, key=lambda name: runs[name].metrics["metrics"]["rmse_error"]["value"])
     with whole_file(out / MODEL) as scratch:
         shutil.copyfile(out / best / MODEL, scratch)
-    report = write_report(out / "report.html", [load_run(out / name, name=name) for name in runs], title="facelearn quickstart")
+    report = write_report(
+        out / "report.html", [load_run(out / name, name=name) for name in runs], title="facelearn quickstart"
+    )
     return QuickstartResult(out, runs, best, out / MODEL, report, dict(parts.report()))
 
 
@@ -100,7 +102,12 @@ def study_recipes(epochs: int, seed: int, complete_share: float) -> list[tuple[s
     )  # fmt: skip
     fair = round(epochs / max(complete_share, 0.05))
     return [
-        ("plain_cnn-complete-rows", base.with_changes(model={"name": "plain_cnn"}, rows="complete", epochs=fair, validate_every=max(1, fair // 10))),
+        (
+            "plain_cnn-complete-rows",
+            base.with_changes(
+                model={"name": "plain_cnn"}, rows="complete", epochs=fair, validate_every=max(1, fair // 10)
+            ),
+        ),
         ("plain_cnn-masked", base.with_changes(model={"name": "plain_cnn"})),
         ("ml_resnet-masked", base.with_changes(model={"name": "ml_resnet"})),
     ]
