@@ -14,6 +14,7 @@ from facelearn.metrics.keypoints import keypoint_metrics
 from facelearn.predict import Predictor
 from facelearn.report.html import write_report
 from facelearn.report.results import load_run, save_evaluation, save_metrics
+from facelearn.training.schemes import SCHEMES
 
 
 def evaluate(
@@ -60,8 +61,8 @@ def evaluate(
     flat = faces.replace(to_photo=np.broadcast_to(np.eye(2, 3), (len(faces), 2, 3)).copy())
     predicted = predictor.predict(flat)
     points = predicted.points
-    if scheme is None and set(predictor.schemes) == {"complete", "partial"}:
-        order = np.where(faces.complete, predictor.schemes.index("complete"), predictor.schemes.index("partial"))
+    if scheme is None and set(predicted.scheme_names) == set(SCHEMES):
+        order = np.where(faces.complete, *(predicted.scheme_names.index(name) for name in SCHEMES))
         points = predicted.schemes[np.arange(len(faces)), order]
     facts: dict[str, Any] = {
         "schema": faces.schema,

@@ -58,7 +58,8 @@ def predict(
             "a submission needs the table of asked values and a file to write; give --lookup IdLookupTable.csv --out submission.csv"
         )
     predictor = Predictor(model, device=device, scheme=scheme)
-    predictions, skipped = predictor.predict_source(source, on_error=on_error)
+    predictions = predictor.predict(source, on_error=on_error)
+    skipped = predictions.skipped
     if target is not None:
         if kind == "submission" and lookup is not None:
             table = writers.read_lookup(Path(lookup))
