@@ -2,5 +2,7 @@
 
 from facelearn.bundle.document import Bundle
 from facelearn.bundle.file import FORMAT_VERSION, load, save
+from facelearn.bundle.model_card import card
+from facelearn.bundle.onnx import INPUT_NAME, OnnxModel, export_onnx, load_onnx
 
-__all__ = ["FORMAT_VERSION", "Bundle", "load", "save"]
+__all__ = ["FORMAT_VERSION", "INPUT_NAME", "Bundle", "OnnxModel", "card", "export_onnx", "load", "load_onnx", "save"]

@@ -111,7 +111,9 @@ class Bundle:
             height, width = size if isinstance(size, tuple) else (size, size)
             shape = (height, width, self.network_args.get("in_channels", 1))
         if shape is None or len(shape) != 3:
-            raise BundleError("the model does not say which images it takes; store data={'image_shape': [height, width, channels]}")
+            raise BundleError(
+                "the model does not say which images it takes; store data={'image_shape': [height, width, channels]}"
+            )
         return int(shape[0]), int(shape[1]), int(shape[2])
 
     def replace(self, **changes: Any) -> Bundle:
@@ -121,7 +123,9 @@ class Bundle:
 
 def to_document(bundle: Bundle) -> dict[str, Any]:
     """Everything but the tensors, as JSON values."""
-    document = {name: getattr(bundle, name) for name in (*_FACTS, "task", "network", "network_args", "licence", "created")}
+    document = {
+        name: getattr(bundle, name) for name in (*_FACTS, "task", "network", "network_args", "licence", "created")
+    }
     document["preprocess"] = _plain(bundle.preprocess.to_dict())
     document["schema"] = None if bundle.schema is None else bundle.schema.to_dict()
     document["people"] = list(bundle.people)
@@ -131,7 +135,9 @@ def to_document(bundle: Bundle) -> dict[str, Any]:
 def to_tensors(bundle: Bundle) -> dict[str, NDArray[Any]]:
     """The weights as "network.NAME" and the preprocessing's fitted arrays as "preprocess.NAME"."""
     tensors = {_NETWORK + name: array for name, array in bundle.weights.items()}
-    tensors.update({_PREPROCESS + name: np.array(array, order="C") for name, array in bundle.preprocess.arrays().items()})
+    tensors.update(
+        {_PREPROCESS + name: np.array(array, order="C") for name, array in bundle.preprocess.arrays().items()}
+    )
     return tensors
 
 
@@ -155,16 +161,22 @@ def from_document(document: Mapping[str, Any], tensors: Mapping[str, NDArray[Any
     except FacelearnError as error:
         raise BundleError(f"{source} cannot be used: {error}") from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise BundleError(f"{source} lacks facts a model needs ({error!r}); make it again with facelearn train") from error
+        raise BundleError(
+            f"{source} lacks facts a model needs ({error!r}); make it again with facelearn train"
+        ) from error
 
 
 def _checked(name: str, array: NDArray[Any]) -> NDArray[Any]:
     """A read-only, C-ordered copy of one weight."""
     array = np.array(array, order="C")
     if array.dtype not in _WEIGHT_DTYPES:
-        raise BundleError(f"weight '{name}' is {array.dtype}; a model file holds float32 and int64, convert with weight.float()")
+        raise BundleError(
+            f"weight '{name}' is {array.dtype}; a model file holds float32 and int64, convert with weight.float()"
+        )
     if not np.isfinite(array).all():
-        raise BundleError(f"weight '{name}' holds NaN or infinity: the training went astray; use an earlier state or a lower learning rate")
+        raise BundleError(
+            f"weight '{name}' holds NaN or infinity: the training went astray; use an earlier state or a lower learning rate"
+        )
     array.flags.writeable = False
     return array
 

@@ -47,11 +47,15 @@ def save(bundle: Bundle, path: str | Path) -> Path:
     """
     path = Path(path)
     if path.suffix != ".safetensors":
-        raise BundleError(f"a model is saved as one .safetensors file; received '{path.name}', type '{path.with_suffix('.safetensors').name}'")
+        raise BundleError(
+            f"a model is saved as one .safetensors file; received '{path.name}', type '{path.stem}.safetensors'"
+        )
     from safetensors.numpy import save as serialise
 
     document = json.dumps(to_document(bundle), sort_keys=True, allow_nan=False)
-    content = serialise(to_tensors(bundle), metadata={"facelearn": str(FORMAT_VERSION), "document": document, "seal": BLANK_SEAL})
+    content = serialise(
+        to_tensors(bundle), metadata={"facelearn": str(FORMAT_VERSION), "document": document, "seal": BLANK_SEAL}
+    )
     return write_bytes(path, seal(_in_order(content)))
 
 
@@ -65,7 +69,9 @@ def load(path: str | Path) -> Bundle:
     metadata = _metadata(content, path)
     version = _version(metadata, path)
     if not is_whole(content):
-        raise BundleError(f"{path} is damaged: it was cut short or edited after it was saved; copy it again from where it was made")
+        raise BundleError(
+            f"{path} is damaged: it was cut short or edited after it was saved; copy it again from where it was made"
+        )
     from safetensors import SafetensorError
     from safetensors.numpy import load as parse
 
@@ -85,7 +91,9 @@ def migrate(document: dict[str, Any], version: int) -> dict[str, Any]:
     """
     for old in range(version, FORMAT_VERSION):
         if old not in MIGRATIONS:
-            raise BundleError(f"models of format {old} can no longer be read; make the model again with facelearn train")
+            raise BundleError(
+                f"models of format {old} can no longer be read; make the model again with facelearn train"
+            )
         document = MIGRATIONS[old](document)
     return document
 
@@ -99,12 +107,16 @@ def read_content(path: str | Path) -> bytes:
     path = Path(path)
     if path.is_dir():
         inside = path / "model.safetensors"
-        where = f"type {inside}" if inside.exists() else "give the model's file, such as runs/quickstart/model.safetensors"
+        where = (
+            f"type {inside}" if inside.exists() else "give the model's file, such as runs/quickstart/model.safetensors"
+        )
         raise BundleError(f"{path} is a folder, not a model file; {where}")
     try:
         content = path.read_bytes()
     except FileNotFoundError as error:
-        raise BundleError(f"there is no model file {path}; make one with: facelearn train --data DATA --out {path.parent}") from error
+        raise BundleError(
+            f"there is no model file {path}; make one with: facelearn train --data DATA --out {path.parent}"
+        ) from error
     except OSError as error:
         raise BundleError(f"the model file {path} cannot be read: {error.strerror or error}") from error
     if not content:
@@ -115,15 +127,25 @@ def read_content(path: str | Path) -> bytes:
 def _metadata(content: bytes, path: str | Path) -> dict[str, str]:
     """The header's texts, or the error that says what the file is instead."""
     length = int.from_bytes(content[:_LENGTH_BYTES], "little")
-    if len(content) <= _LENGTH_BYTES or not 2 <= length <= _MOST_HEADER or content[_LENGTH_BYTES : _LENGTH_BYTES + 1] != b"{":
+    if (
+        len(content) <= _LENGTH_BYTES
+        or not 2 <= length <= _MOST_HEADER
+        or content[_LENGTH_BYTES : _LENGTH_BYTES + 1] != b"{"
+    ):
         kind = next((name for start, name in _OTHER_KINDS if content.startswith(start)), "not a safetensors file")
-        raise BundleError(f"{path} is {kind}; give a model that facelearn train wrote, such as runs/quickstart/model.safetensors")
+        raise BundleError(
+            f"{path} is {kind}; give a model that facelearn train wrote, such as runs/quickstart/model.safetensors"
+        )
     if len(content) < _LENGTH_BYTES + length:
-        raise BundleError(f"{path} is cut short: its header alone needs {_LENGTH_BYTES + length} bytes, it has {len(content)}; copy it again")
+        raise BundleError(
+            f"{path} is cut short: its header needs {_LENGTH_BYTES + length} bytes, it has {len(content)}; copy it again"
+        )
     try:
         header = json.loads(content[_LENGTH_BYTES : _LENGTH_BYTES + length])
     except (ValueError, RecursionError) as error:
-        raise BundleError(f"{path} is damaged: its header cannot be read ({error}); copy it again from where it was made") from error
+        raise BundleError(
+            f"{path} is damaged: its header cannot be read ({error}); copy it again from where it was made"
+        ) from error
     metadata = header.get("__metadata__") if isinstance(header, dict) else None
     if not isinstance(metadata, dict) or not isinstance(metadata.get("facelearn"), str):
         raise BundleError(
@@ -137,7 +159,9 @@ def _version(metadata: dict[str, str], path: str | Path) -> int:
     try:
         version = int(metadata["facelearn"])
     except ValueError as error:
-        raise BundleError(f"{path} is damaged: its format version reads '{metadata['facelearn']}'; copy it again") from error
+        raise BundleError(
+            f"{path} is damaged: its format version reads '{metadata['facelearn']}'; copy it again"
+        ) from error
     if version > FORMAT_VERSION:
         raise BundleError(
             f"{path} was written by a newer facelearn (format {version}, this one reads up to {FORMAT_VERSION}); "

@@ -27,8 +27,8 @@ class Deployable(nn.Module):
         self.normalise = bundle.preprocess.normalise
         self.mirrored = bundle.mirrored
         self.keypoints = len(bundle.schema) if bundle.task == "keypoints" and bundle.schema else 0
-        index = bundle.schema.mirror_index if bundle.schema else []
-        self.register_buffer("mirror_index", torch.as_tensor(index, dtype=torch.int64), persistent=False)
+        index = bundle.schema.mirror_index.tolist() if bundle.schema else []
+        self.register_buffer("mirror_index", torch.tensor(index, dtype=torch.int64), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
         images = images.to(torch.float32)
@@ -58,5 +58,7 @@ def build_network(bundle: Bundle) -> nn.Module:
     try:
         network.load_state_dict(weights, strict=True)
     except RuntimeError as error:
-        raise BundleError(f"the weights do not fit the network '{bundle.network}' of this version of facelearn: {error}") from error
+        raise BundleError(
+            f"the weights do not fit the network '{bundle.network}' of this version of facelearn: {error}"
+        ) from error
     return network.eval()

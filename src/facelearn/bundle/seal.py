@@ -22,7 +22,9 @@ def seal(content: bytes) -> bytes:
         BundleError: the text of a seal stands somewhere else in the content too.
     """
     if len(_FILLED.findall(content)) != 1:
-        raise BundleError(f"the text '{_MARK.decode()}' is kept for the file's own checksum; take it out of the model's facts")
+        raise BundleError(
+            f"the text '{_MARK.decode()}' is kept for the file's own checksum; take it out of the model's facts"
+        )
     digest = hashlib.sha256(content).hexdigest().encode("ascii")
     return content.replace(_BLANK, _MARK + digest, 1)
 

@@ -1,0 +1,141 @@
+"""A bundle as one `.onnx` file that needs no torch: the graph holds all arithmetic, the metadata all facts."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from facelearn.bundle.document import Bundle, from_document, to_document
+from facelearn.bundle.file import FORMAT_VERSION, migrate, read_content, write_bytes
+from facelearn.bundle.seal import BLANK_SEAL, is_whole, seal
+from facelearn.errors import BundleError, MissingExtraError
+
+OPSET = 18
+INPUT_NAME = "images"
+TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class OnnxModel:
+    """An exported model.
+
+    Attributes:
+        bundle: its facts; the weights stay in the graph, so `bundle.weights` is empty.
+        content: the file's bytes.
+        session: the `onnxruntime.InferenceSession` over it.
+    """
+
+    bundle: Bundle
+    content: bytes
+    session: Any
+
+
+def export_onnx(bundle: Bundle, path: str | Path) -> Path:
+    """Write `bundle` to `path` (`.onnx`, opset 18), whole or not at all, after checking it against torch.
+
+    The graph takes "images", uint8 (N, C, H, W) as `bundle.preprocess.prepare` leaves them (channels moved first, RGB where C is
+    3), with any N, and returns for keypoints "points", float32 (N, S, K, 2): for each of the S annotation schemes (x, y) in pixels
+    of those images, origin at the centre of the top-left pixel, averaged with the mirrored image if the bundle says so. For other
+    tasks it returns "outputs", what the network returns. The metadata hold the same document as the `.safetensors` file.
+
+    Raises:
+        BundleError: `path` does not end in .onnx, or the exported graph does not give torch's numbers.
+        MissingExtraError: torch or onnxscript is not installed.
+    """
+    path = Path(path)
+    if path.suffix != ".onnx":
+        raise BundleError(f"an exported model is one .onnx file; received '{path.name}', type '{path.stem}.onnx'")
+    try:
+        import onnxscript  # noqa: F401  (what torch.onnx needs)
+        import torch
+    except ImportError as error:
+        raise MissingExtraError(error.name or "torch", "train") from error
+    from facelearn.bundle.graph import Deployable
+
+    height, width, channels = bundle.preprocess.output_shape(*bundle.image_shape)
+    images = np.random.default_rng(0).integers(0, 256, (2, channels, height, width), dtype=np.uint8)
+    module = Deployable(bundle).eval()
+    content = _graph(module, torch.from_numpy(images), bundle)
+    with torch.inference_mode():
+        expected = module(torch.from_numpy(images)).numpy()
+    found = _session(content, ("CPUExecutionProvider",), str(path)).run(None, {INPUT_NAME: images})[0]
+    difference = float(np.abs(found - expected).max(initial=0))
+    if not difference <= TOLERANCE * max(1.0, float(np.abs(expected).max(initial=0)) / width):
+        raise BundleError(
+            f"the ONNX graph of '{bundle.network}' differs from torch by {difference:g}; use the .safetensors file"
+        )
+    return write_bytes(path, seal(content))
+
+
+def load_onnx(path: str | Path, providers: Sequence[str] = ("CPUExecutionProvider",)) -> OnnxModel:
+    """The exported model at `path`, ready to run in ONNX Runtime, without torch.
+
+    Args:
+        path: file written by `export_onnx`.
+        providers: ONNX Runtime's execution providers, the preferred first.
+
+    Raises:
+        BundleError: no such file, damaged, not written by `export_onnx`, or from a newer version.
+    """
+    content = read_content(path)
+    session = _session(content, providers, str(path))
+    metadata = session.get_modelmeta().custom_metadata_map
+    if "facelearn" not in metadata:
+        raise BundleError(
+            f"{path} is an ONNX model without facelearn's facts, or damaged; export one with facelearn.bundle.export_onnx"
+        )
+    if not is_whole(content):
+        raise BundleError(f"{path} is damaged: it was cut short or edited after it was saved; export it again")
+    version = int(metadata["facelearn"])
+    if version > FORMAT_VERSION:
+        raise BundleError(
+            f"{path} was written by a newer facelearn (format {version}, this one reads up to {FORMAT_VERSION}); "
+            "type: pip install --upgrade facelearn"
+        )
+    document = migrate(json.loads(metadata["document"]), version)
+    return OnnxModel(from_document(document, {}, str(path)), content, session)
+
+
+def _graph(module: Any, example: Any, bundle: Bundle) -> bytes:
+    """The unsealed `.onnx` file of `module` with a free first dimension."""
+    import torch
+
+    document = to_document(bundle)
+    output = "points" if bundle.task == "keypoints" else "outputs"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # deprecations between torch and onnxscript, which no caller can mend
+        program = torch.onnx.export(
+            module,
+            (example,),
+            input_names=[INPUT_NAME],
+            output_names=[output],
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    if program is None:
+        raise BundleError(f"torch could not export '{bundle.network}'; use the .safetensors file instead")
+    properties = program.model.metadata_props
+    properties.update(
+        facelearn=str(FORMAT_VERSION), document=json.dumps(document, sort_keys=True, allow_nan=False), seal=BLANK_SEAL
+    )
+    content: bytes = program.model_proto.SerializeToString()
+    return content
+
+
+def _session(content: bytes, providers: Sequence[str], source: str) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors only: its warnings on unused initialisers tell a user nothing
+    try:
+        return onnxruntime.InferenceSession(content, options, providers=list(providers))
+    except Exception as error:
+        raise BundleError(f"{source} is not an ONNX model that can run here ({error}); export it again") from error

@@ -1,0 +1,157 @@
+"""What runs a model: torch, ONNX Runtime or OpenVINO, behind one call from prepared images to points."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facelearn import bundle as bundles
+from facelearn.bundle import Bundle
+from facelearn.errors import BundleError, MissingExtraError, RecipeError
+
+BackendName = Literal["auto", "torch", "onnx", "openvino"]
+Precision = Literal["auto", "32", "bf16"]
+
+
+class Backend(Protocol):
+    """A loaded model.
+
+    Attributes:
+        bundle: its facts.
+        name: "torch", "onnx" or "openvino".
+        device: where it runs: "cpu" or "cuda".
+    """
+
+    bundle: Bundle
+    name: str
+    device: str
+
+    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Prepared images uint8 (B, H, W, C) -> points float32 (B, S, K, 2) in pixels of those images."""
+        ...
+
+
+def open_backend(path: str | Path, *, backend: BackendName, device: str, precision: Precision) -> Backend:
+    """The model at `path`, ready to run; "auto" is torch for `.safetensors` and ONNX Runtime for `.onnx`.
+
+    Raises:
+        BundleError: the file cannot be used, or not by that backend.
+        RecipeError: an unknown backend, device or precision, or one that is not available here.
+        MissingExtraError: the backend's package is not installed.
+    """
+    _check("backend", backend, ("auto", "torch", "onnx", "openvino"))
+    _check("device", device, ("auto", "cpu", "cuda"))
+    _check("precision", precision, ("auto", "32", "bf16"))
+    exported = Path(path).suffix == ".onnx"
+    if backend == "auto":
+        backend = "onnx" if exported else "torch"
+    if backend == "torch" and exported:
+        raise BundleError(
+            f"{path} is an ONNX model, which torch does not run; leave backend='auto', or give the .safetensors file"
+        )
+    if backend != "torch" and not exported and Path(path).is_file():
+        raise BundleError(
+            f"backend='{backend}' runs .onnx files; export {path} first with facelearn.bundle.export_onnx"
+        )
+    if backend == "torch":
+        return TorchBackend(path, device, precision)
+    if backend == "onnx":
+        return OnnxBackend(path, device, precision)
+    return OpenVinoBackend(path, device, precision)
+
+
+class TorchBackend:
+    """A `.safetensors` model run by torch, in float32 unless bfloat16 is asked for."""
+
+    name = "torch"
+
+    def __init__(self, path: str | Path, device: str, precision: Precision) -> None:
+        self.bundle = bundles.load(path)
+        try:
+            import torch
+        except ImportError as error:
+            raise MissingExtraError("torch", "train") from error
+        from facelearn.bundle.graph import Deployable
+
+        if device == "cuda" and not torch.cuda.is_available():
+            raise RecipeError("device='cuda' is not available: torch sees no GPU here; use device='cpu'")
+        self.device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+        self._bfloat16 = precision == "bf16"
+        self._module = Deployable(self.bundle).eval().to(self.device)
+        # torch's stubs lack this overload
+        self._module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        import torch
+
+        pixels = (
+            torch.from_numpy(np.ascontiguousarray(images)).to(self.device).permute(0, 3, 1, 2)
+        )  # channels last in memory
+        with torch.inference_mode(), torch.autocast(self.device, torch.bfloat16, enabled=self._bfloat16):
+            points: NDArray[np.float32] = self._module(pixels).float().cpu().numpy()
+        return points
+
+
+class OnnxBackend:
+    """An exported model run by ONNX Runtime, in float32."""
+
+    name = "onnx"
+
+    def __init__(self, path: str | Path, device: str, precision: Precision) -> None:
+        if precision == "bf16":
+            raise RecipeError(
+                "ONNX Runtime runs the exported model in float32; use precision='32', or the .safetensors file"
+            )
+        import onnxruntime
+
+        cuda = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+        if device == "cuda" and not cuda:
+            raise RecipeError(
+                "device='cuda' is not available to ONNX Runtime here; type: pip install onnxruntime-gpu, or use device='cpu'"
+            )
+        self.device = "cuda" if cuda and device != "cpu" else "cpu"
+        providers = (
+            ("CUDAExecutionProvider", "CPUExecutionProvider") if self.device == "cuda" else ("CPUExecutionProvider",)
+        )
+        model = bundles.load_onnx(path, providers)
+        self.bundle, self._session = model.bundle, model.session
+
+    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        points: NDArray[np.float32] = self._session.run(None, {bundles.INPUT_NAME: _channels_first(images)})[0]
+        return points
+
+
+class OpenVinoBackend:
+    """An exported model run by OpenVINO on the CPU, in float32 unless bfloat16 is asked for."""
+
+    name = "openvino"
+    device = "cpu"
+
+    def __init__(self, path: str | Path, device: str, precision: Precision) -> None:
+        if device == "cuda":
+            raise RecipeError("OpenVINO runs on the CPU here; use device='cpu', or backend='onnx'")
+        try:
+            import openvino
+        except ImportError as error:
+            raise MissingExtraError("openvino", "openvino") from error
+        model = bundles.load_onnx(path)
+        self.bundle = model.bundle
+        core = openvino.Core()
+        # stated because OpenVINO itself chooses bfloat16 on processors that have it
+        hint = {"INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32"}
+        self._model: Any = core.compile_model(core.read_model(model.content), "CPU", hint)
+
+    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return np.array(self._model([_channels_first(images)])[0], np.float32)
+
+
+def _channels_first(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+
+
+def _check(what: str, value: str, accepted: tuple[str, ...]) -> None:
+    if value not in accepted:
+        raise RecipeError(f"{what} must be one of {', '.join(accepted)}; received {value!r}")
