@@ -7,6 +7,7 @@ which is never counted. Each metric returns a `Measure`: `.value`, `.count` (ove
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -59,7 +60,7 @@ def _lengths(difference: Array) -> Array:
 
 def _mean(values: Array, over: Any, unit: Any, *, root: bool = False) -> Measure:
     """The mean of what is not NaN in (N, ...) `values`, kept apart by row."""
-    flat = values.reshape(len(values), -1)
+    flat = values.reshape(len(values), math.prod(values.shape[1:]))
     there = ~np.isnan(flat)
     return Measure(np.where(there, flat, 0).sum(1), there.sum(1).astype(np.float64), over, unit, root=root)
 

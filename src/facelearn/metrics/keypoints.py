@@ -39,11 +39,32 @@ from facelearn.metrics.keypoint_errors import (
 from facelearn.metrics.measure import Array, Measure, bootstrap_difference, bootstrap_intervals, number
 
 __all__ = [
-    "RESIDUAL_LIMIT", "Measure", "auc_score", "bootstrap_intervals", "box_sizes", "cumulative_error_curve",
-    "detection_error", "detection_errors", "differences", "face_any_failure_error", "face_failure_error",
-    "interocular_distances", "labelled_points", "keypoint_metrics", "mean_error", "mean_face", "mean_face_baseline", "measures",
-    "median_error", "nme_error", "outlier_error", "paired_bootstrap", "point_errors", "point_failure_error",
-    "rmse_error", "robust_rmse_error",
+    "RESIDUAL_LIMIT",
+    "Measure",
+    "auc_score",
+    "bootstrap_intervals",
+    "box_sizes",
+    "cumulative_error_curve",
+    "detection_error",
+    "detection_errors",
+    "differences",
+    "face_any_failure_error",
+    "face_failure_error",
+    "interocular_distances",
+    "keypoint_metrics",
+    "labelled_points",
+    "mean_error",
+    "mean_face",
+    "mean_face_baseline",
+    "measures",
+    "median_error",
+    "nme_error",
+    "outlier_error",
+    "paired_bootstrap",
+    "point_errors",
+    "point_failure_error",
+    "rmse_error",
+    "robust_rmse_error",
 ]  # fmt: skip
 
 
