@@ -112,7 +112,8 @@ class Keypoints:
         prediction = self._choose(model(batch.images), batch.targets["scheme"])  # (B, K, 2)
         target = to_unit(batch.targets["points"], width, height)
         weight = None if self.keypoint_weights is None else torch.tensor(self.keypoint_weights, device=target.device)
-        return keypoint_loss(self.loss_name, prediction, target, weight=weight, **(self.loss_options or {}))
+        loss = keypoint_loss(self.loss_name, **(self.loss_options or {}))
+        return loss(prediction, target, weight=weight)
 
     def predict(self, model: nn.Module, batch: Batch) -> Tensor:
         """float32 (B, S, K, 2) in pixels of the batch's images, one set for each annotation scheme."""

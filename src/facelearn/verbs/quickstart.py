@@ -84,7 +84,7 @@ def quickstart(
             runs[name] = train_parts(train, valid, folder, recipe=recipe, reporter=reporter, facts=facts)
         if runs[name].stopped:
             raise KeyboardInterrupt
-    best = min(runs, key=lambda name: runs[name].metrics["metrics"]["rmse_error"]["value"])
+    best = min(runs, key=lambda name: runs[name].metrics["rmse_error"]["value"])
     with whole_file(out / MODEL) as scratch:
         shutil.copyfile(out / best / MODEL, scratch)
     report = write_report(

@@ -172,7 +172,7 @@ def _evaluate(plan: _Plan, predicted: NDArray[np.float32], out: Path) -> dict[st
     metrics = keypoint_metrics(points, valid.keypoints, groups=groups, **facts)
     if plan.train.labelled.any(0).all():
         guess = np.broadcast_to(mean_face(plan.train.keypoints), valid.keypoints.shape)
-        metrics["mean_face"] = keypoint_metrics(guess, valid.keypoints, bootstrap=0, **facts)["metrics"]
+        metrics["mean_face"] = keypoint_metrics(guess, valid.keypoints, bootstrap=0, **facts)
     save_evaluation(
         out,
         images=valid.images,
