@@ -1,1 +1,1 @@
-"""From files to `Faces`, the one table: formats, images, splits, and synthetic faces. NumPy; no torch."""
+"""The table of faces, and what fills it: images, readers, splits, synthetic faces."""

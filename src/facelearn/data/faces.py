@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -74,13 +75,9 @@ class Faces:
         pixels = np.asarray(images) if not isinstance(images, np.ndarray) else images
         if pixels.ndim == 3:
             pixels = pixels[..., None]
-        if pixels.ndim != 4 or pixels.dtype != np.uint8 or pixels.shape[-1] not in (1, 3):
-            raise DataError(
-                f"images must be uint8 of shape (N, H, W), (N, H, W, 1) or (N, H, W, 3); received {pixels.dtype} of shape {pixels.shape}"
-            )
-        n = len(pixels)
+        n = len(pixels) if pixels.ndim else 0
         points = np.full((n, 0, 2), np.nan, np.float32) if keypoints is None else np.asarray(keypoints, np.float32)
-        if points.ndim != 3 or points.shape[0] != n or points.shape[2] != 2:
+        if points.ndim != 3:
             raise DataError(f"keypoints must have shape ({n}, K, 2); received {points.shape}")
         if schema is None:
             schema = schema_for_count(points.shape[1]) if points.shape[1] else NO_KEYPOINTS
@@ -101,7 +98,26 @@ class Faces:
         return faces
 
     def _check(self) -> None:
-        n = len(self)
+        self._check_images_and_keypoints()
+        self._check_columns()
+        for name in _ARRAYS:
+            # views of a caller's array are frozen without freezing the caller's own
+            view = getattr(self, name)[...]
+            view.flags.writeable = False
+            object.__setattr__(self, name, view)
+
+    def _check_images_and_keypoints(self) -> None:
+        pixels, points = self.images, self.keypoints
+        if pixels.ndim != 4 or pixels.dtype != np.uint8 or pixels.shape[-1] not in (1, 3):
+            raise DataError(
+                "images must be uint8 of shape (N, H, W), (N, H, W, 1) or (N, H, W, 3); "
+                f"received {pixels.dtype} of shape {pixels.shape}"
+            )
+        n = len(pixels)
+        if points.ndim != 3 or points.dtype != np.float32 or points.shape[0] != n or points.shape[2] != 2:
+            raise DataError(
+                f"keypoints must be float32 of shape ({n}, K, 2); received {points.dtype} of shape {points.shape}"
+            )
         if len(self.schema) != self.keypoints.shape[1]:
             raise DataError(
                 f"schema '{self.schema.name}' has {len(self.schema)} keypoints but the data has {self.keypoints.shape[1]}"
@@ -113,18 +129,20 @@ class Faces:
             )
         if np.isinf(self.keypoints).any():
             raise DataError("keypoints must be finite or NaN; received infinity")
+
+    def _check_columns(self) -> None:
+        n = len(self)
         if self.identity.max(initial=-1) >= len(self.people):
             raise DataError(f"identity {int(self.identity.max())} has no name: people lists {len(self.people)}")
+        if self.identity.min(initial=-1) < -1:
+            raise DataError(
+                f"identity must be an index into people, or -1 where unknown; received {int(self.identity.min())}"
+            )
         for name in ("identity", "group", "source", "row", "to_photo"):
             array = getattr(self, name)
             shape = (n, 2, 3) if name == "to_photo" else (n,)
             if array.shape != shape:
                 raise DataError(f"{name} must have shape {shape}; received {array.shape}")
-        for name in _ARRAYS:
-            # views of a caller's array are frozen without freezing the caller's own
-            view = getattr(self, name)[...]
-            view.flags.writeable = False
-            object.__setattr__(self, name, view)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -220,23 +238,25 @@ class Faces:
         folder = Path(folder)
         try:
             facts = json.loads((folder / "faces.json").read_text(encoding="utf-8"))
-            if facts["version"] > FORMAT_VERSION:
-                raise DataError(
-                    f"{folder} was written by a newer facelearn (format {facts['version']}, this one reads {FORMAT_VERSION})"
-                )
-            arrays = {
-                name: np.load(
-                    folder / f"{name}.npy",
-                    mmap_mode="r" if memory_map and name == "images" else None,
-                    allow_pickle=False,
-                )
-                for name in _ARRAYS
-            }
-        except (OSError, KeyError, json.JSONDecodeError, EOFError) as error:
+            if facts["version"] <= FORMAT_VERSION:
+                columns = {
+                    name: _load_column(folder / f"{name}.npy", memory_map and name == "images") for name in _ARRAYS
+                }
+                faces = cls(schema=KeypointSchema.from_dict(facts["schema"]), people=tuple(facts["people"]), **columns)
+                faces._check()
+                return faces
+        except (OSError, KeyError, TypeError, AttributeError, ValueError, EOFError) as error:
             raise DataError(f"{folder} is not a folder of saved faces ({error}); write one with Faces.save") from error
-        faces = cls(schema=KeypointSchema.from_dict(facts["schema"]), people=tuple(facts["people"]), **arrays)
-        faces._check()
-        return faces
+        raise DataError(
+            f"{folder} was written by a newer facelearn (format {facts['version']}, this one reads {FORMAT_VERSION})"
+        )
+
+
+def _load_column(path: Path, memory_map: bool) -> NDArray[Any]:
+    if memory_map:
+        with contextlib.suppress(ValueError):  # an empty array cannot be mapped
+            return np.lib.format.open_memmap(path, mode="r")
+    return np.asarray(np.load(path, allow_pickle=False))
 
 
 def concatenate(parts: Sequence[Faces]) -> Faces:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
@@ -29,6 +30,8 @@ _FORMATS = ("JPEG", "PNG", "BMP", "DIB", "GIF", "TIFF", "WEBP", "PPM")
 _MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*")
 _GREY_MODES = frozenset({"1", "L", "LA", "La", "I;16", "I;16B", "I;16L", "I;16N", "I"})
 _ORIENTATION = 0x0112
+# what Pillow's parsers let through when the bytes make no sense
+_DAMAGED = (OSError, ValueError, SyntaxError, TypeError, KeyError, IndexError, AttributeError, struct.error)
 
 
 class ImageError(DataError):
@@ -162,14 +165,14 @@ def _frames(image: Image.Image) -> int:
         return 1
     try:
         return int(getattr(image, "n_frames", 1))
-    except Exception:  # counting frames walks a file that may be damaged after its first frame
+    except _DAMAGED:  # counting frames walks a file that may be damaged after its first frame
         return 1
 
 
 def _orientation(image: Image.Image) -> int:
     try:
         value = image.getexif().get(_ORIENTATION, 1)
-    except Exception:  # damaged EXIF says nothing about the pixels, which are still good
+    except _DAMAGED:  # damaged EXIF says nothing about the pixels, which are still good
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 

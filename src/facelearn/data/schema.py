@@ -41,6 +41,9 @@ class KeypointSchema:
             raise DataError(
                 f"schema '{self.name}' refers to keypoint {max(used)} but has {len(self.names)} (0 to {len(self.names) - 1})"
             )
+        paired = [index for pair in self.mirror for index in pair]
+        if len(set(paired)) != len(paired):
+            raise DataError(f"schema '{self.name}' gives a keypoint two mirror images; each may stand in one pair only")
 
     def __len__(self) -> int:
         return len(self.names)
@@ -87,14 +90,23 @@ def _path(first: int, last: int, closed: bool = False) -> tuple[tuple[int, int],
 
 
 def _pairs_by_name(names: Sequence[str]) -> tuple[tuple[int, int], ...]:
-    """Mirror pairs found from `left`/`right` in the names."""
+    """Mirror pairs found from `left`/`right` in the names, in lower, upper or title case."""
     index = {name: i for i, name in enumerate(names)}
     found = []
     for name, left in index.items():
-        other = name.replace("left", "right")
+        other = name.replace("left", "right").replace("Left", "Right").replace("LEFT", "RIGHT")
         if other != name and other in index:
             found.append((left, index[other]))
     return tuple(found)
+
+
+def _eyes_by_name(names: Sequence[str]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The keypoints at the two eyes' centres, where the names say so."""
+    plain = {name.lower().replace("_", "").replace(" ", ""): i for i, name in enumerate(names)}
+    for ending in ("eyecenter", "eyecentre", "eye"):
+        if f"left{ending}" in plain and f"right{ending}" in plain:
+            return (plain[f"left{ending}"],), (plain[f"right{ending}"],)
+    return (), ()
 
 
 _FKD15_NAMES = (
@@ -155,11 +167,13 @@ KNOWN_SCHEMAS: dict[str, KeypointSchema] = {schema.name: schema for schema in (F
 
 
 def schema_for_names(names: Sequence[str]) -> KeypointSchema:
-    """The known schema with exactly these names in this order, else a new one whose mirror pairs come from left/right in the names."""
+    """The known schema with exactly these names in this order, else a new one whose mirror pairs and eyes come from the names."""
     for schema in KNOWN_SCHEMAS.values():
         if schema.names == tuple(names):
             return schema
-    return KeypointSchema(name=f"custom{len(names)}", names=tuple(names), mirror=_pairs_by_name(names))
+    return KeypointSchema(
+        name=f"custom{len(names)}", names=tuple(names), mirror=_pairs_by_name(names), eyes=_eyes_by_name(names)
+    )
 
 
 def schema_for_count(count: int) -> KeypointSchema:

@@ -63,7 +63,7 @@ def predict(
     if target is not None:
         if kind == "submission" and lookup is not None:
             table = writers.read_lookup(Path(lookup))
-            points = predictions.points if scheme is not None else submission_points(predictions, table)
+            points = predictions.points if scheme is not None else submission_points(predictions, table.asked)
             writers.write_submission(
                 Path(lookup), target, image_ids=predictions.row, points=points, names=predictions.schema.names
             )

@@ -16,13 +16,17 @@ from numpy.typing import NDArray
 from facelearn.data.cache import Cache
 from facelearn.data.faces import Faces
 from facelearn.data.images import Color
+from facelearn.data.readers.coco import list_coco
 from facelearn.data.readers.common import Allocate, Listing, OnError, Progress, Settings, known_schema
 from facelearn.data.readers.decode import Loaded, load_listing
+from facelearn.data.readers.dlib_xml import list_dlib_xml
 from facelearn.data.readers.folder import list_folder, list_image
 from facelearn.data.readers.kaggle import read_kaggle
 from facelearn.data.readers.listed import keep_listed
+from facelearn.data.readers.pts import list_pts
 from facelearn.data.readers.saved import read_saved
 from facelearn.data.readers.sniffing import FORMATS, locate, sniff
+from facelearn.data.readers.ultralytics import list_ultralytics
 from facelearn.data.readers.wide_csv import list_wide_csv
 from facelearn.data.schema import KeypointSchema
 from facelearn.errors import DataError, Problem
@@ -30,6 +34,13 @@ from facelearn.errors import DataError, Problem
 __all__ = ["FORMATS", "ReadResult", "read", "read_with_report", "sniff", "write_skipped"]
 
 READER_VERSION = 1
+_LABELLED: dict[str, Callable[[Path, Settings], Listing]] = {
+    "wide-csv": list_wide_csv,
+    "pts": list_pts,
+    "coco": list_coco,
+    "dlib-xml": list_dlib_xml,
+    "ultralytics-pose": list_ultralytics,
+}
 
 
 @dataclass(frozen=True)
@@ -135,20 +146,22 @@ def _result(kind: str, loaded: Loaded) -> ReadResult:
 
 
 def _list(kind: str, where: Path, settings: Settings) -> Listing:
-    if kind == "wide-csv":
-        return list_wide_csv(where, settings)
     if kind == "image":
         return list_image(where)
     if kind == "image-folder":
         return list_folder(where)
-    raise AssertionError(kind)
+    return _LABELLED[kind](where, settings)
 
 
 def _through_cache(
     store: Cache, kind: str, where: Path, settings: Settings, files: Sequence[Path], load: Callable[[Allocate], Loaded]
 ) -> ReadResult:
     """What the cache holds of `files`, else what `load` reads, kept in the cache if there is room."""
-    asked = {**dataclasses.asdict(settings), "schema": settings.schema and settings.schema.to_dict(), "list_file": None}
+    asked = {
+        **dataclasses.asdict(settings),
+        "schema": None if settings.schema is None else settings.schema.to_dict(),
+        "list_file": None,
+    }
     base = where if where.is_dir() else where.parent
     key = store.key(files, base, {**asked, "format": kind, "version": READER_VERSION})
     if (hit := _from_cache(store, key, kind, base)) is not None:

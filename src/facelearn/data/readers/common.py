@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -106,7 +107,9 @@ def parse_number(text: str | bytes) -> float:
     try:
         value = float(word)
     except ValueError:
-        raise ValueError(f"{word[:40]!r} is not a number; leave the field empty where the keypoint is missing") from None
+        raise ValueError(
+            f"{word[:40]!r} is not a number; leave the field empty where the keypoint is missing"
+        ) from None
     if value in (float("inf"), float("-inf")):
         raise ValueError("infinity is not a coordinate; leave the field empty where the keypoint is missing")
     return value
@@ -118,19 +121,32 @@ def parse_points(fields: Sequence[str | bytes], names: Sequence[str]) -> NDArray
     Raises:
         ValueError: one sentence naming the keypoint.
     """
-    values = np.empty(len(fields))
-    for i, text in enumerate(fields):
-        try:
-            values[i] = parse_number(text)
-        except ValueError as error:
-            raise ValueError(f"{names[i // 2]}_{'xy'[i % 2]}: {error}") from None
+    try:
+        values = np.asarray([float(text) if text else math.nan for text in fields])
+        unusual = bool(np.isinf(values).any())
+    except ValueError:
+        unusual = True
+    if unusual:
+        values = np.asarray([_named_number(text, names[i // 2], "xy"[i % 2]) for i, text in enumerate(fields)])
     points = values.reshape(-1, 2)
+    if np.isnan(values).any():
+        _both_or_neither(points, names)
+    return points
+
+
+def _named_number(text: str | bytes, name: str, axis: str) -> float:
+    try:
+        return parse_number(text)
+    except ValueError as error:
+        raise ValueError(f"{name}_{axis}: {error}") from None
+
+
+def _both_or_neither(points: NDArray[np.float64], names: Sequence[str]) -> None:
     half = np.isnan(points).sum(1) == 1
     if half.any():
         name = names[int(half.argmax())]
         has = "x without y" if np.isnan(points[half.argmax(), 1]) else "y without x"
         raise ValueError(f"{name} has {has}; give both or neither")
-    return points
 
 
 _NUMBERED = re.compile(r"^([xy])[_ ]?(\d+)$", re.IGNORECASE)
@@ -247,9 +263,9 @@ def _nearly_known(names: Sequence[str], where: str) -> list[str]:
 
 def reorder(points: NDArray[np.float64], order: NDArray[np.int64]) -> NDArray[np.float64]:
     """`points` (..., K_file, 2) in the schema's order (..., K, 2), NaN where `order` is -1."""
-    padded = np.concatenate([points, np.full_like(points[..., :1, :], np.nan)], axis=-2) if points.shape[-2] else None
-    if padded is None:
-        return np.full((*points.shape[:-2], len(order), 2), np.nan)
+    if not (order < 0).any():
+        return points[..., order, :]
+    padded = np.concatenate([points, np.full((*points.shape[:-2], 1, 2), np.nan)], axis=-2)
     return padded[..., order, :]
 
 

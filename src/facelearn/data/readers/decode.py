@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -219,17 +219,34 @@ def source_name(image: Path, where: Path) -> str:
     return os.path.normpath(image) if image != where else str(where)
 
 
+class _Counted(Protocol):
+    """What `place` counts of one face."""
+
+    @property
+    def outside(self) -> int: ...
+
+    @property
+    def lost(self) -> int: ...
+
+
+def count_warnings(placed: Sequence[_Counted], names: Sequence[str]) -> list[str]:
+    """One sentence each on keypoints outside their image and keypoints lost by the crop; `names` says which row is which."""
+    warnings = []
+    for kind, what in (("outside", "lie outside their image (kept)"), ("lost", "were lost by the crop (now missing)")):
+        counts = [getattr(one, kind) for one in placed]
+        if total := sum(counts):
+            affected = int(np.count_nonzero(counts))
+            first = names[int(np.flatnonzero(counts)[0])]
+            warnings.append(f"{total} keypoints in {affected} rows {what}, first in {first}")
+    return warnings
+
+
 def _counts(rows: Sequence[Record], placed: Sequence[_Result]) -> list[str]:
     """The warnings that only decoding shows."""
-    warnings = []
-    for name, what in (("outside", "lie outside their image (kept)"), ("lost", "were lost by the crop (now missing)")):
-        count = [getattr(result, name) for result in placed]
-        if sum(count):
-            first = rows[int(np.flatnonzero(count)[0])]
-            first_row = "" if first.label_row is None else f" (row {first.label_row})"
-            affected = sum(1 for n in count if n)
-            warnings.append(f"{sum(count)} keypoints in {affected} rows {what}, first in {first.image.name}{first_row}")
+    names = [row.image.name if row.label_row is None else f"{row.image.name} (row {row.label_row})" for row in rows]
+    warnings = count_warnings(placed, names)
     animated = [row for row, result in zip(rows, placed, strict=True) if result.frames > 1]
     if animated:
-        warnings.append(f"{len(animated)} images are animated; the first frame was taken, as of {animated[0].image.name}")
+        what = "images are animated; the first frame was taken"
+        warnings.append(f"{len(animated)} {what}, first of {animated[0].image.name}")
     return warnings

@@ -23,9 +23,9 @@ from facelearn.data.readers.common import (
     settle_schema,
     stop_on,
 )
-from facelearn.data.readers.decode import Loaded
+from facelearn.data.readers.decode import Loaded, count_warnings
 from facelearn.data.readers.files import open_text, split_header
-from facelearn.data.readers.placing import PlacingError, count_outside, place
+from facelearn.data.readers.placing import Placed, PlacingError, place
 from facelearn.errors import DataError, Problem
 
 IMAGE, IMAGE_ID = "Image", "ImageId"
@@ -45,8 +45,8 @@ class _Columns:
 class _Row:
     number: int
     image_id: int
-    pixels: NDArray[np.uint8]
-    points: NDArray[np.float64]
+    pixels: int
+    placed: Placed
 
 
 class _RowError(ValueError):
@@ -61,30 +61,41 @@ def read_kaggle(path: Path, settings: Settings, allocate: Allocate, progress: Pr
     Raises:
         DataError: columns or rows that cannot be right, each named.
     """
+    if settings.list_file is not None:
+        raise DataError(f"{path} holds its images itself, so a list of image files does not apply; leave it out")
     with open_text(path) as stream:
         lines = _lines(stream, path)
         columns, notes = _read_header(next(lines, (0, b""))[1], path, settings)
-        schema, order, more = settle_schema(columns.keypoints.names, columns.keypoints.numbered, settings.schema, str(path))
-        rows, problems, total = _read_rows(lines, columns, path, progress)
-    problems += _duplicates(rows, columns, path)
-    bad = {problem.row for problem in problems}
-    rows = [row for row in rows if row.number not in bad]
+        names = columns.keypoints.names
+        schema, order, more = settle_schema(names, columns.keypoints.numbered, settings.schema, str(path))
+        rows, problems, total = _read_rows(lines, columns, order, path, settings, progress)
     if total == 0:
         raise DataError(f"{path} has a header but no rows")
-    if settings.list_file is not None:
-        raise DataError(f"{path} holds its images itself, so a list of image files does not apply; leave it out")
+    repeated = _duplicates(rows, columns, path)
+    problems = sorted([*problems, *repeated], key=lambda problem: problem.row or 0)
     stop_on(problems, settings.on_error, path, total)
-    points = reorder(np.asarray([row.points for row in rows]).reshape(len(rows), -1, 2), order)
-    images, points, to_photo, counted, lost = _placed(rows, points, settings, path, allocate, problems, total)
+    bad = {problem.row for problem in repeated}
+    rows = [row for row in rows if row.number not in bad]
     faces = Faces.create(
-        images,
-        keypoints=points,
+        _stored(rows, path, allocate),
+        keypoints=np.asarray([row.placed.points for row in rows]),
         schema=schema,
         source=str(path),
         row=[row.image_id for row in rows],
-        to_photo=to_photo,
+        to_photo=np.asarray([row.placed.to_photo for row in rows]),
     )
-    return Loaded(faces, tuple(problems), (*notes, *more, *counted, *lost), np.full(len(rows), "", np.str_))
+    counted = count_warnings([row.placed for row in rows], [f"row {row.number}" for row in rows])
+    return Loaded(faces, tuple(problems), (*notes, *more, *counted), np.full(len(rows), "", np.str_))
+
+
+def _stored(rows: Sequence[_Row], path: Path, allocate: Allocate) -> NDArray[np.uint8]:
+    shapes = {row.placed.image.shape for row in rows}
+    if len(shapes) > 1:
+        raise DataError(f"{path}: crops differ in size; read with size=96 (--size 96), or another number of pixels")
+    images = allocate((len(rows), *shapes.pop()))
+    for i, row in enumerate(rows):
+        images[i] = row.placed.image
+    return images
 
 
 def _lines(stream: BinaryIO, path: Path) -> Iterator[tuple[int, bytes]]:
@@ -124,7 +135,12 @@ def _read_header(line: bytes, path: Path, settings: Settings) -> tuple[_Columns,
 
 
 def _read_rows(
-    lines: Iterator[tuple[int, bytes]], columns: _Columns, path: Path, progress: Progress | None
+    lines: Iterator[tuple[int, bytes]],
+    columns: _Columns,
+    order: NDArray[np.int64],
+    path: Path,
+    settings: Settings,
+    progress: Progress | None,
 ) -> tuple[list[_Row], list[Problem], int]:
     rows: list[_Row] = []
     problems: list[Problem] = []
@@ -135,10 +151,10 @@ def _read_rows(
             continue
         total += 1
         try:
-            row = _read_row(number, line, columns, expected)
-            expected = row.pixels.size
+            row = _read_row(number, line, columns, order, expected, settings)
+            expected = row.pixels
             rows.append(row)
-        except _RowError as error:
+        except (_RowError, PlacingError) as error:
             problems.append(Problem(str(path), number, str(error)))
         if progress is not None and total % 256 == 0:
             progress(total, 0)
@@ -147,7 +163,9 @@ def _read_rows(
     return rows, problems, total
 
 
-def _read_row(number: int, line: bytes, columns: _Columns, expected: int | None) -> _Row:
+def _read_row(
+    number: int, line: bytes, columns: _Columns, order: NDArray[np.int64], expected: int | None, settings: Settings
+) -> _Row:
     fields = line.split(b",")
     if len(fields) != columns.count:
         raise _RowError(f"has {len(fields)} fields where the header names {columns.count} columns")
@@ -162,16 +180,22 @@ def _read_row(number: int, line: bytes, columns: _Columns, expected: int | None)
         raise _RowError(f"has {pixels.size} pixels, which is not a square image (96 x 96 are 9216)")
     try:
         points = parse_points([fields[i] for i in columns.keypoints.index], columns.keypoints.names)
-        count_outside(points, side, side)
     except ValueError as error:
         raise _RowError(str(error)) from error
-    image_id = number
-    if columns.image_id is not None:
-        try:
-            image_id = int(fields[columns.image_id])
-        except ValueError:
-            raise _RowError(f"{IMAGE_ID} {fields[columns.image_id][:40]!r} is not a whole number") from None
-    return _Row(number, image_id, pixels.reshape(side, side, 1), points)
+    photo = pixels.reshape(side, side, 1)
+    if settings.color == "rgb":
+        photo = photo.repeat(3, axis=2)
+    placed = place(photo, reorder(points, order), size=settings.size, crop=settings.crop)
+    return _Row(number, _image_id(fields, columns, number), pixels.size, placed)
+
+
+def _image_id(fields: Sequence[bytes], columns: _Columns, number: int) -> int:
+    if columns.image_id is None:
+        return number
+    try:
+        return int(fields[columns.image_id])
+    except ValueError:
+        raise _RowError(f"{IMAGE_ID} {fields[columns.image_id][:40]!r} is not a whole number") from None
 
 
 def parse_pixels(text: bytes) -> NDArray[np.uint8]:
@@ -231,40 +255,3 @@ def _duplicates(rows: Sequence[_Row], columns: _Columns, path: Path) -> list[Pro
         else:
             first[row.image_id] = row.number
     return problems
-
-
-def _placed(
-    rows: list[_Row],
-    points: NDArray[np.float64],
-    settings: Settings,
-    path: Path,
-    allocate: Allocate,
-    problems: list[Problem],
-    total: int,
-) -> tuple[NDArray[np.uint8], NDArray[np.float64], NDArray[np.float64], list[str], list[str]]:
-    """Images, points and map to the photo after crop and resize; then the two warnings. Drops from `rows` what cannot be cropped."""
-    placed = []
-    good = []
-    for row, label in zip(rows, points, strict=True):
-        photo = row.pixels.repeat(3, axis=2) if settings.color == "rgb" else row.pixels
-        try:
-            placed.append(place(photo, label, size=settings.size, crop=settings.crop))
-            good.append(row)
-        except PlacingError as error:
-            problems.append(Problem(str(path), row.number, str(error)))
-    stop_on(problems, settings.on_error, path, total)
-    rows[:] = good
-    if len({one.image.shape for one in placed}) > 1:
-        raise DataError(f"{path}: crops differ in size; read with size=96 (--size 96), or another number of pixels")
-    images = allocate((len(placed), *placed[0].image.shape))
-    for i, one in enumerate(placed):
-        images[i] = one.image
-    notes: list[list[str]] = [[], []]
-    for kind, (name, what) in enumerate((("outside", "lie outside their image (kept)"), ("lost", "were lost by the crop"))):
-        counts = [getattr(one, name) for one in placed]
-        if sum(counts):
-            first = rows[int(np.flatnonzero(counts)[0])].number
-            affected = int(np.count_nonzero(counts))
-            notes[kind].append(f"{sum(counts)} keypoints in {affected} rows {what}, first in row {first}")
-    moved = np.asarray([one.points for one in placed]).reshape(len(placed), -1, 2)
-    return images, moved, np.asarray([one.to_photo for one in placed]), notes[0], notes[1]

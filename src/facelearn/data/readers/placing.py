@@ -68,7 +68,7 @@ def place(
         image = _cut(photo, left, top, side)
         to_photo[:, 2] = left, top
         points = points - (left, top)
-        gone = ((points < -0.5) | (points > side - 0.5)).any(1)
+        gone = np.asarray(((points < -0.5) | (points > side - 0.5)).any(1))
         lost = int(gone.sum())
         points = np.where(gone[:, None], np.nan, points)
     if size is not None and image.shape[:2] != (size, size):
@@ -84,16 +84,17 @@ def count_outside(points: NDArray[np.float64], width: int, height: int) -> int:
         PlacingError: one lies further outside than half the photo's size: a wrong label, not a cut face.
     """
     extent = np.asarray([width, height], float)
-    with np.errstate(invalid="ignore"):
-        beyond = np.maximum(-0.5 - points, points - (extent - 0.5))
-    far = (beyond > extent / 2).any(1)
+    if not ((points < -0.5) | (points > extent - 0.5)).any():
+        return 0
+    beyond = np.maximum(-0.5 - points, points - (extent - 0.5))
+    far = np.asarray((beyond > extent / 2).any(1))
     if far.any():
         k = int(far.argmax())
         raise PlacingError(
             f"keypoint {k} at ({points[k, 0]:g}, {points[k, 1]:g}) is more than half an image size outside the "
             f"{width} x {height} image; mend the label or leave it empty"
         )
-    return int((beyond > 0).any(1).sum())
+    return int(np.asarray((beyond > 0).any(1)).sum())
 
 
 def _square(points: NDArray[np.float64], box: Box | None, margin: float) -> tuple[int, int, int]:

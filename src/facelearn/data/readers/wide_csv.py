@@ -23,7 +23,8 @@ from facelearn.errors import DataError, Problem
 
 FILE = ("file", "filename", "file_name", "image", "image_path", "image_name", "image_file", "path", "img", "name")
 PERSON = ("person", "identity", "subject", "person_id", "subject_id", "people")
-GROUP = ("group", "video", "clip", "sequence", "track", "video_id", "session")
+GROUP = "group"
+VIDEO = ("video", "clip", "sequence", "track", "video_id", "session")
 SPLIT = ("split", "subset", "partition", "set", "usage")
 _ACCEPTED = "file; NAME_x and NAME_y, or x0, y0, x1, y1, ...; and, if known, person, video (or group), split"
 
@@ -34,6 +35,7 @@ class _Columns:
     file: int
     person: int | None
     group: int | None
+    video: int | None
     split: int | None
     keypoints: KeypointColumns
 
@@ -41,7 +43,7 @@ class _Columns:
 def list_wide_csv(path: Path, settings: Settings) -> Listing:
     """Read a wide CSV; coordinates are 0-based pixels and taken as they are.
 
-    The identity is the person column, the group is person and video together. `Faces.row` is the 1-based data row.
+    The identity is the person column; the group is the group column, else person and video together. `Faces.row` is the 1-based data row.
 
     Raises:
         DataError: columns that cannot be right.
@@ -85,10 +87,11 @@ def list_wide_csv(path: Path, settings: Settings) -> Listing:
 
 def _columns(header: Sequence[str], path: Path, settings: Settings) -> tuple[_Columns, list[str]]:
     lower = {name.lower(): i for i, name in enumerate(header)}
-    file, person, group, split = (_first(lower, names) for names in (FILE, PERSON, GROUP, SPLIT))
+    file, person, video, split = (_first(lower, names) for names in (FILE, PERSON, VIDEO, SPLIT))
+    group = lower.get(GROUP)
     if file is None:
         raise DataError(f"{path} has no column that names the image files; call it 'file'. Accepted are: {_ACCEPTED}")
-    roles = [header[i] for i in (file, person, group, split) if i is not None]
+    roles = [header[i] for i in (file, person, group, video, split) if i is not None]
     found = keypoint_columns(header, roles)
     if found.lonely:
         column, partner = found.lonely[0]
@@ -104,7 +107,7 @@ def _columns(header: Sequence[str], path: Path, settings: Settings) -> tuple[_Co
                 "(--on-error skip) to ignore it"
             )
         notes.append(f"{path} has {message}; ignored")
-    return _Columns(len(header), file, person, group, split, found), notes
+    return _Columns(len(header), file, person, group, video, split, found), notes
 
 
 def _first(lower: Mapping[str, int], names: Sequence[str]) -> int | None:
@@ -124,7 +127,10 @@ def _record(
     def at(column: int | None) -> str | None:
         return (fields[column].strip() or None) if column is not None else None
 
-    person, video = at(columns.person), at(columns.group)
+    person, group, video = at(columns.person), at(columns.group), at(columns.video)
+    if group is None and video is not None:
+        # videos are numbered from 0 for each person
+        group = f"{person or ''}\0{video}"
     return Record(
         image=finder.find(name),
         points=points,
@@ -132,6 +138,6 @@ def _record(
         label=str(path),
         label_row=number,
         person=person,
-        group=None if video is None else f"{person or ''}\0{video}",
+        group=group,
         split=at(columns.split),
     )

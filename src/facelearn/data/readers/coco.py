@@ -1,0 +1,173 @@
+"""COCO keypoints JSON: images, annotations with x, y, v triples, categories that name the keypoints."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facelearn.data.readers.common import Listing, Record, Settings, reorder, settle_schema
+from facelearn.data.readers.files import ImageFinder, read_text
+from facelearn.data.schema import KeypointSchema
+from facelearn.errors import DataError, Problem
+
+
+@dataclass(frozen=True)
+class _Keypoints:
+    """The schema, and how a file's keypoints go into it."""
+
+    schema: KeypointSchema
+    order: NDArray[np.int64]
+    count: int
+    notes: tuple[str, ...]
+
+
+def list_coco(path: Path, settings: Settings) -> Listing:
+    """Read a COCO keypoints file. A keypoint with v = 0 is missing; v = 1 (hidden) and v = 2 are labels.
+
+    COCO's keypoints are 0-based pixel positions (as detectron2 reads them, which adds 0.5 to go from pixel index to
+    image edge), and are taken as they are. Its boxes are (left, top, width, height) from the image's edge, so that half
+    a pixel is subtracted. `Faces.row` is the annotation's id. Crowds and annotations without keypoints are left out.
+    The optional fields "person", "group" and "split" of an annotation are ours.
+
+    Raises:
+        DataError: no COCO file, or none with keypoints.
+    """
+    facts = _load(path)
+    labelled = [a for a in facts["annotations"] if isinstance(a, dict) and a.get("keypoints") and not a.get("iscrowd")]
+    if not labelled:
+        raise DataError(
+            f"{path} has {len(facts['annotations'])} annotations but none with keypoints; a keypoints file is needed"
+        )
+    keypoints = _keypoints(facts, labelled, path, settings)
+    listing = Listing("coco", keypoints.schema, [], [], list(keypoints.notes), [path])
+    left_out = len(facts["annotations"]) - len(labelled)
+    if left_out:
+        listing.warnings.append(f"{left_out} annotations without keypoints or marked as crowds were left out")
+    images, listing.problems = _images(facts["images"], path)
+    finder = ImageFinder(path)
+    seen: set[int] = set()
+    for position, annotation in enumerate(labelled, start=1):
+        try:
+            number = _whole(annotation.get("id", position), "id")
+            if number in seen:
+                raise ValueError(f"annotation id {number} stands twice; ids must be unique")
+            seen.add(number)
+            name = images.get(str(annotation.get("image_id")))
+            if name is None:
+                raise ValueError(
+                    f"annotation {number} is of image_id {annotation.get('image_id')!r}, which is not listed"
+                )
+            listing.records.append(_record(annotation, number, finder.find(name), path, position, keypoints))
+        except (ValueError, TypeError) as error:
+            listing.problems.append(Problem(str(path), position, str(error)))
+    return listing
+
+
+def _load(path: Path) -> dict[str, list[Any]]:
+    try:
+        facts = json.loads(read_text(path))
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise DataError(f"{path} is no complete JSON ({error}); copy it again") from error
+    for part in ("images", "annotations"):
+        if not isinstance(facts, dict) or not isinstance(facts.get(part), list):
+            raise DataError(
+                f"{path} is no COCO file: it has no list '{part}'; needed are images, annotations, categories"
+            )
+    if not isinstance(facts.setdefault("categories", []), list):
+        raise DataError(f"{path} is no COCO file: its 'categories' are no list")
+    return dict(facts)
+
+
+def _images(listed: Sequence[Any], path: Path) -> tuple[dict[str, str], list[Problem]]:
+    images: dict[str, str] = {}
+    problems = []
+    for position, image in enumerate(listed, start=1):
+        if not isinstance(image, dict) or "id" not in image or not isinstance(image.get("file_name"), str):
+            problems.append(Problem(str(path), None, f"entry {position} of 'images' has no id or no file_name"))
+        elif str(image["id"]) in images:
+            problems.append(Problem(str(path), None, f"image id {image['id']} stands twice; ids must be unique"))
+        else:
+            images[str(image["id"])] = image["file_name"]
+    return images, problems
+
+
+def _keypoints(facts: Mapping[str, Any], labelled: Sequence[Any], path: Path, settings: Settings) -> _Keypoints:
+    used = {annotation.get("category_id") for annotation in labelled}
+    named = [c for c in facts["categories"] if isinstance(c, dict) and c.get("keypoints") and c.get("id") in used]
+    if len({tuple(category["keypoints"]) for category in named}) > 1:
+        names = ", ".join(str(category.get("name")) for category in named)
+        raise DataError(f"{path} has categories with different keypoints ({names}); keep one of them")
+    if not named:
+        count = len(labelled[0]["keypoints"]) // 3
+        numbers = [str(i) for i in range(count)]
+        schema, order, notes = settle_schema(numbers, True, settings.schema, str(path))
+        return _Keypoints(schema, order, count, tuple(notes))
+    listed = tuple(str(name) for name in named[0]["keypoints"])
+    schema, order, notes = settle_schema(listed, False, settings.schema, str(path))
+    if not schema.edges and schema.names == listed:
+        schema = replace(schema, edges=_edges(named[0].get("skeleton"), len(listed)))
+    return _Keypoints(schema, order, len(listed), tuple(notes))
+
+
+def _edges(skeleton: Any, count: int) -> tuple[tuple[int, int], ...]:
+    """0-based edges of COCO's 1-based skeleton; pairs that make no sense are only for drawing, and dropped."""
+    if not isinstance(skeleton, list):
+        return ()
+    pairs = [pair for pair in skeleton if isinstance(pair, list) and len(pair) == 2]
+    whole = [pair for pair in pairs if all(isinstance(end, int) and 1 <= end <= count for end in pair)]
+    return tuple((a - 1, b - 1) for a, b in whole)
+
+
+def _record(
+    annotation: Mapping[str, Any], number: int, image: Path, path: Path, position: int, keypoints: _Keypoints
+) -> Record:
+    values = annotation["keypoints"]
+    if not isinstance(values, list) or len(values) != 3 * keypoints.count:
+        raise ValueError(
+            f"annotation {number} has {len(values)} keypoint numbers where x, y, v of {keypoints.count} are needed"
+        )
+    points = _numbers(values, number).reshape(-1, 3)
+    points[points[:, 2] == 0] = np.nan
+    person, group, split = (
+        None if annotation.get(k) is None else str(annotation[k]) for k in ("person", "group", "split")
+    )
+    return Record(
+        image=image,
+        points=reorder(points[:, :2], keypoints.order),
+        row=number,
+        label=str(path),
+        label_row=position,
+        box=_box(annotation.get("bbox")),
+        person=person,
+        group=group,
+        split=split,
+    )
+
+
+def _numbers(values: Sequence[Any], number: int) -> NDArray[np.float64]:
+    for value in values:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise ValueError(f"annotation {number} has {value!r} where a number belongs; a missing keypoint is 0, 0, 0")
+    return np.asarray(values, np.float64)
+
+
+def _box(box: Any) -> tuple[float, float, float, float] | None:
+    try:
+        left, top, width, height = (float(value) for value in box)
+    except (TypeError, ValueError):
+        return None
+    usable = all(math.isfinite(value) for value in (left, top, width, height)) and width > 0 and height > 0
+    return (left - 0.5, top - 0.5, left + width - 0.5, top + height - 0.5) if usable else None
+
+
+def _whole(value: Any, name: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError(f"{name} {value!r} is not a whole number")
+    return value

@@ -1,0 +1,155 @@
+"""dlib imglab XML: images with boxes and named parts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from xml.parsers import expat
+
+import numpy as np
+
+from facelearn.data.readers.common import Listing, Record, Settings, reorder, settle_schema
+from facelearn.data.readers.files import ImageFinder, read_text
+from facelearn.errors import DataError, Problem
+
+
+@dataclass
+class _Box:
+    """One <box>: its image, place in the file, attributes and parts, as text."""
+
+    image: str
+    line: int
+    facts: Mapping[str, str]
+    parts: list[Mapping[str, str]] = field(default_factory=list)
+
+
+class _Collector:
+    """Gathers the boxes of a file while it is parsed; declarations of types and entities are refused, nothing is fetched."""
+
+    def __init__(self, path: Path) -> None:
+        self.boxes: list[_Box] = []
+        self.images_without_box = 0
+        self._path = path
+        self._image: str | None = None
+        self._box: _Box | None = None
+        self._count = 0
+        self._parser = expat.ParserCreate()
+        self._parser.StartElementHandler = self._start
+        self._parser.EndElementHandler = self._end
+        self._parser.StartDoctypeDeclHandler = self._refuse
+        self._parser.EntityDeclHandler = self._refuse
+
+    def parse(self, text: str) -> None:
+        """Parse a whole file.
+
+        Raises:
+            DataError: no well-formed XML, or XML with declarations.
+        """
+        try:
+            self._parser.Parse(text.encode(), True)
+        except expat.ExpatError as error:
+            raise DataError(f"{self._path} is no complete XML ({error}); copy it again") from error
+
+    def _refuse(self, *_: object) -> None:
+        raise DataError(
+            f"{self._path} declares a document type or entities, which label files do not need; remove them"
+        )
+
+    def _start(self, name: str, facts: dict[str, str]) -> None:
+        if name == "image":
+            self._image, self._count = facts.get("file", ""), 0
+        elif name == "box" and self._image is not None:
+            self._box = _Box(self._image, self._parser.CurrentLineNumber, facts)
+            self._count += 1
+            self.boxes.append(self._box)
+        elif name == "part" and self._box is not None:
+            self._box.parts.append(facts)
+
+    def _end(self, name: str) -> None:
+        if name == "image":
+            self.images_without_box += self._count == 0
+            self._image = None
+        elif name == "box":
+            self._box = None
+
+
+def list_dlib_xml(path: Path, settings: Settings) -> Listing:
+    """Read dlib's imglab XML: each box is a face, a part that it does not list is a missing keypoint.
+
+    Coordinates are 0-based pixels and taken as they are. `Faces.row` is the box's 1-based number in the file; errors
+    name its line. Boxes marked ignore are left out.
+
+    Raises:
+        DataError: no such XML, XML with declarations, or no boxes.
+    """
+    found = _Collector(path)
+    found.parse(read_text(path))
+    boxes = [box for box in found.boxes if box.facts.get("ignore", "0") in ("0", "")]
+    if not boxes:
+        raise DataError(
+            f"{path} has no <box>; imglab's <image file=...><box ...><part name=... x=... y=.../> is needed"
+        )
+    names, numbered = _names(boxes)
+    schema, order, notes = settle_schema(names, numbered, settings.schema, str(path))
+    listing = Listing("dlib-xml", schema, [], [], notes, [path])
+    if ignored := len(found.boxes) - len(boxes):
+        listing.warnings.append(f"{ignored} boxes marked ignore were left out")
+    if found.images_without_box:
+        listing.warnings.append(f"{found.images_without_box} images without a box were left out")
+    finder = ImageFinder(path)
+    position = {name: i for i, name in enumerate(names)}
+    for number, box in enumerate(boxes, start=1):
+        try:
+            record = _record(box, number, position, numbered, path, finder)
+        except ValueError as error:
+            listing.problems.append(Problem(str(path), box.line, str(error)))
+            continue
+        record.points = reorder(record.points, order)
+        listing.records.append(record)
+    return listing
+
+
+def _names(boxes: Sequence[_Box]) -> tuple[list[str], bool]:
+    """The keypoints' names: those of all parts of all boxes, in order; True when they are numbers."""
+    names = {part.get("name", "") for box in boxes for part in box.parts}
+    if names and all(name.isdecimal() and len(name) < 6 for name in names):
+        return [str(i) for i in range(max(map(int, names)) + 1)], True
+    return sorted(names), not names
+
+
+def _record(
+    box: _Box, number: int, position: Mapping[str, int], numbered: bool, path: Path, finder: ImageFinder
+) -> Record:
+    if not box.image:
+        raise ValueError("the box belongs to an image without a file name")
+    points = np.full((len(position), 2), np.nan)
+    for part in box.parts:
+        name = part.get("name", "")
+        k = position[str(int(name)) if numbered else name]
+        if not np.isnan(points[k, 0]):
+            raise ValueError(f"part '{name}' stands twice in one box")
+        points[k] = _number(part, "x", name), _number(part, "y", name)
+    left, top, width, height = (_number(box.facts, key, "box") for key in ("left", "top", "width", "height"))
+    return Record(
+        image=finder.find(box.image),
+        points=points,
+        row=number,
+        label=str(path),
+        label_row=box.line,
+        box=(left, top, left + width - 1, top + height - 1),
+    )
+
+
+def _number(facts: Mapping[str, str], key: str, name: str) -> float:
+    text = facts.get(key)
+    if text is None:
+        raise ValueError(f"'{name}' has no {key}; a keypoint that is missing has no <part> at all")
+    try:
+        value = float(text)
+    except ValueError:
+        raise ValueError(f"{key} of '{name}' is {text[:40]!r}, which is not a number") from None
+    if not math.isfinite(value):
+        raise ValueError(f"{key} of '{name}' is {text}; a keypoint that is missing has no <part> at all")
+    return value
