@@ -101,13 +101,14 @@ def load_run(folder: str | Path, *, name: str | None = None) -> RunResult:
             f"{folder} holds no run (none of {', '.join(parts)}); give the folder that 'facelearn train --out' wrote"
         )
     facts = _read_json(folder / METRICS)
+    # save_metrics puts the metrics beside their facts; what keypoint_metrics returned may also have been written as it is
     whole = {key: value for key, value in facts.items() if key not in _SIDE_FACTS}
     stored = _read_evaluation(folder / EVALUATION)
     return RunResult(
         name=name or folder.resolve().name,
         recipe=_read_recipe(folder / RECIPE),
         history=_read_history(folder / HISTORY),
-        metrics=_table(facts, "metrics") or whole,
+        metrics=_table(facts, "metrics") if "environment" in facts else whole,
         environment=_table(facts, "environment"),
         images=stored["images"],
         truth=stored["truth"],
@@ -164,10 +165,11 @@ def save_metrics(
     *,
     environment: Mapping[str, Any] | None = None,
     data: Mapping[str, Any] | None = None,
-    split: Mapping[str, Any] | None = None,
+    split: Mapping[str, Any] | str | None = None,
 ) -> Path:
     """Write `folder`/metrics.json, whole or not at all: the metrics and the facts they belong to. NaN becomes null."""
-    facts = {"metrics": metrics, "environment": environment or {}, "data": data or {}, "split": split or {}}
+    parts = {"report": split} if isinstance(split, str) else split
+    facts = {"metrics": metrics, "environment": environment or {}, "data": data or {}, "split": parts or {}}
     text = json.dumps(_plain(facts), indent=2, ensure_ascii=False, allow_nan=False)
     return write_text(Path(folder) / METRICS, text + "\n")
 

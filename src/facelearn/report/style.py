@@ -28,7 +28,6 @@ INK, MUTED, GRID, SURFACE, ALARM = "#1c2128", "#5b6470", "#e3e6ea", "#fefefe", "
 TRUTH_RGB, PREDICTION_RGB, RESIDUAL_RGB = (57, 231, 137), (255, 138, 31), (255, 205, 130)
 ERROR_MAP = "viridis_r"
 
-_XLINK = "http://www.w3.org/1999/xlink"
 _THEME = {
     INK: "var(--ink)",
     MUTED: "var(--muted)",
@@ -140,6 +139,7 @@ def svg(figure: Figure, description: str) -> str:
     # ids of groups repeat from figure to figure; only those that something points to may stay
     used = set(re.findall(r"#([\w.-]+)", text))
     text = re.sub(r' id="([^"]*)"', lambda match: match[0] if match[1] in used else "", text)
+    text = text.replace(" xlink:href=", " href=")  # what browsers read today, and it needs no namespace
     text = re.sub(r"'DejaVu Sans'(, sans-serif)?", "var(--font)", text)
     for colour, variable in _THEME.items():
         text = text.replace(f": {colour}", f": {variable}")
@@ -154,7 +154,7 @@ def _opening(tag: str, description: str) -> str:
         raise AssertionError(tag)
     width = round(float(box[1]) * 4 / 3)
     label = html.escape(description, quote=True)
-    return f'<svg {box[0]} style="width: {width}px" role="img" aria-label="{label}" xmlns:xlink="{_XLINK}">'
+    return f'<svg {box[0]} style="width: {width}px" role="img" aria-label="{label}">'
 
 
 def png(figure: Figure, dots_per_inch: int = 150) -> bytes:

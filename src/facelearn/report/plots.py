@@ -1,0 +1,246 @@
+"""Curves and comparisons of one or several runs, as matplotlib figures. Every run keeps its colour through a report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facelearn.report.headline import Estimate, cumulative_curve, estimate, number_text
+from facelearn.report.results import RunResult
+from facelearn.report.style import (
+    GRID,
+    INK,
+    MUTED,
+    SURFACE,
+    house_style,
+    new_figure,
+    note,
+    plain_text,
+    run_colour,
+    run_marker,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_SIZE = (5.6, 3.7)
+_ERROR_COLUMNS = ("valid_rmse_px", "valid_rmse_error")
+
+
+def loss_curves(runs: Sequence[RunResult], *, normalise: bool = False) -> Figure:
+    """Training and validation loss by epoch on a log scale, the epoch of the lowest validation loss marked.
+
+    Args:
+        runs: one or several.
+        normalise: divide by the largest loss of all runs, training and validation, as the ML-ResNet study's curves are
+            (Xu et al., 2017), so that the highest point is 1.
+    """
+    losses = {(i, part): run.column(f"{part}_loss") for i, run in enumerate(runs) for part in ("train", "valid")}
+    largest = max(
+        (float(np.nanmax(values, initial=0, where=np.isfinite(values))) for values in losses.values()), default=0
+    )
+    scale = largest if normalise and largest > 0 else 1.0
+    with house_style():
+        figure = new_figure(*_SIZE)
+        axes = figure.add_subplot()
+        axes.set_title("Loss, as a share of the largest" if normalise else "Loss")
+        drawn = False
+        for i, run in enumerate(runs):
+            epochs = run.column("epoch")
+            colour, several = run_colour(i), len(runs) > 1
+            label = plain_text(run.name, 34) if several else "validation"
+            drawn |= _curve(axes, epochs, losses[i, "train"] / scale, colour, "" if several else "training", thin=True)
+            drawn |= _curve(axes, epochs, losses[i, "valid"] / scale, colour, label)
+            _mark_lowest(axes, epochs, losses[i, "valid"] / scale, colour, words=not several)
+        if not drawn:
+            note(axes, "no loss was recorded")
+            return figure
+        _log_scale(axes)
+        _epoch_axis(axes)
+        _legend(axes, len(runs), "thin: training   thick: validation" if len(runs) > 1 else "")
+    return figure
+
+
+def validation_error_curves(runs: Sequence[RunResult]) -> Figure:
+    """RMSE on the held-out rows by epoch, in pixels of the network's input, the lowest marked."""
+    with house_style():
+        figure = new_figure(*_SIZE)
+        axes = figure.add_subplot()
+        axes.set_title("Validation error: RMSE, pixels of the network's input")
+        drawn = False
+        for i, run in enumerate(runs):
+            values, epochs = validation_error(run), run.column("epoch")
+            drawn |= _curve(axes, epochs, values, run_colour(i), plain_text(run.name, 34) if len(runs) > 1 else "")
+            _mark_lowest(axes, epochs, values, run_colour(i), words=len(runs) == 1, unit=" px")
+        if not drawn:
+            note(axes, "no validation error was recorded")
+            return figure
+        _log_scale(axes)
+        _epoch_axis(axes)
+        _legend(axes, len(runs))
+    return figure
+
+
+def validation_error(run: RunResult) -> NDArray[np.float64]:
+    """float64 (epochs,): the history's RMSE on the held-out rows in pixels, NaN where none was recorded."""
+    for name in _ERROR_COLUMNS:
+        if any(name in epoch for epoch in run.history):
+            return run.column(name)
+    return np.full(len(run.history), np.nan)
+
+
+def learning_rates(runs: Sequence[RunResult]) -> Figure:
+    """The learning rate at the end of each epoch."""
+    with house_style():
+        figure = new_figure(*_SIZE)
+        axes = figure.add_subplot()
+        axes.set_title("Learning rate")
+        drawn = False
+        for i, run in enumerate(runs):
+            label = plain_text(run.name, 34) if len(runs) > 1 else ""
+            drawn |= _curve(axes, run.column("epoch"), run.column("learning_rate"), run_colour(i), label)
+        if not drawn:
+            note(axes, "no learning rate was recorded")
+            return figure
+        axes.set_ylim(bottom=0)
+        _epoch_axis(axes)
+        _legend(axes, len(runs))
+    return figure
+
+
+def cumulative_error(runs: Sequence[RunResult]) -> Figure:
+    """The share of the labels whose error is at most x per cent of the image width, up to the failure threshold."""
+    with house_style():
+        figure = new_figure(*_SIZE)
+        axes = figure.add_subplot()
+        curves = [(i, run, curve) for i, run in enumerate(runs) if (curve := cumulative_curve(run.metrics)) is not None]
+        if not curves:
+            note(axes, "no held-out face has a label")
+            return figure
+        for i, run, curve in curves:
+            name = f"{plain_text(run.name, 30)}: " if len(runs) > 1 else ""
+            label = f"{name}AUC {curve.area:.3f} over {curve.count:,} {curve.over}"
+            axes.plot(curve.error * 100, curve.share * 100, color=run_colour(i), label=label)
+        axes.set_title("Cumulative error: points with an error of at most ...")
+        axes.set_xlim(0, max(float(curve.error[-1]) for _, _, curve in curves) * 100)
+        axes.set_ylim(0, 101)
+        axes.set_xlabel("... this share of the image width")
+        axes.xaxis.set_major_formatter("{x:g}%")
+        axes.yaxis.set_major_formatter("{x:g}%")
+        axes.legend(loc="lower right")
+    return figure
+
+
+def comparison_bars(runs: Sequence[RunResult]) -> Figure:
+    """RMSE and failure rate of several runs side by side, each with its confidence interval."""
+    panels = (("rmse_error", "RMSE in pixels"), ("point_failure_error", "Failed points in %"))
+    with house_style():
+        figure = new_figure(8.4, 1.0 + 0.4 * len(runs))
+        all_axes = figure.subplots(1, len(panels), sharey=True)
+        for axes, (key, title) in zip(all_axes, panels, strict=True):
+            axes.set_title(title)
+            _interval_plot(axes, [estimate(run.metrics, key) for run in runs])
+        all_axes[0].set_yticks(range(len(runs)), [plain_text(run.name, 28) for run in runs], color=INK)
+        all_axes[0].set_ylim(len(runs) - 0.5, -0.5)
+    return figure
+
+
+def _interval_plot(axes: Axes, estimates: Sequence[Estimate | None]) -> None:
+    axes.grid(visible=False, axis="y")
+    for i, found in enumerate(estimates):
+        if found is None:
+            axes.text(0, i, " not measured", color=MUTED, va="center", fontsize=9)
+            continue
+        value, low, high = (number * found.scale for number in (found.value, found.low, found.high))
+        axes.plot([0, value], [i, i], color=GRID, linewidth=6, solid_capstyle="butt", zorder=1)
+        if np.isfinite([low, high]).all():
+            axes.plot([low, high], [i, i], color=run_colour(i), linewidth=2.4)
+        axes.plot(value, i, run_marker(i), color=run_colour(i), markersize=7, markeredgecolor=SURFACE)
+        right = high if np.isfinite(high) else value
+        axes.annotate(
+            number_text(value), (right, i), (7, 0), textcoords="offset points", va="center", color=INK, fontsize=9
+        )
+    highest = max((found.scale * np.nanmax([found.value, found.high]) for found in estimates if found), default=0.0)
+    axes.set_xlim(0, highest * 1.22 or 1)  # room for the number behind the longest bar
+
+
+def _curve(
+    axes: Axes, epochs: NDArray[np.float64], values: NDArray[np.float64], colour: str, label: str, *, thin: bool = False
+) -> bool:
+    """Draw what is finite and above 0 (the scale is logarithmic); False where that is nothing."""
+    shown = np.isfinite(values) & np.isfinite(epochs) & (values > 0)
+    if not shown.any():
+        return False
+    marker = "o" if shown.sum() == 1 else None
+    axes.plot(
+        epochs[shown], values[shown], color=colour, label=label or "_", marker=marker, markersize=5,
+        linewidth=1.1 if thin else 2.0, alpha=0.75 if thin else 1.0,
+    )  # fmt: skip
+    return True
+
+
+def _mark_lowest(
+    axes: Axes, epochs: NDArray[np.float64], values: NDArray[np.float64], colour: str, *, words: bool, unit: str = ""
+) -> None:
+    shown = np.isfinite(values) & np.isfinite(epochs) & (values > 0)
+    if not shown.any():
+        return
+    best = int(np.nanargmin(np.where(shown, values, np.inf)))
+    axes.plot(
+        epochs[best],
+        values[best],
+        "o",
+        color=SURFACE,
+        markeredgecolor=colour,
+        markeredgewidth=2,
+        markersize=8,
+        zorder=5,
+    )
+    if words:
+        right = epochs[best] > (np.nanmin(epochs) + np.nanmax(epochs)) / 2
+        axes.annotate(
+            f"best {values[best]:.4g}{unit}, epoch {epochs[best]:.0f}", (epochs[best], values[best]), (-4 if right else 4, 12),
+            textcoords="offset points", ha="right" if right else "left", color=INK, fontsize=9,
+        )  # fmt: skip
+
+
+def _log_scale(axes: Axes) -> None:
+    """A logarithmic axis labelled with plain numbers, with room above and below the curves."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axes.set_yscale("log")
+    low, high = axes.dataLim.intervaly
+    low, high = low / 1.12, high * 1.2
+    axes.set_ylim(low, high)
+    decades = np.log10(high / low)
+    steps = (
+        (1.0,)
+        if decades > 2.5
+        else (1.0, 2.0, 5.0)
+        if decades > 0.8
+        else tuple(np.arange(1.0, 10.0, 0.5 if decades < 0.3 else 1.0))
+    )
+    axes.yaxis.set_major_locator(LogLocator(subs=steps, numticks=12))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.4g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def _epoch_axis(axes: Axes) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True, min_n_ticks=1))
+    axes.grid(visible=False, axis="x")
+    left, right = axes.dataLim.intervalx
+    if left == right:
+        axes.set_xlim(left - 1, right + 1)
+
+
+def _legend(axes: Axes, runs: int, title: str = "") -> None:
+    if not axes.get_legend_handles_labels()[1]:
+        return
+    axes.legend(loc="upper right", title=title or None, title_fontsize=9, ncols=2 if runs > 4 else 1)
