@@ -11,8 +11,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-
-@register(task="keypoints", input=(1, 96, 96), outputs=30, parameters=0, source="facelearn")
+@register(task="keypoints", input=(1, 96, 96), outputs=30, parameters=581_199, source="facelearn")
 def facelearn_keypoints(
     *,
     in_channels: int = 1,
@@ -41,7 +40,9 @@ def facelearn_keypoints(
     name = "facelearn_keypoints"
     widths, depths = whole_numbers(name, "widths", widths), whole_numbers(name, "depths", depths)
     if len(widths) != len(depths):
-        raise RecipeError(f"{name}: widths and depths must have an entry for each level; received {widths} and {depths}")
+        raise RecipeError(
+            f"{name}: widths and depths must have an entry for each level; received {widths} and {depths}"
+        )
     if outputs % 2:
         raise RecipeError(f"{name}: outputs must be even, two for each keypoint; received {outputs}")
     multiple = 4 * 2 ** (len(widths) - 1)

@@ -22,7 +22,7 @@ class SoftArgmax(nn.Module):
     def forward(self, logits: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, 2)."""
         height, width = logits.shape[2:]
-        share = logits.float().flatten(2).softmax(2).unflatten(2, (height, width))
+        share = logits.float().flatten(2).softmax(2).reshape(logits.shape)
         x = (2 * torch.arange(width, device=logits.device, dtype=torch.float32) + 1) / width - 1
         y = (2 * torch.arange(height, device=logits.device, dtype=torch.float32) + 1) / height - 1
         return torch.stack(((share.sum(2) * x).sum(2), (share.sum(3) * y).sum(2)), 2)
@@ -98,4 +98,5 @@ class FusedHeatmaps(nn.Module):
             above = functional.interpolate(y, scale_factor=2.0, mode="nearest")
             y = self.fuse[number](functional.relu(self.lateral[number](features[number]) + above))
         logits = self.head(self.dropout(y))  # (B, schemes * keypoints, H/4, W/4)
-        return self.decode(logits).unflatten(1, (self.schemes, self.keypoints))
+        points: Tensor = self.decode(logits)  # (B, schemes * keypoints, 2)
+        return points.reshape(-1, self.schemes, self.keypoints, 2)
