@@ -57,7 +57,7 @@ def write_report(
         page.tiles(_headline(best)),
         _comparison(runs, best),
         _curves(runs),
-        _keypoints(runs, best),
+        _errors(runs, best),
         best_and_worst(best, FACES_SHOWN) if len(best) >= 2 * FACES_SHOWN else all_faces(best),
         _data(best),
         _recipes(runs, best),
@@ -168,42 +168,39 @@ def _curves(runs: Sequence[RunResult]) -> str:
     if not any(run.history for run in runs):
         return ""
     losses = svg(plots.loss_curves(runs), "Training and validation loss by epoch, logarithmic")
-    errors = svg(plots.validation_error_curves(runs), "Validation RMSE in pixels by epoch, logarithmic")
-    rates = svg(plots.learning_rates(runs), "Learning rate by epoch")
-    figures = [page.figure(losses, "Logarithmic. Rings mark the lowest validation loss.")]
     if len(runs) > 1:
-        shares = svg(plots.loss_curves(runs, normalise=True), "Loss as a share of the largest of all runs, by epoch")
+        second = svg(plots.loss_curves(runs, normalise=True), "Loss as a share of the largest of all runs, by epoch")
         caption = "All losses divided by the largest of all runs, as the ML-ResNet study (Xu et al., 2017) draws them."
-        figures.append(page.figure(shares, caption))
-    figures += [page.figure(errors, "Logarithmic. Rings mark the lowest error."), page.figure(rates)]
+    else:
+        second, caption = svg(plots.learning_rate(runs[0]), "Learning rate by epoch"), ""
+    figures = [page.figure(losses, "Logarithmic. Rings mark the lowest validation loss."), page.figure(second, caption)]
     return page.section("Training", page.plots(*figures))
 
 
-def _keypoints(runs: Sequence[RunResult], best: RunResult) -> str:
-    if not len(best.schema) or not len(best):
-        return ""
-    comparable = [run for run in runs if run.schema.names == best.schema.names and len(run)]
-    bars = keypoint_plots.keypoint_bars(comparable if len(comparable) == len(runs) else [best])
-    face = keypoint_plots.error_face(best)
-    whose = f" of {plain_text(best.name)}" if len(runs) > 1 else ""
-    return page.section(
-        "Error on the held-out faces",
-        page.plots(
+def _errors(runs: Sequence[RunResult], best: RunResult) -> str:
+    """Everything about the error on the held-out faces that is a curve or a bar."""
+    figures = []
+    if any(run.history for run in runs):
+        errors = svg(plots.validation_error_curves(runs), "Validation RMSE in pixels by epoch, logarithmic")
+        figures.append(page.figure(errors, "Logarithmic. Rings mark the lowest error."))
+    if any(labels_text(run.metrics) for run in runs):
+        curve = svg(plots.cumulative_error(runs), "Share of the points within an error, by error")
+        caption = (
+            "The area under the curve (AUC) is 1 for exact predictions; the axis ends where a point counts as failed."
+        )
+        figures.append(page.figure(curve, caption))
+    if len(best.schema) and len(best):
+        same = all(run.schema.names == best.schema.names and len(run) for run in runs)
+        bars = keypoint_plots.keypoint_bars(runs if same else [best])
+        face = keypoint_plots.error_face(best)
+        whose = f" of {plain_text(best.name)}" if len(runs) > 1 else ""
+        figures += [
             page.figure(
                 svg(bars, "Mean error of each keypoint in pixels"), "Mean distance over the labels that exist."
             ),
             page.figure(svg(face, f"Mean error of each keypoint on the mean face{whose}"), f"Mean distance{whose}."),
-            _cumulative(runs),
-        ),
-    )
-
-
-def _cumulative(runs: Sequence[RunResult]) -> str:
-    if not any(labels_text(run.metrics) for run in runs):
-        return ""
-    curve = svg(plots.cumulative_error(runs), "Share of the points within an error, by error")
-    caption = "The area under the curve (AUC) is 1 for exact predictions; the axis ends where a point counts as failed."
-    return page.figure(curve, caption)
+        ]
+    return page.section("Error on the held-out faces", page.plots(*figures))
 
 
 def _data(run: RunResult) -> str:

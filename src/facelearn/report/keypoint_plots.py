@@ -66,7 +66,7 @@ def keypoint_bars(runs: Sequence[RunResult]) -> Figure:
 def error_face(run: RunResult) -> Figure:
     """The mean of the true faces, each keypoint a circle coloured by its mean error; a keypoint without labels is left out."""
     errors, _ = keypoint_errors(run)
-    points = _mean_face(run.truth)
+    points = mean_points(run.truth)
     known = np.isfinite(points).all(1) & np.isfinite(errors)
     with house_style():
         figure = new_figure(4.4, 4.2)
@@ -260,7 +260,7 @@ def _family_ticks(axes: Axes, schema: KeypointSchema) -> None:
         axes.axvline(start - 0.5, color=GRID, linewidth=0.8, zorder=0)
 
 
-def _mean_face(truth: NDArray[np.float32]) -> NDArray[np.float64]:
+def mean_points(truth: ArrayLike) -> NDArray[np.float64]:
     """(K, 2) mean of what is labelled, NaN where nothing is."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # "mean of empty slice": NaN is what we want there

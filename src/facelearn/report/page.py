@@ -44,6 +44,7 @@ th, td {{ text-align: left; padding: 6px 18px 6px 0; border-bottom: 1px solid va
 th {{ font-weight: 600; color: var(--muted); font-size: 13px; }}
 td.number, th.number {{ text-align: right; white-space: nowrap; }}
 tr.best td {{ font-weight: 650; }}
+td:first-child {{ white-space: nowrap; }}
 .facts td:first-child {{ color: var(--muted); white-space: nowrap; }}
 .facts td {{ overflow-wrap: anywhere; }}
 .dot {{ display: inline-block; width: .72em; height: .72em; border-radius: 50%; margin-right: .55em; }}

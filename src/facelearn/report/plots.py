@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,13 +55,13 @@ def loss_curves(runs: Sequence[RunResult], *, normalise: bool = False) -> Figure
             label = plain_text(run.name, 34) if several else "validation"
             drawn |= _curve(axes, epochs, losses[i, "train"] / scale, colour, "" if several else "training", thin=True)
             drawn |= _curve(axes, epochs, losses[i, "valid"] / scale, colour, label)
-            _mark_lowest(axes, epochs, losses[i, "valid"] / scale, colour, words=not several)
+            _mark_lowest(axes, epochs, losses[i, "valid"] / scale, colour, None if several else "")
         if not drawn:
             note(axes, "no loss was recorded")
             return figure
         _log_scale(axes)
         _epoch_axis(axes)
-        _legend(axes, len(runs), "thin: training   thick: validation" if len(runs) > 1 else "")
+        _legend(axes, len(runs), "thin training, thick validation" if len(runs) > 1 else "")
     return figure
 
 
@@ -75,7 +75,7 @@ def validation_error_curves(runs: Sequence[RunResult]) -> Figure:
         for i, run in enumerate(runs):
             values, epochs = validation_error(run), run.column("epoch")
             drawn |= _curve(axes, epochs, values, run_colour(i), plain_text(run.name, 34) if len(runs) > 1 else "")
-            _mark_lowest(axes, epochs, values, run_colour(i), words=len(runs) == 1, unit=" px")
+            _mark_lowest(axes, epochs, values, run_colour(i), " px" if len(runs) == 1 else None)
         if not drawn:
             note(axes, "no validation error was recorded")
             return figure
@@ -93,22 +93,17 @@ def validation_error(run: RunResult) -> NDArray[np.float64]:
     return np.full(len(run.history), np.nan)
 
 
-def learning_rates(runs: Sequence[RunResult]) -> Figure:
+def learning_rate(run: RunResult) -> Figure:
     """The learning rate at the end of each epoch."""
     with house_style():
         figure = new_figure(*_SIZE)
         axes = figure.add_subplot()
         axes.set_title("Learning rate")
-        drawn = False
-        for i, run in enumerate(runs):
-            label = plain_text(run.name, 34) if len(runs) > 1 else ""
-            drawn |= _curve(axes, run.column("epoch"), run.column("learning_rate"), run_colour(i), label)
-        if not drawn:
+        if not _curve(axes, run.column("epoch"), run.column("learning_rate"), MUTED, ""):
             note(axes, "no learning rate was recorded")
             return figure
         axes.set_ylim(bottom=0)
         _epoch_axis(axes)
-        _legend(axes, len(runs))
     return figure
 
 
@@ -150,6 +145,8 @@ def comparison_bars(runs: Sequence[RunResult]) -> Figure:
 
 
 def _interval_plot(axes: Axes, estimates: Sequence[Estimate | None]) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     axes.grid(visible=False, axis="y")
     for i, found in enumerate(estimates):
         if found is None:
@@ -165,6 +162,7 @@ def _interval_plot(axes: Axes, estimates: Sequence[Estimate | None]) -> None:
             number_text(value), (right, i), (7, 0), textcoords="offset points", va="center", color=INK, fontsize=9
         )
     highest = max((found.scale * np.nanmax([found.value, found.high]) for found in estimates if found), default=0.0)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10]))
     axes.set_xlim(0, highest * 1.22 or 1)  # room for the number behind the longest bar
 
 
@@ -184,28 +182,16 @@ def _curve(
 
 
 def _mark_lowest(
-    axes: Axes, epochs: NDArray[np.float64], values: NDArray[np.float64], colour: str, *, words: bool, unit: str = ""
+    axes: Axes, epochs: NDArray[np.float64], values: NDArray[np.float64], colour: str, unit: str | None
 ) -> None:
+    """Ring the lowest value; with a unit (or "" for none) the legend says it, with None it does not."""
     shown = np.isfinite(values) & np.isfinite(epochs) & (values > 0)
     if not shown.any():
         return
-    best = int(np.nanargmin(np.where(shown, values, np.inf)))
-    axes.plot(
-        epochs[best],
-        values[best],
-        "o",
-        color=SURFACE,
-        markeredgecolor=colour,
-        markeredgewidth=2,
-        markersize=8,
-        zorder=5,
-    )
-    if words:
-        right = epochs[best] > (np.nanmin(epochs) + np.nanmax(epochs)) / 2
-        axes.annotate(
-            f"best {values[best]:.4g}{unit}, epoch {epochs[best]:.0f}", (epochs[best], values[best]), (-4 if right else 4, 12),
-            textcoords="offset points", ha="right" if right else "left", color=INK, fontsize=9,
-        )  # fmt: skip
+    best = int(np.argmin(np.where(shown, values, np.inf)))
+    label = f"lowest: {values[best]:.3g}{unit} in epoch {epochs[best]:.0f}"
+    style: dict[str, Any] = {"color": colour, "markerfacecolor": SURFACE, "markeredgewidth": 2, "markersize": 8, "linestyle": "none"}
+    axes.plot(epochs[best], values[best], "o", label=label if unit is not None else "_", zorder=5, **style)
 
 
 def _log_scale(axes: Axes) -> None:
