@@ -30,6 +30,9 @@ from facelearn.training.tasks import Task
 from facelearn.transforms.augment import Augment
 
 SAVE_SECONDS = 20.0  # a kill costs at most this much training, and writing state costs little of it
+HISTORY_SECONDS = 1.0
+CALIBRATION_SHARE = 0.01  # of the asked time
+WARM_UP_STEPS = 3
 BUDGET_SHARE = 0.92  # of the asked time: the rest is for saving, and for a machine that slows down
 
 
@@ -138,7 +141,7 @@ class _Run:
         self.progress = Progress(epochs=recipe.epochs)
         self.best: dict[str, Tensor] = {}
         self.total = torch.zeros(2, dtype=torch.float64, device=fabric.device)  # loss sum and denominator of this epoch
-        self.clock = self.saved = time.perf_counter()
+        self.clock = self.saved = self.written = time.perf_counter()
 
     def start(self, resume: bool, data: str) -> None:
         """Take up the saved state, or fix the number of epochs from the budget."""
@@ -208,7 +211,10 @@ class _Run:
             torch._foreach_mul_(gradients, float(self.fabric.world_size / sums[1]))
             if self.recipe.optimiser.clip_gradient_norm:
                 self.fabric.clip_gradients(
-                    self.model, self.optimiser, max_norm=self.recipe.optimiser.clip_gradient_norm
+                    self.model,
+                    self.optimiser,
+                    max_norm=self.recipe.optimiser.clip_gradient_norm,
+                    error_if_nonfinite=False,
                 )
             self.optimiser.step()
             if self.average is not None:
@@ -239,8 +245,9 @@ class _Run:
         progress.history.append(row)
         progress.epoch, progress.batch = progress.epoch + 1, 0
         self.total.zero_()
-        if self.folder is not None and self.fabric.is_global_zero:
+        if self.folder is not None and self.fabric.is_global_zero and now - self.written > HISTORY_SECONDS:
             write_history(self.folder / "history.csv", progress.history)
+            self.written = now
         self.reporter.on_epoch(row)
         return bool(recipe.patience and progress.best_epoch and progress.epoch - progress.best_epoch >= recipe.patience)
 
@@ -289,16 +296,19 @@ class _Run:
         """How many epochs fit in `seconds`, from a few timed steps and a validation on copies; changes nothing that training uses."""
         weights, state = copy.deepcopy(self.raw.state_dict()), copy.deepcopy(self.optimiser.state_dict())
         average = None if self.average is None else copy.deepcopy(self.average.state_dict())
-        times = []
+        rows = np.arange(min(self.recipe.batch_size, len(self.train)))
         self.model.train()
-        for number in range(3 + min(12, self.batches)):
-            begin = time.perf_counter()
-            self.step((np.arange(self.recipe.batch_size) + number * self.recipe.batch_size) % len(self.train))
-            times.append(time.perf_counter() - begin)
+        for _ in range(WARM_UP_STEPS):
+            self.step(rows)
+        begin, steps = time.perf_counter(), 0
+        while steps < WARM_UP_STEPS or time.perf_counter() - begin < CALIBRATION_SHARE * seconds:
+            self.step((rows + steps * len(rows)) % len(self.train))
+            steps += 1
+        epoch = (time.perf_counter() - begin) / steps * self.batches
         begin = time.perf_counter()
         if self.valid is not None:
             self._validate(self.valid)
-        epoch = float(np.median(times[3:])) * self.batches + (time.perf_counter() - begin) / self.recipe.validate_every
+        epoch += (time.perf_counter() - begin) / self.recipe.validate_every
         self.raw.load_state_dict(weights)
         self.optimiser.load_state_dict(state)
         if self.average is not None and average is not None:

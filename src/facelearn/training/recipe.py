@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from facelearn.errors import RecipeError
-from facelearn.transforms.augment import AugmentSettings
+from facelearn.transforms.augment_settings import AugmentSettings
 
 Options = dict[str, str | int | float | bool | list[float] | list[int]]
 
@@ -46,7 +46,7 @@ class OptimiserSettings(Settings):
     learning_rate: float = Field(2e-3, gt=0)
     weight_decay: float = Field(0.05, ge=0)
     momentum: float = Field(0.9, ge=0, lt=1, description="Nesterov momentum of `sgd`; the first beta of the Adams")
-    clip_gradient_norm: float | None = Field(None, gt=0)
+    clip_gradient_norm: float = Field(1.0, ge=0, description="largest norm of a step's gradient; 0 for any")
 
 
 class ScheduleSettings(Settings):
@@ -108,8 +108,8 @@ class Recipe(Settings):
     )
     batch_size: int = Field(64, ge=1, description="rows per optimiser step, over all devices and accumulated parts")
     accumulate: int = Field(1, ge=1, description="parts that a batch is computed in, to save memory")
-    average_decay: float | None = Field(
-        0.998, gt=0, lt=1, description="decay of the exponential moving average of the weights"
+    average_decay: float = Field(
+        0.998, ge=0, lt=1, description="decay of the exponential moving average of the weights; 0 keeps none"
     )
     patience: int | None = Field(None, ge=1, description="stop after so many epochs without a better validation loss")
     keep: Literal["best", "last"] = Field("last", description="which epoch's weights the model file gets")
