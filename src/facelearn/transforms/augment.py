@@ -135,10 +135,11 @@ class Augment:
             return images
         if settings.gamma != (1, 1):
             images = (images / 255).pow_(_factor(gamma, settings.gamma)).mul_(255)
-        gain = _factor(contrast, settings.contrast)
         offset = _between(brightness, -255 * settings.brightness, 255 * settings.brightness)
-        offset = offset + (1 - gain) * images.mean((1, 2, 3), keepdim=True)
-        return (images * gain).add_(offset)
+        if settings.contrast == (1, 1):
+            return images + offset
+        gain = _factor(contrast, settings.contrast)
+        return (images * gain).add_(offset + (1 - gain) * images.mean((1, 2, 3), keepdim=True))
 
     def _blur(self, images: Tensor, uniform: Iterator[Tensor]) -> Tensor:
         """Gaussian blur of some images, the rows and then the columns as a sum of shifted copies."""

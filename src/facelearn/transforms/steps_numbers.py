@@ -159,9 +159,9 @@ class Whiten(NumberStep):
         variances, directions = _principal(data, min(self.components, data.shape[1], most - 1))
         total = float(np.square(data).sum(dtype=np.float64)) / max(1, most - 1)
         others = data.shape[1] - len(variances)
-        rest = max(0.0, total - variances.sum()) / others if others else 0.0
         epsilon = self.epsilon * total / data.shape[1] or 1.0
-        base = 1 / np.sqrt(rest + epsilon)
+        # with every direction kept there is no rest, and a large base would only cost digits
+        base = 1 / np.sqrt(max(0.0, total - variances.sum()) / others + epsilon) if others else 0.0
         return dataclasses.replace(
             self,
             mean=mean.reshape(first.shape[1:]),
