@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
@@ -69,12 +71,13 @@ def image_facts(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> ImageFa
     Raises:
         ImageError: empty, not an image, or more than `max_pixels` pixels.
     """
-    image = _open(source, max_pixels)
-    width, height = image.size
-    # Pillow itself swaps the size of a rotated TIFF
-    if image.format != "TIFF" and _orientation(image) >= 5:
-        width, height = height, width
-    return ImageFacts(width, height, 1 if _is_grey(image) else 3, _frames(image))
+    with _stream(source) as stream:
+        image = _open(stream, max_pixels)
+        width, height = image.size
+        # Pillow itself swaps the size of a rotated TIFF
+        if image.format != "TIFF" and _orientation(image) >= 5:
+            width, height = height, width
+        return ImageFacts(width, height, 1 if _is_grey(image) else 3, _frames(image))
 
 
 def decode_image(source: ImageSource, *, color: Color | None = None, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
@@ -104,28 +107,31 @@ def decode_with_facts(
     """As `decode_image`, and what the header said of the upright image."""
     if color not in (None, "grey", "rgb"):
         raise DataError(f"color must be 'grey', 'rgb' or None; received {color!r}")
-    image = _open(source, max_pixels)
-    frames, grey = _frames(image), _is_grey(image)
-    try:
-        image.load()
-        pixels = _to_uint8(_upright(image), color or ("grey" if grey else "rgb"))
-    except (ImageError, MemoryError):
-        raise
-    except Exception as error:  # Pillow's decoders raise whatever the damaged bytes lead them to
-        raise ImageError(f"the image is truncated or damaged ({_short(error)}); replace the file") from error
+    with _stream(source) as stream:
+        image = _open(stream, max_pixels)
+        frames, grey = _frames(image), _is_grey(image)
+        try:
+            image.load()
+            pixels = _to_uint8(_upright(image), color or ("grey" if grey else "rgb"))
+        except (ImageError, MemoryError):
+            raise
+        except Exception as error:  # Pillow's decoders raise whatever the damaged bytes lead them to
+            raise ImageError(f"the image is truncated or damaged ({_short(error)}); replace the file") from error
     return pixels, ImageFacts(pixels.shape[1], pixels.shape[0], 1 if grey else 3, frames)
 
 
-def _open(source: ImageSource, max_pixels: int) -> Image.Image:
+def _open(stream: BinaryIO, max_pixels: int) -> Image.Image:
     from PIL import Image
 
-    stream = _stream(source)
+    start = stream.read(16)
+    if not start:
+        raise ImageError("the image file is empty (0 bytes)")
+    stream.seek(0)
     try:
         image = Image.open(stream, formats=_FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageError(f"the image has more pixels than the limit of {max_pixels:,}; shrink it first") from error
     except Exception as error:  # as above: Pillow's header parsers too
-        start = stream.getvalue()[:16]
         if looks_like_image(start):
             raise ImageError(f"the image's header is damaged ({_short(error)}); replace the file") from error
         raise ImageError(f"not an image (it starts with {start!r}); accepted are {ACCEPTED}") from error
@@ -138,21 +144,22 @@ def _open(source: ImageSource, max_pixels: int) -> Image.Image:
     return image
 
 
-def _stream(source: ImageSource) -> io.BytesIO:
-    try:
-        if isinstance(source, bytes):
-            data = source
-        elif isinstance(source, str | Path):
-            data = Path(source).read_bytes()
-        else:
-            data = source.read()
-    except FileNotFoundError as error:
-        raise ImageError("the image file is missing") from error
-    except OSError as error:
-        raise ImageError(f"the image file cannot be read ({error.strerror or error})") from error
-    if not data:
-        raise ImageError("the image file is empty (0 bytes)")
-    return io.BytesIO(data)
+@contextmanager
+def _stream(source: ImageSource) -> Iterator[BinaryIO]:
+    """`source` as a file that can be sought in."""
+    if isinstance(source, bytes):
+        yield io.BytesIO(source)
+    elif isinstance(source, str | Path):
+        try:
+            file = open(source, "rb")  # noqa: SIM115
+        except FileNotFoundError as error:
+            raise ImageError("the image file is missing") from error
+        except OSError as error:
+            raise ImageError(f"the image file cannot be read ({error.strerror or error})") from error
+        with file:
+            yield file
+    else:
+        yield io.BytesIO(source.read())
 
 
 def _is_grey(image: Image.Image) -> bool:

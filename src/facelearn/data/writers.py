@@ -287,7 +287,8 @@ def _files_and_points(faces: Faces, out: Path, images: ImagesMode) -> tuple[list
             [Problem(source, None, "is no image file") for source in absent],
         )
     if images != "write" and not absent:
-        base = os.path.abspath(out.parent)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        base = os.path.realpath(out.parent)  # ".." leads up from where a link points to
         return [_relative(source, base) for source in faces.source.tolist()], faces.keypoints_in_photo()
     return _write_images(faces, out), faces.keypoints.astype(np.float64)
 

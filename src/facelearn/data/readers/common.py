@@ -253,7 +253,7 @@ def settle_schema(
 def _nearly_known(names: Sequence[str], where: str) -> list[str]:
     for schema in KNOWN_SCHEMAS.values():
         absent = [name for name in schema.names if name not in names]
-        if names and set(names) < set(schema.names):
+        if set(names) < set(schema.names) and 2 * len(names) >= len(schema):
             return [
                 f"{where} has {len(names)} of the {len(schema)} keypoints of '{schema.name}' (not {', '.join(absent)}); "
                 f"pass schema='{schema.name}' to keep all {len(schema)}, those missing"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from facelearn.data.images import looks_like_image
 from facelearn.data.readers.common import keypoint_columns
-from facelearn.data.readers.files import BOM, GZIP, ZIP, image_files, open_text, split_header
+from facelearn.data.readers.files import BOM, image_files, open_text, split_header
 from facelearn.data.readers.kaggle import IMAGE, IMAGE_ID
 from facelearn.data.readers.wide_csv import FILE, PERSON
 from facelearn.errors import DataError
@@ -26,6 +26,7 @@ FORMATS = {
 }
 _START = 1 << 16
 _PTS = re.compile(rb"^\s*(version\s*:\s*\d+\s+)?n_points\s*:", re.IGNORECASE)
+_PIXELS = re.compile(rb"[\d.]+([ \t]+[-\w.]+){3}")
 _POSE_LINE = re.compile(rb"^\s*\d+(\s+-?\d*\.?\d+(e-?\d+)?){7,}\s*$", re.IGNORECASE)
 
 
@@ -103,11 +104,8 @@ def _sniff_table(text: bytes, path: Path) -> str | None:
     if len(words) < 2 or not any(re.match(rb'^\s*"?[A-Za-z_]', word) for word in words):
         return None
     header = split_header(lines[0], path)
-    first = lines[1].split(b",") if len(lines) > 1 else []
-    if IMAGE in header:
-        value = first[header.index(IMAGE)].strip(b'" ') if len(first) > header.index(IMAGE) else b""
-        if len(lines) == 1 or value == b"" or re.match(rb"^[-+.\w]+(\s+[-+.\w]+)+", value):
-            return "kaggle-csv"
+    if IMAGE in header and (len(lines) == 1 or _PIXELS.search(text, len(lines[0]))):
+        return "kaggle-csv"
     lower = {name.lower() for name in header}
     pairs = keypoint_columns(header, ()).names
     if lower & set(FILE) and (pairs or lower & set(PERSON)):
@@ -123,11 +121,20 @@ def _sniff_folder(folder: Path) -> tuple[str, Path]:
     if (folder / "faces.json").is_file():
         return "faces", folder
     files = sorted(child for child in folder.iterdir() if child.is_file() and not child.name.startswith("."))
-    found = [(kind, child) for child in files if (kind := _label_kind(child)) is not None]
+    found: list[tuple[str, Path]] = []
+    complaints: list[DataError] = []
+    for child in files:
+        try:
+            if (kind := _label_kind(child)) is not None:
+                found.append((kind, child))
+        except DataError as error:
+            complaints.append(error)
     tables = [(kind, child) for kind, child in found if kind != "pts"]
     if len(tables) > 1:
         names = ", ".join(child.name for _, child in tables[:5])
         raise DataError(f"{folder} holds {len(tables)} label files ({names}); give one of them, as {tables[0][1]}")
+    if complaints and not found:
+        raise complaints[0]
     if tables:
         return tables[0]
     if found or next(folder.rglob("*.pts"), None) is not None:
@@ -146,15 +153,10 @@ def _label_kind(path: Path) -> str | None:
         start = file.read(16)
     if not start or looks_like_image(start):
         return None
-    if start[:4] == ZIP or start[:2] == GZIP:
-        # other archives may lie in the folder; they are not ours to complain of
-        try:
-            return sniff_file(path)
-        except DataError:
-            return None
     try:
         kind = sniff_file(path)
     except DataError:
+        # other archives and texts may lie in the folder; a table that cannot be read is worth a complaint
         if path.suffix.lower() in (".csv", ".json", ".xml"):
             raise
         return None
