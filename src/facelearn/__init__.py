@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from facelearn.predict import Predictor as Predictor
     from facelearn.training.recipe import Recipe as Recipe
     from facelearn.transforms.preprocess import Preprocess as Preprocess
+    from facelearn.verbs.convert import convert as convert
+    from facelearn.verbs.evaluate import evaluate as evaluate
+    from facelearn.verbs.inspect import inspect as inspect
+    from facelearn.verbs.train import train as train
 
 __version__ = "0.1.0"
 
@@ -44,6 +48,9 @@ _HOME = {
     "RecipeError": "facelearn.errors",
     "build": "facelearn.models.zoo",
     "concatenate": "facelearn.data.faces",
+    "convert": "facelearn.verbs.convert",
+    "evaluate": "facelearn.verbs.evaluate",
+    "inspect": "facelearn.verbs.inspect",
     "keypoint_metrics": "facelearn.metrics.keypoints",
     "kfold": "facelearn.data.splits",
     "list_models": "facelearn.models.zoo",
@@ -51,6 +58,7 @@ _HOME = {
     "read_with_report": "facelearn.data.readers",
     "split": "facelearn.data.splits",
     "synthetic_faces": "facelearn.data.synthetic",
+    "train": "facelearn.verbs.train",
 }
 """The module each public name lives in."""
 

@@ -112,7 +112,7 @@ def keypoint_metrics(
         bootstrap: resamples for the intervals; 0 for none.
 
     Returns:
-        Each metric of `measures` by name: {value, low, high, unit, count, over}, e.g. facts["rmse_error"]["value"]; beside them
+        Each metric of `measures` by name: {value, low, high, unit, count, over}, e.g. `facts["rmse_error"]["value"]`; beside them
         "keypoints": [{name, count, rmse_error, mean_error, median_error, point_failure_error}], "curve": {threshold, share,
         count, over}, "labels": {faces, complete_faces, points, missing_points, faces_without_interocular, faces_without_box},
         "settings": {width, height, threshold, ...}. What nothing was labelled for is null.
