@@ -55,7 +55,7 @@ def face_panel(
     panel = np.ascontiguousarray(np.broadcast_to(enlarged, (size[1], size[0], 3)), np.uint8).copy()
     true_points, predicted = _enlarged(truth, scale), _enlarged(prediction, scale)
     many = max(len(true_points), len(predicted)) > 30
-    radius = max(3.0, side * (0.016 if many else 0.027))
+    radius = max(3.0, side * (0.012 if many else 0.027))
     lines = predicted if len(predicted) else true_points
     if schema is not None and len(lines) == len(schema):
         _draw_edges(panel, lines, schema, PREDICTION_RGB if len(predicted) else TRUTH_RGB)
@@ -65,7 +65,7 @@ def face_panel(
     for point in predicted:
         _dot(panel, point, radius * 0.85, PREDICTION_RGB)
     for point in true_points:
-        _ring(panel, point, radius * (1.4 if len(predicted) else 1.1), TRUTH_RGB)
+        _ring(panel, point, radius * (1.45 if len(predicted) else 1.25), TRUTH_RGB)
     return np.asarray(
         cv2.resize(panel, ((size[0] + 1) // 2, (size[1] + 1) // 2), interpolation=cv2.INTER_AREA), np.uint8
     )
@@ -173,9 +173,11 @@ def _dot(panel: Picture, point: Point, radius: float, colour: Colour) -> None:
 def _ring(panel: Picture, point: Point, radius: float, colour: Colour) -> None:
     import cv2
 
-    thickness = max(2, round(radius * 0.4))
+    thickness = max(2, round(radius * 0.36))
     if np.isfinite(point).all():
-        cv2.circle(panel, _fixed(point), round(radius * 2**_SHIFT), _OUTLINE, thickness + 3, cv2.LINE_AA, _SHIFT)
+        # dark on the outside only, so that what the ring surrounds stays visible
+        outer = radius + thickness / 2 + 0.5
+        cv2.circle(panel, _fixed(point), round(outer * 2**_SHIFT), _OUTLINE, 2, cv2.LINE_AA, _SHIFT)
         cv2.circle(panel, _fixed(point), round(radius * 2**_SHIFT), colour, thickness, cv2.LINE_AA, _SHIFT)
 
 

@@ -90,8 +90,7 @@ class Curve:
 
 def estimate(metrics: Mapping[str, Any], name: str) -> Estimate | None:
     """The metric `name` of what `keypoint_metrics` returned; None where it was not measured."""
-    found = _table(metrics, "metrics") or metrics
-    facts = found.get(name)
+    facts = metrics.get(name)
     if not isinstance(facts, Mapping):
         return None
     value = to_number(facts.get("value"))

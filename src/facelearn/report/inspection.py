@@ -66,7 +66,7 @@ def _tiles(facts: Mapping[str, Any], faces: Faces, problems: int) -> list[Tile]:
         ]
     if faces.people:
         found.append(
-            Tile("People", f"{len(faces.people):,}", (f"{int((faces.identity < 0).sum()):,} faces of unknown",))
+            Tile("People", f"{len(faces.people):,}", (f"{int((faces.identity < 0).sum()):,} faces without a name",))
         )
     twins = facts.get("near_duplicates")
     if isinstance(twins, Mapping):
@@ -125,7 +125,10 @@ def _pictures_section(faces: Faces, near_duplicates: ArrayLike | None) -> str:
         )
     if faces.people:
         counts = np.bincount(faces.identity[faces.identity >= 0], minlength=len(faces.people)).astype(np.float64)
-        panels.append(page.figure(svg(histogram(counts, "People by their number of images"), "Images of each person")))
+        if counts.min() != counts.max():
+            panels.append(
+                page.figure(svg(histogram(counts, "People by their number of images"), "Images of each person"))
+            )
     twins = _duplicate_sheet(faces, near_duplicates)
     if twins is not None:
         image = f'<img class="sheet" src="{picture(twins)}" alt="Near-duplicate images, a group in each row">'
@@ -167,7 +170,12 @@ def histogram(values: NDArray[np.float64], title: str) -> Figure:
         axes = figure.add_subplot()
         axes.set_title(title)
         if len(values):
-            axes.hist(values, bins=min(40, max(5, round(len(values) ** 0.5))), color=run_colour(0), rwidth=0.92)
+            low, high = float(values.min()), float(values.max())
+            whole = high - low < 40 and bool((values == np.round(values)).all())
+            bins = int(high - low) + 1 if whole else min(40, max(5, round(len(values) ** 0.5)))
+            axes.hist(
+                values, bins=bins, range=(low - 0.5, high + 0.5) if whole else None, color=run_colour(0), rwidth=0.92
+            )
         axes.grid(visible=False, axis="x")
         axes.yaxis.set_major_formatter("{x:,.0f}")
     return figure

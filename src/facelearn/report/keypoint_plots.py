@@ -111,7 +111,7 @@ def missing_pattern(keypoints: ArrayLike, schema: KeypointSchema) -> Figure:
     n, k = labelled.shape
     with house_style():
         many = k > _MANY
-        figure = new_figure(7.2, 4.6 if many else 5.4)
+        figure = new_figure(5.8, 4.6 if many else 5.4)
         if not labelled.size:
             note(figure.add_subplot(), "no faces" if k else "the data has no keypoints")
             return figure
@@ -131,13 +131,11 @@ def missing_pattern(keypoints: ArrayLike, schema: KeypointSchema) -> Figure:
                     textcoords="offset points",
                     ha="center",
                     color=INK,
-                    fontsize=7.5,
+                    fontsize=7,
                 )
         _pattern_image(below, labelled)
         complete = int(labelled.all(1).sum())
-        below.set_title(
-            f"Each of {n:,} faces is a line: {complete:,} complete ({complete / n:.0%}), gaps are missing labels"
-        )
+        below.set_title(f"Each of {n:,} faces is a line: {complete:,} complete, gaps are missing")
         if many:
             _family_ticks(below, schema)
         else:
@@ -189,7 +187,7 @@ def _lines(
                 label=plain_text(runs[i].name, 34),
             )  # fmt: skip
     highest = max(float(np.nanmax(errors)) for errors, counts in measured if counts.any())
-    axes.set_xlim(0, highest * 1.12 or 1)
+    axes.set_xlim(0, highest * 1.16 or 1)
     axes.set_yticks(rows, [_short(name) for name in schema.names], color=INK)
     axes.set_ylim(k - 0.4, -0.6)
     axes.grid(visible=len(runs) > 1, axis="y")

@@ -190,7 +190,13 @@ def _mark_lowest(
         return
     best = int(np.argmin(np.where(shown, values, np.inf)))
     label = f"lowest: {values[best]:.3g}{unit} in epoch {epochs[best]:.0f}"
-    style: dict[str, Any] = {"color": colour, "markerfacecolor": SURFACE, "markeredgewidth": 2, "markersize": 8, "linestyle": "none"}
+    style: dict[str, Any] = {
+        "color": colour,
+        "markerfacecolor": SURFACE,
+        "markeredgewidth": 2,
+        "markersize": 8,
+        "linestyle": "none",
+    }
     axes.plot(epochs[best], values[best], "o", label=label if unit is not None else "_", zorder=5, **style)
 
 

@@ -108,7 +108,7 @@ def load_run(folder: str | Path, *, name: str | None = None) -> RunResult:
         name=name or folder.resolve().name,
         recipe=_read_recipe(folder / RECIPE),
         history=_read_history(folder / HISTORY),
-        metrics=_table(facts, "metrics") if "environment" in facts else whole,
+        metrics=_table(facts, "metrics") or whole,
         environment=_table(facts, "environment"),
         images=stored["images"],
         truth=stored["truth"],
@@ -255,7 +255,7 @@ def _read_evaluation(path: Path) -> dict[str, Any]:
             "source": np.empty(0, np.str_), "row": np.empty(0, np.int64),
         }  # fmt: skip
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             arrays = {key: stored[key] for key in _ARRAYS}
             schema = KeypointSchema.from_dict(json.loads(str(stored["schema"])))
     except (ValueError, OSError, KeyError, EOFError, TypeError, zipfile.BadZipFile) as error:

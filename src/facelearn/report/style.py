@@ -174,7 +174,7 @@ def encode_image(picture: NDArray[np.uint8], kind: str = "png") -> bytes:
     if kind == "jpeg":
         image.save(content, format="JPEG", quality=85, subsampling=0, optimize=True)
     else:
-        image.save(content, format="PNG", optimize=True)
+        image.save(content, format="PNG", compress_level=7)
     return content.getvalue()
 
 
