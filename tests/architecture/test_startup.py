@@ -55,8 +55,6 @@ def run(code: str) -> str:
     ids=["import", "a light name", "help"],
 )
 def test_starting_is_light_and_touches_nothing(statement: str) -> None:
-    if "cli" in statement and not (SOURCE / "cli.py").exists():
-        pytest.skip("facelearn/cli.py does not exist yet")
     output = run(
         "import os, sys, threading, signal, warnings\n"
         "state = lambda: (dict(os.environ), threading.active_count(), os.getcwd(), signal.getsignal(signal.SIGINT), "

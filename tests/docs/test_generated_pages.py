@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-NEEDED = [ROOT / "src" / "facelearn" / "cli.py", ROOT / "src" / "facelearn" / "models" / "zoo.py"]
+NEEDED = [ROOT / "src" / "facelearn" / "cli", ROOT / "src" / "facelearn" / "models" / "zoo.py"]
 
 
 @pytest.mark.skipif(not all(path.exists() for path in NEEDED), reason="the command line does not exist yet")

@@ -1,0 +1,5 @@
+"""`python -m facelearn` is the `facelearn` command."""
+
+from facelearn.cli import main
+
+main()

@@ -1,0 +1,26 @@
+"""The command line: it parses, calls one public function a verb, and prints. Exit codes: 0 done, 1 failed, 2 wrong usage."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from facelearn.cli import training as _training  # noqa: F401 - registers its commands
+from facelearn.cli import using as _using  # noqa: F401 - registers its commands
+from facelearn.cli.app import app
+from facelearn.errors import FacelearnError
+
+__all__ = ["app", "main"]
+
+
+def main() -> None:
+    """Entry point of the `facelearn` command."""
+    try:
+        app(standalone_mode=True)
+    except FacelearnError as error:
+        typer.echo(f"facelearn: {error}", err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        typer.echo("facelearn: stopped", err=True)
+        sys.exit(1)
