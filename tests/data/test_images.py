@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from support.pictures import encoded, gradient, save_picture
 
 from facelearn.data.images import ImageError, decode_image, image_facts, looks_like_image
 from facelearn.errors import DataError
+from support.pictures import encoded, gradient, save_picture
 
 
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "PPM"])
@@ -128,14 +128,14 @@ def test_a_cut_file_is_refused(kind: str) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
     data = encoded(Image.fromarray(noise), kind)
     for end in (len(data) // 2, len(data) - 64):
-        with pytest.raises(ImageError, match="truncated or damaged|header is damaged"):
+        with pytest.raises(ImageError, match=r"truncated or damaged|header is damaged"):
             decode_image(data[:end])
 
 
 def test_what_is_no_image() -> None:
     with pytest.raises(ImageError, match="empty"):
         decode_image(b"")
-    with pytest.raises(ImageError, match="not an image.*JPEG, PNG"):
+    with pytest.raises(ImageError, match=r"not an image.*JPEG, PNG"):
         decode_image(b"hello, this is text")
     with pytest.raises(ImageError, match="missing"):
         decode_image(Path("/nowhere/photo.jpg"))

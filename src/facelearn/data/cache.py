@@ -23,8 +23,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facelearn.data.faces import Faces
+from facelearn.data.faces import Faces, write_columns
 from facelearn.errors import DataError
+from facelearn.files import write_text
 
 CACHE_VERSION = 1
 DEFAULT_LIMIT = 20 * 1024**3
@@ -90,7 +91,7 @@ class Cache:
                 content.update(hashlib.file_digest(file, "sha256").digest())
         newest = max((max(stat.st_mtime, stat.st_ctime) for stat in stats), default=0.0)
         if newest < time.time() - _SETTLED_SECONDS:
-            _write(memory, content.hexdigest())
+            write_text(memory, content.hexdigest())
         return content.hexdigest()
 
     def load(self, key: str) -> tuple[Faces, dict[str, Any]] | None:
@@ -138,7 +139,7 @@ class Writer:
         self._cache = cache
         self._final = cache._entries / key
         self._scratch = cache._entries / f".{key}.{uuid.uuid4().hex}"
-        self._arrays = 0
+        self._stored: tuple[NDArray[np.uint8], Path] | None = None
 
     def __enter__(self) -> Writer:
         self._scratch.mkdir(parents=True)
@@ -151,11 +152,15 @@ class Writer:
 
     def allocate(self, shape: tuple[int, int, int, int]) -> NDArray[np.uint8]:
         """uint8 storage of `shape` on disk, so that decoding a large set needs no memory for it."""
-        self._arrays += 1
-        path = self._scratch / f"decoding{self._arrays}.npy"
         if 0 in shape:
             return np.empty(shape, np.uint8)
-        return np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+        path = self._scratch / f"{uuid.uuid4().hex}.npy"
+        array = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+        if hasattr(os, "posix_fallocate"):  # a full disk must be an error here, not a crash when a page is written
+            with path.open("r+b") as file:
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+        self._stored = array, path
+        return array
 
     def commit(self, faces: Faces, facts: Mapping[str, Any]) -> None:
         """Store `faces` and `facts` under the key. If another process was first, its entry stays.
@@ -164,8 +169,9 @@ class Writer:
             OSError: no space, or no right to write.
         """
         ready = self._scratch / "entry"
-        faces.save(ready)
-        _write(ready / "facts.json", json.dumps(facts))
+        ready.mkdir()
+        write_columns(faces, ready, images_file=self._file_of(faces.images))
+        write_text(ready / "facts.json", json.dumps(facts))
         try:
             os.replace(ready, self._final)
         except OSError:
@@ -174,9 +180,9 @@ class Writer:
                 os.replace(ready, self._final)
         self._cache._tidy()
 
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    scratch.write_text(text, encoding="utf-8")
-    os.replace(scratch, path)
+    def _file_of(self, images: NDArray[np.uint8]) -> Path | None:
+        """The file that holds exactly `images`, if that was allocated here."""
+        if self._stored is None or self._stored[0].shape != images.shape:
+            return None
+        same = self._stored[0].__array_interface__["data"][0] == images.__array_interface__["data"][0]
+        return self._stored[1] if same else None

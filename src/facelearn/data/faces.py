@@ -211,10 +211,7 @@ class Faces:
         scratch = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
         scratch.mkdir()
         try:
-            for name in _ARRAYS:
-                np.save(scratch / f"{name}.npy", getattr(self, name), allow_pickle=False)
-            facts = {"version": FORMAT_VERSION, "schema": self.schema.to_dict(), "people": list(self.people)}
-            (scratch / "faces.json").write_text(json.dumps(facts), encoding="utf-8")
+            write_columns(self, scratch)
             if folder.exists():
                 if not (folder / "faces.json").exists():
                     raise DataError(
@@ -257,6 +254,23 @@ def _load_column(path: Path, memory_map: bool) -> NDArray[Any]:
         with contextlib.suppress(ValueError):  # an empty array cannot be mapped
             return np.lib.format.open_memmap(path, mode="r")
     return np.asarray(np.load(path, allow_pickle=False))
+
+
+def write_columns(faces: Faces, folder: Path, *, images_file: Path | None = None) -> None:
+    """Write every column of `faces` into an existing folder, as `Faces.load` reads them.
+
+    Args:
+        faces: what to write.
+        folder: where to; another process must not read it yet.
+        images_file: a .npy file that holds `faces.images` already; it is moved in instead of writing them again.
+    """
+    for name in _ARRAYS:
+        if name == "images" and images_file is not None:
+            os.replace(images_file, folder / "images.npy")
+        else:
+            np.save(folder / f"{name}.npy", getattr(faces, name), allow_pickle=False)
+    facts = {"version": FORMAT_VERSION, "schema": faces.schema.to_dict(), "people": list(faces.people)}
+    (folder / "faces.json").write_text(json.dumps(facts), encoding="utf-8")
 
 
 def concatenate(parts: Sequence[Faces]) -> Faces:

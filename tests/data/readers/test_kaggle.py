@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.pictures import SHARED, kaggle_text, pixels
 
 from facelearn.data.readers import read, read_with_report, sniff
 from facelearn.data.readers.kaggle import parse_pixels
 from facelearn.data.schema import FKD15, KeypointSchema
 from facelearn.errors import DataError
+from support.pictures import SHARED, kaggle_text, pixels
 
 ROWS = [(["1.5", "2", "6", "2.25"], pixels()), (["", "", "5", "3"], pixels(start=9))]
 
@@ -46,7 +46,9 @@ def test_labels_images_and_missing_keypoints(tmp_path: Path) -> None:
     assert faces.row.tolist() == [1, 2] and faces.source[0] == str(tmp_path / "training.csv")
 
 
-@pytest.mark.parametrize("change", ["gz", "zip", "zip with clutter", "bom and crlf", "quoted", "no last newline", "any name"])
+@pytest.mark.parametrize(
+    "change", ["gz", "zip", "zip with clutter", "bom and crlf", "quoted", "no last newline", "any name"]
+)
 def test_however_it_is_packed(tmp_path: Path, change: str) -> None:
     text = kaggle_text(ROWS)
     plain = read(write(tmp_path, text))
@@ -214,7 +216,9 @@ def test_damaged_archives(tmp_path: Path, damage: str) -> None:
 
 @given(st.lists(st.integers(0, 255)), st.sampled_from([" ", "  ", " 0", "\t"]))
 def test_pixels_parse_as_numbers_do(values: list[int], between: str) -> None:
-    text = between.join(str(value) for value in values) if between != " 0" else " ".join(f"0{value}" for value in values)
+    text = (
+        between.join(str(value) for value in values) if between != " 0" else " ".join(f"0{value}" for value in values)
+    )
     assert parse_pixels(text.encode()).tolist() == values
     assert parse_pixels(f" {text} ".encode()).tolist() == values
 

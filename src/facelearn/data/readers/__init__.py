@@ -5,10 +5,10 @@ from __future__ import annotations
 import csv
 import dataclasses
 import os
-import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,7 @@ from facelearn.data.readers.ultralytics import list_ultralytics
 from facelearn.data.readers.wide_csv import list_wide_csv
 from facelearn.data.schema import KeypointSchema
 from facelearn.errors import DataError, Problem
+from facelearn.files import whole_file
 
 __all__ = ["FORMATS", "ReadResult", "read", "read_with_report", "sniff", "write_skipped"]
 
@@ -166,16 +167,22 @@ def _through_cache(
     key = store.key(files, base, {**asked, "format": kind, "version": READER_VERSION})
     if (hit := _from_cache(store, key, kind, base)) is not None:
         return hit
-    with store.writer(key) as writer:
-        loaded = load(writer.allocate)
-        facts = {
-            "base": str(base),
-            "skipped": [[problem.source, problem.row, problem.message] for problem in loaded.skipped],
-            "warnings": list(loaded.warnings),
-            "split": loaded.split.tolist(),
-        }
-        writer.commit(loaded.faces, facts)
+    try:
+        with store.writer(key) as writer:
+            loaded = load(writer.allocate)
+            writer.commit(loaded.faces, _facts_of(loaded, base))
+    except OSError:  # a full disk costs the cache, not the data
+        return _result(kind, load(_in_memory))
     return _from_cache(store, key, kind, base) or _result(kind, load(_in_memory))
+
+
+def _facts_of(loaded: Loaded, base: Path) -> dict[str, Any]:
+    return {
+        "base": str(base),
+        "skipped": [[problem.source, problem.row, problem.message] for problem in loaded.skipped],
+        "warnings": list(loaded.warnings),
+        "split": loaded.split.tolist(),
+    }
 
 
 def _from_cache(store: Cache, key: str, kind: str, base: Path) -> ReadResult | None:
@@ -197,12 +204,10 @@ def _moved(source: str, old: str, new: Path) -> str:
 def write_skipped(problems: Sequence[Problem], path: str | Path) -> Path:
     """Write skipped rows as CSV (file, row, message); the file appears whole or not at all."""
     path = Path(path)
-    scratch = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    with scratch.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
+    with whole_file(path) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("file", "row", "message"))
         writer.writerows((problem.source, problem.row, problem.message) for problem in problems)
-    os.replace(scratch, path)
     return path
 
 

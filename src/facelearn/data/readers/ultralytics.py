@@ -78,7 +78,7 @@ def _read_yaml(path: Path) -> _Facts:
 
 def _yaml_numbers(text: str, key: str) -> tuple[int, ...]:
     """The list of whole numbers under `key` at the top level of simple YAML, written [a, b] or one a line."""
-    match = re.search(rf"^{key}\s*:\s*(\[[^\]]*\]|(?:#.*)?(?:\n\s*-\s*\d+\s*)+)", text, re.MULTILINE)
+    match = re.search(rf"^{key}\s*:\s*(\[[^\]]*\]|(?:#.*)?(?:\n[ \t]*-[ \t]*\d+[ \t]*)+)", text, re.MULTILINE)
     return tuple(int(word) for word in re.findall(r"\d+", re.sub(r"#.*", "", match[1]))) if match else ()
 
 

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from facelearn.data.readers import read, read_with_report, sniff
+from facelearn.errors import DataError
+from support.pictures import SHARED, encoded, gradient, save_picture
+
+
+def test_a_folder_a_person(tmp_path: Path) -> None:
+    for name in ("bob/1.png", "ann/2.png", "ann/1.jpg"):
+        save_picture(tmp_path / name)
+    result = read_with_report(tmp_path)
+    assert result.format == "image-folder" and result.faces.people == ("ann", "bob")
+    assert result.faces.identity.tolist() == [0, 0, 1] and result.faces.row.tolist() == [-1, -1, -1]
+    assert [Path(s).relative_to(tmp_path).as_posix() for s in result.faces.source] == [
+        "ann/1.jpg",
+        "ann/2.png",
+        "bob/1.png",
+    ]
+    save_picture(tmp_path / "lfw" / "images" / "cem" / "1.png")
+    assert read(tmp_path / "lfw").people == ("cem",)
+
+
+@pytest.mark.parametrize(
+    "names", [("a.png", "b.png"), ("train/a.png", "test/b.png"), ("ann/a.png", "b.png"), ("images/a.png",)]
+)
+def test_other_layouts_say_nothing_of_people(tmp_path: Path, names: tuple[str, ...]) -> None:
+    for name in names:
+        save_picture(tmp_path / name)
+    faces = read(tmp_path)
+    assert faces.people == () and faces.identity.tolist() == [-1] * len(names)
+
+
+def test_images_are_known_by_content(tmp_path: Path) -> None:
+    save_picture(tmp_path / "a.png")
+    (tmp_path / "b").write_bytes(encoded(Image.fromarray(gradient()), "PNG"))
+    (tmp_path / "c.jpg").write_bytes(encoded(Image.fromarray(gradient()), "PNG"))
+    (tmp_path / "notes.txt").write_text("not a picture")
+    (tmp_path / ".hidden.png").write_bytes(b"")
+    (tmp_path / "Thumbs.db").write_bytes(b"\0\1\2")
+    assert len(read(tmp_path)) == 3
+    (tmp_path / "d.jpg").write_text("text in disguise")
+    (tmp_path / "e.jpg").touch()
+    with pytest.raises(DataError, match=r"2 rows of 5(.|\n)*d.jpg: not an image(.|\n)*e.jpg: the image file is empty"):
+        read(tmp_path)
+    assert len(read(tmp_path, on_error="skip")) == 3
+
+
+def test_one_image(tmp_path: Path) -> None:
+    path = save_picture(tmp_path / "me.webp", lossless=True)
+    assert sniff(path) == "image"
+    np.testing.assert_array_equal(read(path).images[0], gradient())
+
+
+def test_an_animation_is_warned_of(tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (8, 8), color) for color in ("red", "blue")]
+    (tmp_path / "a.gif").write_bytes(encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]))
+    assert "1 images are animated" in read_with_report(tmp_path).warnings[0]
+
+
+def test_links_that_lead_in_circles(tmp_path: Path) -> None:
+    save_picture(tmp_path / "ann" / "a.png")
+    os.symlink(tmp_path, tmp_path / "ann" / "up")
+    assert len(read(tmp_path)) == 1
+
+
+def test_crop_needs_labels(tmp_path: Path) -> None:
+    save_picture(tmp_path / "a.png")
+    with pytest.raises(DataError, match="crop needs at least two labelled"):
+        read(tmp_path, crop=0.1, size=8)
+
+
+def test_many_are_decoded_in_order(tmp_path: Path) -> None:
+    for i in range(150):
+        save_picture(tmp_path / f"{i:03}.png", np.full((4, 4), i, np.uint8))
+    seen: list[tuple[int, int]] = []
+    faces = read(tmp_path, cache=False, progress=lambda done, total: seen.append((done, total)))
+    assert faces.images[:, 0, 0, 0].tolist() == list(range(150))
+    assert seen[-1] == (150, 150) and [done for done, _ in seen] == sorted(done for done, _ in seen)
+
+
+def test_saved_faces_are_read_again(tmp_path: Path) -> None:
+    for name in "ab":
+        save_picture(tmp_path / "photos" / f"{name}.png")
+    faces = read(tmp_path / "photos", size=32)
+    faces.save(tmp_path / "saved")
+    assert sniff(tmp_path / "saved") == "faces"
+    np.testing.assert_array_equal(read(tmp_path / "saved").images, faces.images)
+    small = read(tmp_path / "saved", size=16, color="grey")
+    assert small.images.shape == (2, 16, 16, 1)
+    # the photos are 40 x 30: a pixel is 2.5 of theirs, below 2 rows of repeated edge
+    corner = small.to_photo[:, :, :2] @ [-0.5, 1.5] + small.to_photo[:, :, 2]
+    np.testing.assert_allclose(corner, [[-0.5, -0.5]] * 2, atol=1e-9)
+    grey = read(tmp_path / "photos", size=32, color="grey")
+    assert np.abs(read(tmp_path / "saved", color="grey").images.astype(int) - grey.images).max() <= 1
+    with pytest.raises(DataError, match="not of 'fkd15'"):
+        read(tmp_path / "saved", schema="fkd15")
+
+
+def test_what_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="does not exist"):
+        read(tmp_path / "nowhere")
+    with pytest.raises(DataError, match="no images and no label file"):
+        read(tmp_path)
+    path = tmp_path / "thing"
+    for content, message in [
+        (b"", "is empty"),
+        (b" \n", "is empty"),
+        (b"\x7fELF\0\0", "kind that is not known"),
+        (b"just words\nand more", "kind that is not known"),
+        (b'{"a": 1}', "kind that is not known"),
+        (b"<html></html>", "kind that is not known"),
+        ("file,x0,y0".encode("utf-16"), "UTF-16"),
+        (b"0 0.5 0.5 0.1 0.1 0.5 0.5 2\n", "give the data set's data.yaml"),
+        (b"file,x0,y0\n\xff\xfe,1,2\n", "not UTF-8"),
+    ]:
+        path.write_bytes(content)
+        with pytest.raises(DataError, match=message):
+            read(path)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"size": 0}, "size must be 1 to 8192"),
+        ({"crop": -0.5}, "crop is a margin"),
+        ({"color": "gray"}, "color must be"),
+        ({"on_error": "ignore"}, "on_error must be"),
+        ({"cache": "/proc/nowhere"}, "cache folder"),
+    ],
+)
+def test_bad_options(tmp_path: Path, options: dict[str, object], message: str) -> None:
+    save_picture(tmp_path / "a.png")
+    with pytest.raises(DataError, match=message):
+        read(tmp_path, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.skipif(not (SHARED / "orl").exists(), reason="the ORL photos are not beside this checkout")
+def test_real_photos() -> None:
+    faces = read(SHARED / "orl")
+    assert faces.images.shape == (400, 112, 92, 1) and len(faces.people) == 40
+    assert (np.bincount(faces.identity) == 10).all()

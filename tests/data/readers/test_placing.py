@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from facelearn.data.readers.placing import PlacingError, place
+from support.pictures import gradient
+
+
+def in_photo(to_photo: NDArray[np.float64], points: NDArray[np.float64]) -> NDArray[np.float64]:
+    return points @ to_photo[:, :2].T + to_photo[:, 2]
+
+
+def dotted(width: int, height: int, points: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """A dark photo with a soft light at each point."""
+    y, x = np.mgrid[:height, :width]
+    distance = (x - points[:, 0, None, None]) ** 2 + (y - points[:, 1, None, None]) ** 2
+    return (255 * np.exp(-distance / 18).max(0)).astype(np.uint8)[..., None]
+
+
+def brightest(image: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Centre of light, in pixels."""
+    light = image[..., 0].astype(float)
+    y, x = np.mgrid[: light.shape[0], : light.shape[1]]
+    return np.array([(light * x).sum(), (light * y).sum()]) / light.sum()
+
+
+def test_nothing_asked_nothing_changed() -> None:
+    points = np.array([[3.0, 4], [np.nan, np.nan]])
+    placed = place(gradient(), points, size=None, crop=None)
+    np.testing.assert_array_equal(placed.image, gradient())
+    np.testing.assert_array_equal(placed.points, points)
+    np.testing.assert_array_equal(placed.to_photo, np.eye(2, 3))
+
+
+@pytest.mark.parametrize("size", [24, 48, 100])
+@pytest.mark.parametrize("crop", [None, 0.0, 0.4])
+def test_the_light_is_where_the_point_is(size: int, crop: float | None) -> None:
+    corners = np.array([[30.0, 20.0], [70.0, 60.0]])
+    light = np.array([[48.0, 41.0]])
+    placed = place(dotted(120, 80, light), np.concatenate([light, corners]), size=size, crop=crop)
+    assert placed.image.shape == (size, size, 1)
+    np.testing.assert_allclose(brightest(placed.image), placed.points[0], atol=0.15)
+
+
+def test_halving_averages_and_keeps_pixel_centres() -> None:
+    image = np.array([[0, 100], [100, 200]], np.uint8)[..., None]
+    placed = place(image, np.array([[0.5, 0.5], [0.0, 0.0]]), size=1, crop=None)
+    assert placed.image.item() == 100
+    np.testing.assert_allclose(placed.points, [[0, 0], [-0.25, -0.25]])
+
+
+def test_proportions_are_kept_and_edges_repeated() -> None:
+    placed = place(gradient(40, 20), np.array([[0.0, 0.0], [39.0, 19.0]]), size=20, crop=None)
+    np.testing.assert_array_equal(placed.image[0], placed.image[5])
+    np.testing.assert_array_equal(placed.image[-1], placed.image[-5])
+    np.testing.assert_allclose(placed.points[:, 1], [5 - 0.25, 15 - 0.75])
+
+
+def test_the_crop_is_a_square_with_its_margin() -> None:
+    points = np.array([[20.0, 30.0], [60.0, 50.0]])
+    placed = place(gradient(100, 100), points, size=None, crop=0.25)
+    assert placed.image.shape == (61, 61, 3)  # 40 and twice a quarter of it, pixels counted at both ends
+    np.testing.assert_allclose(placed.points, [[10, 20], [50, 40]])
+    np.testing.assert_array_equal(placed.image[0, 0], gradient(100, 100)[10, 10])
+
+
+def test_a_crop_over_the_edge_repeats_it() -> None:
+    placed = place(gradient(40, 30), np.array([[0.0, 0.0], [10.0, 10.0]]), size=None, crop=0.5)
+    np.testing.assert_array_equal(placed.image[:5, :5], np.broadcast_to(gradient()[0, 0], (5, 5, 3)))
+    np.testing.assert_allclose(placed.points[0], [5, 5])
+
+
+def test_a_tight_crop_loses_points() -> None:
+    points = np.array([[0.0, 50.0], [100.0, 50.0], [50.0, 50.0]])
+    placed = place(gradient(101, 101), points, size=None, crop=-0.2)
+    assert placed.lost == 2 and np.isnan(placed.points[:2]).all() and placed.points[2].tolist() == [30, 30]
+
+
+def test_a_box_stands_in_for_labels() -> None:
+    missing = np.full((2, 2), np.nan)
+    placed = place(gradient(), missing, size=None, crop=0.0, box=(5, 5, 15, 15))
+    assert placed.image.shape[:2] == (11, 11)
+    for points in (missing, np.array([[3.0, 3.0], [np.nan, np.nan]]), np.array([[3.0, 3.0], [3.0, 3.0]])):
+        with pytest.raises(PlacingError, match="at least two labelled"):
+            place(gradient(), points, size=None, crop=0.0)
+
+
+def test_outside_is_counted_and_far_outside_refused() -> None:
+    at = lambda x, y: place(gradient(), np.array([[x, y], [5.0, 5.0]]), size=None, crop=None)  # noqa: E731
+    assert at(39.5, 29.5).outside == 0 and at(39.6, 3).outside == 1 and at(-0.6, 3).outside == 1
+    assert at(59.5, 3).outside == 1 and at(3, -15.5).outside == 1
+    for x, y in ((59.6, 3), (-20.6, 3), (3, 44.6), (3, -15.6)):
+        with pytest.raises(PlacingError, match=r"keypoint 0 .* more than half an image size outside the 40 x 30"):
+            at(x, y)
+
+
+def test_no_pixel_in_common() -> None:
+    points = np.array([[45.0, 5.0], [46.0, 6.0]])
+    with pytest.raises(PlacingError, match="no pixel in common"):
+        place(gradient(), points, size=None, crop=0.0)
+
+
+def test_a_crop_without_bound_is_refused() -> None:
+    points = np.array([[0.0, 0.0], [2999.0, 2999.0]])
+    with pytest.raises(PlacingError, match="smaller margin"):
+        place(np.zeros((3000, 3000, 1), np.uint8), points, size=None, crop=3.0)
+
+
+@given(
+    st.integers(1, 60), st.integers(1, 60), st.one_of(st.none(), st.integers(1, 40)),
+    st.one_of(st.none(), st.floats(-0.4, 2)), st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=2, max_size=5),
+)  # fmt: skip
+def test_points_map_back_to_where_they_were(
+    width: int, height: int, size: int | None, crop: float | None, fractions: list[tuple[float, float]]
+) -> None:
+    points = np.array(fractions) * (width - 1, height - 1)
+    try:
+        placed = place(gradient(width, height), points, size=size, crop=crop)
+    except PlacingError:
+        assert crop is not None
+        return
+    if size is not None:
+        assert placed.image.shape == (size, size, 3)
+    kept = ~np.isnan(placed.points[:, 0])
+    np.testing.assert_allclose(in_photo(placed.to_photo, placed.points)[kept], points[kept], atol=1e-6)
+    assert placed.lost == (~kept).sum() and (crop is None or crop < 0 or kept.all())
