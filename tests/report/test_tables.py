@@ -75,6 +75,7 @@ def test_toml_reads_back():
         "model": {"name": 'a "quoted" \\ name\n', "options": {}, "deep": {"odd key.": [1.5, 2]}},
     }  # fmt: skip
     expected = {key: value for key, value in facts.items() if value is not None}
+    expected["model"] = {key: value for key, value in facts["model"].items() if value}
     assert tomllib.loads(toml_text(facts)) == expected
     assert toml_text({}) == ""
 

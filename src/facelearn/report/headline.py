@@ -16,7 +16,7 @@ TITLES = {
     "rmse_error": "RMSE",
     "mean_error": "Mean error",
     "median_error": "Median error",
-    "robust_rmse_error": "RMSE of near points",
+    "robust_rmse_error": "RMSE without far points",
     "outlier_error": "Far points",
     "nme_interocular_error": "NME, inter-ocular",
     "nme_box_error": "NME, face box",

@@ -135,7 +135,7 @@ def missing_pattern(keypoints: ArrayLike, schema: KeypointSchema) -> Figure:
                 )
         _pattern_image(below, labelled)
         complete = int(labelled.all(1).sum())
-        below.set_title(f"Each of {n:,} faces is a line: {complete:,} complete, gaps are missing")
+        below.set_title(f"A line for each face: {complete:,} of {n:,} are complete")
         if many:
             _family_ticks(below, schema)
         else:

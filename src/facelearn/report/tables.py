@@ -128,7 +128,7 @@ def facts_text(facts: Mapping[str, Any]) -> str:
 
 
 def toml_text(facts: Mapping[str, Any]) -> str:
-    """Nested facts as TOML, plain values first, then a table for each nested one; nulls are left out."""
+    """Nested facts as TOML, plain values first, then a table for each nested one; nulls and empty tables are left out."""
     return "\n".join(_toml_lines(facts, ())).strip() + "\n" if facts else ""
 
 
@@ -139,7 +139,7 @@ def _toml_lines(facts: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[str
     for key, value in facts.items():
         if isinstance(value, Mapping):
             here = (*path, _toml_key(key))
-            if not value or any(not isinstance(item, Mapping) for item in value.values()):
+            if any(item is not None and not isinstance(item, Mapping) for item in value.values()):
                 yield from ("", f"[{'.'.join(here)}]")
             yield from _toml_lines(value, here)
 
