@@ -130,10 +130,12 @@ def _units(faces: Faces, by: By, parts: int) -> tuple[By, NDArray[np.int64], NDA
     """What `by` means here, the unit (N,) that each face must stay with, and near-duplicate groups where they were looked for."""
     if by not in get_args(By):
         raise DataError(f"by must be one of {', '.join(get_args(By))}; received {by!r}")
+    if len(faces) == 0:
+        raise DataError("there are no faces to split: the table holds 0 images")
     if by == "auto":
         by = "person" if (faces.identity >= 0).any() else "group" if (faces.group >= 0).any() else "near-duplicate"
     look = by == "near-duplicate" or len(faces) <= CHECK_AT_MOST
-    duplicates = near_duplicate_groups(faces.images) if look and len(faces) else None
+    duplicates = near_duplicate_groups(faces.images) if look else None
     if by == "image":
         unit = np.arange(len(faces))
     elif by == "person":
@@ -143,8 +145,8 @@ def _units(faces: Faces, by: By, parts: int) -> tuple[By, NDArray[np.int64], NDA
     elif by == "group":
         unit = _together(faces.group)
     else:
-        assert duplicates is not None or len(faces) == 0
-        unit = _together(duplicates if duplicates is not None else faces.group)
+        assert duplicates is not None
+        unit = _together(duplicates)
     if len(np.unique(unit)) < parts:
         remedy = (
             "give more data, or fewer parts" if by == "image" else 'give fewer parts, or accept leaks with by="image"'
@@ -194,15 +196,19 @@ def _assign(
     Single rows come last and are dealt out by what then is missing, stratum by stratum, without a loop over them.
     """
     _, unit, sizes = np.unique(unit, return_inverse=True, return_counts=True)
-    totals = np.bincount(strata).astype(np.float64)
-    wanted = fractions[:, None] * totals  # (P, S)
+    totals = np.bincount(strata)
+    counts = np.zeros((len(sizes), len(totals) + 1))  # (U, S + 1): of each stratum, and of all
+    np.add.at(counts, (unit, strata), 1)
+    counts[:, -1] = sizes
+    wanted = fractions[:, None] * counts.sum(0)  # (P, S + 1)
     held = np.zeros_like(wanted)
+    # squared relative distance from what is wanted: of the size, and of the strata weighted by theirs
+    weight = np.append(totals / totals.sum(), 1) / wanted**2
     of_unit = np.full(len(sizes), -1)
-    rows_of = np.split(np.argsort(unit, kind="stable"), np.cumsum(sizes)[:-1])
     for i in rng.permutation(np.flatnonzero(sizes > 1)):
-        new = np.bincount(strata[rows_of[i]], minlength=len(totals))
-        of_unit[i] = np.argmin(_cost(held + new, wanted, totals) - _cost(held, wanted, totals))
-        held[of_unit[i]] += new
+        change = weight * counts[i] * (2 * (held - wanted) + counts[i])
+        of_unit[i] = change.sum(1).argmin()
+        held[of_unit[i]] += counts[i]
     part = of_unit[unit]
     for stratum in rng.permutation(len(totals)):
         rows = rng.permutation(np.flatnonzero((part < 0) & (strata == stratum)))
@@ -210,12 +216,6 @@ def _assign(
         edges = np.cumsum(missing if missing.sum() > 0 else fractions)
         part[rows] = np.searchsorted(edges / edges[-1], (np.arange(len(rows)) + 0.5) / max(1, len(rows)))
     return _fill_empty(part, unit, sizes, len(fractions))
-
-
-def _cost(held: NDArray[np.float64], wanted: NDArray[np.float64], totals: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(P,) squared relative distance of each part from what is wanted, in size and, weighted by theirs, in strata."""
-    size = held.sum(1) / wanted.sum(1) - 1
-    return np.asarray(size**2 + ((held / wanted - 1) ** 2 * (totals / totals.sum())).sum(1))
 
 
 def _fill_empty(
