@@ -125,32 +125,31 @@ def _decode_all(
     allocate: Allocate,
     progress: Progress | None,
 ) -> tuple[NDArray[np.uint8], list[_Result | Problem]]:
-    def work(record: Record) -> tuple[NDArray[np.uint8], _Result] | Problem:
-        try:
-            placed, facts = _one(record, settings, color)
-        except (ImageError, PlacingError) as error:
-            return record.problem(str(error))
-        return placed.image, _Result(placed.points, placed.to_photo, placed.outside, placed.lost, facts.frames)
-
     images: NDArray[np.uint8] | None = None
     results: list[_Result | Problem] = []
-    for i, result in enumerate(_in_parallel(work, records)):
-        if isinstance(result, Problem):
-            results.append(result)
-        else:
-            pixels, rest = result
-            if images is None:
-                images = allocate((len(records), *pixels.shape))
-            if pixels.shape != images.shape[1:]:
-                sizes = {(images.shape[2], images.shape[1]), (pixels.shape[1], pixels.shape[0])}
-                _same_size(sizes, where)
-            images[i] = pixels
-            results.append(rest)
-        if progress is not None and (i % _CHUNK == _CHUNK - 1 or i == len(records) - 1):
-            progress(i + 1, len(records))
-    if images is None:
-        images = np.empty((0, 1, 1, 1), np.uint8)
-    return images, results
+
+    def work(i: int) -> _Result | Problem:
+        nonlocal images
+        try:
+            placed, facts = _one(records[i], settings, color)
+        except (ImageError, PlacingError) as error:
+            return records[i].problem(str(error))
+        pixels = placed.image
+        if images is None:
+            images = allocate((len(records), *pixels.shape))
+        elif pixels.shape != images.shape[1:]:
+            _same_size({(images.shape[2], images.shape[1]), (pixels.shape[1], pixels.shape[0])}, where)
+        images[i] = pixels
+        return _Result(placed.points, placed.to_photo, placed.outside, placed.lost, facts.frames)
+
+    while images is None and len(results) < len(records):  # one at a time until the size is known
+        results.append(work(len(results)))
+    for result in _in_parallel(work, range(len(results), len(records))):
+        results.append(result)
+        done = len(results)
+        if progress is not None and (done % _CHUNK == 0 or done == len(records)):
+            progress(done, len(records))
+    return (np.empty((0, 1, 1, 1), np.uint8) if images is None else images), results
 
 
 def _one(record: Record, settings: Settings, color: Color) -> tuple[Placed, ImageFacts]:
