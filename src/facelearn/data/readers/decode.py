@@ -52,6 +52,8 @@ def load_listing(
     total = len(listing.records) + len(listing.problems)
     if total == 0:
         raise DataError(f"{where} holds no face")
+    if settings.crop is not None and len(listing.schema) == 0 and not any(r.box for r in listing.records):
+        raise DataError(f"{where} has no keypoints to crop by; read it without crop (--crop)")
     stop_on(listing.problems, settings.on_error, where, total)
     problems = list(listing.problems)
     records, color = listing.records, settings.color
