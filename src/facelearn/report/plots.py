@@ -126,7 +126,7 @@ def cumulative_error(runs: Sequence[RunResult]) -> Figure:
         axes.set_xlabel("... this share of the image width")
         axes.xaxis.set_major_formatter("{x:g}%")
         axes.yaxis.set_major_formatter("{x:g}%")
-        axes.legend(loc="lower right")
+        axes.legend(loc="best")
     return figure
 
 
@@ -235,4 +235,4 @@ def _epoch_axis(axes: Axes) -> None:
 def _legend(axes: Axes, runs: int, title: str = "") -> None:
     if not axes.get_legend_handles_labels()[1]:
         return
-    axes.legend(loc="upper right", title=title or None, title_fontsize=9, ncols=2 if runs > 4 else 1)
+    axes.legend(loc="best", title=title or None, title_fontsize=9, ncols=2 if runs > 4 else 1)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from facelearn.data import readers
 from facelearn.data.faces import Faces
@@ -43,7 +44,8 @@ def inspect(
         "near_duplicates", "annotation_schemes", "flat_images", "problems", "warnings".
     """
     result = readers.read_with_report(data, size=size, crop=crop, color=color, on_error=on_error, progress=progress)
-    facts = {"source": str(data), "format": result.format, **describe(result.faces)}
+    groups = near_duplicate_groups(result.faces.images) if len(result.faces) else np.empty(0, np.int64)
+    facts = {"source": str(data), "format": result.format, **describe(result.faces, groups)}
     facts["problems"] = [str(problem) for problem in result.skipped]
     facts["warnings"] = [str(warning) for warning in result.warnings]
     if out is not None:
@@ -51,15 +53,15 @@ def inspect(
         folder.mkdir(parents=True, exist_ok=True)
         if len(result.faces):
             contact_sheet(result.faces, path=folder / "contact_sheet.png")
-        write_text(folder / "inspection.html", inspection_html(facts, result.faces))
+        write_text(folder / "inspection.html", inspection_html(facts, result.faces, near_duplicates=groups))
         if result.skipped:
             readers.write_skipped(result.skipped, folder / "skipped.csv")
         facts["written"] = sorted(str(path) for path in folder.iterdir() if path.is_file())
     return facts
 
 
-def describe(faces: Faces) -> dict[str, Any]:
-    """The facts of a table that `inspect` reports, from the table alone."""
+def describe(faces: Faces, groups: NDArray[np.int64]) -> dict[str, Any]:
+    """The facts of a table that `inspect` reports; `groups` is int64 (N,), the near-duplicate group of each face, -1 alone."""
     facts: dict[str, Any] = {
         "faces": len(faces),
         "image": {"height": faces.height, "width": faces.width, "colour": "grey" if faces.channels == 1 else "rgb"},
@@ -78,7 +80,6 @@ def describe(faces: Faces) -> dict[str, Any]:
         }
         facts["people"]["unknown"] = int((faces.identity < 0).sum())
     if len(faces):
-        groups = near_duplicate_groups(faces.images)
         sizes = np.bincount(groups[groups >= 0]) if (groups >= 0).any() else np.zeros(1, np.int64)
         facts["near_duplicates"] = {
             "groups": int((sizes > 1).sum()),
