@@ -258,8 +258,17 @@ def test_a_seal_covers_every_byte(before: bytes, after: bytes) -> None:
 
 
 def test_the_card_says_it_all() -> None:
-    text = card(small_bundle(metrics={"rmse_error": {"value": 1.25, "labels": 4321}}))
-    facts = "plain_cnn, keypoints, | 36 |, 24 x 24, left_eye, abc, 1.25, | 4,321 |, own photos, facelearn predict, mirror image"
+    measured = {"value": 1.25, "low": 1.125, "high": 1.5, "unit": "px", "count": 4321, "over": "points"}
+    metrics = {
+        "rmse_error": measured, "epochs": 3, "mean_face": {"rmse_error": {**measured, "value": 9.5}},
+        "keypoints": [{"name": "left_eye", "count": 77, "rmse_error": 1.0}], "curve": {"share": [0.0] * 99},
+    }  # fmt: skip
+    text = card(small_bundle(metrics=metrics))
+    assert "| rmse_error | 1.25 px | 1.125 to 1.5 | 4,321 points | 9.5 px |" in text
+    assert "| left_eye | 77 | 1 |" in text
+    assert "curve" not in text
+    assert "None are recorded." in card(small_bundle(metrics={}))
+    facts = "plain_cnn, keypoints, | 36 |, 24 x 24, left_eye, abc, own photos, facelearn predict, mirror image"
     for wanted in facts.split(", "):
         assert wanted in text
     assert "## Versions" in text

@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 
 from facelearn.bundle import Bundle, export_onnx, save
 from facelearn.data.faces import Faces
-from facelearn.data.schema import FIVE, KeypointSchema
+from facelearn.data.readers import read
+from facelearn.data.schema import FIVE, FKD15, KeypointSchema
+from facelearn.data.writers import read_lookup, write_submission
 from facelearn.errors import BundleError, DataError, MissingExtraError, RecipeError
 from facelearn.predict import Predictions, Predictor, submission_points
 from facelearn.predict.fit import fit, to_channels
@@ -26,6 +28,12 @@ from facelearn.transforms.preprocess import Preprocess
 torch = pytest.importorskip("torch")
 SIZE = 24
 ONE = KeypointSchema("spot", ("spot",))
+FKD = Path(__file__).resolve().parents[1] / "../shared/data/fkd"
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FACELEARN_CACHE", str(tmp_path_factory.mktemp("cache")))
 
 
 def _bundle(network: str = "mlp", **changes: object) -> Bundle:
@@ -146,6 +154,25 @@ def test_a_kaggle_test_file(predictor: Predictor, tmp_path: Path) -> None:
     found = predictor.predict(tmp_path / "test.csv")
     assert found.row.tolist() == [7, 8, 9]
     np.testing.assert_allclose(found.points, predictor.predict(images).points, atol=1e-4)
+
+
+@pytest.mark.skipif(not FKD.exists(), reason="../shared/data/fkd is not here")
+def test_the_real_test_file_becomes_a_submission(tmp_path: Path) -> None:
+    model = save(_bundle("facelearn_keypoints", network_args={"outputs": 30, "schemes": 2, "image_size": (96, 96)}, schema=FKD15,
+                         prediction={"schemes": ["complete", "partial"]}, data={"image_shape": [96, 96, 1]},
+                         preprocess=Preprocess.from_steps(["standardise_image"])), tmp_path / "model.safetensors")  # fmt: skip
+    found = Predictor(model).predict(FKD / "test.zip")
+    table = read_lookup(FKD / "IdLookupTable.csv")
+    asked = table.asked
+    assert set(found.row.tolist()) == set(asked)
+    chosen = submission_points(found, asked)
+    complete = np.array([asked[image] >= 30 for image in found.row.tolist()])
+    np.testing.assert_array_equal(chosen[complete], found.schemes[complete, 0])
+    np.testing.assert_array_equal(chosen[~complete], found.schemes[~complete, 1])
+    out = write_submission(
+        FKD / "IdLookupTable.csv", tmp_path / "s.csv", image_ids=found.row, points=chosen, names=FKD15.names
+    )
+    assert len(out.read_text().splitlines()) == len(table) + 1
 
 
 def test_backends_agree(model: Path, exported: Path, predictor: Predictor) -> None:
@@ -324,8 +351,6 @@ def _predictions() -> Predictions:
 
 
 def test_csv_reads_back(tmp_path: Path) -> None:
-    from facelearn.data.readers import read
-
     for name in ("a.png", "b.png"):
         assert cv2.imwrite(str(tmp_path / name), _images(1)[0])
     found = _predictions()
@@ -343,8 +368,12 @@ def test_coco_has_every_photo(tmp_path: Path) -> None:
     assert facts["images"][0]["width"] == 24
     assert "width" not in facts["images"][1]
     assert facts["categories"][0]["keypoints"] == list(FIVE.names)
+    for name in ("a.png", "b.png"):
+        assert cv2.imwrite(str(tmp_path / name), _images(1)[0])
+    np.testing.assert_allclose(read(tmp_path / "points.json", cache=False).keypoints, found.points, atol=1e-4)
     for annotation, points in zip(facts["annotations"], found.points, strict=True):
         stored = np.array(annotation["keypoints"]).reshape(5, 3)
         np.testing.assert_allclose(stored[:, :2], points, atol=1e-4)
         assert (stored[:, 2] == 2).all()
         assert annotation["num_keypoints"] == 5
+        np.testing.assert_allclose(annotation["bbox"][:2], points.min(0) + 0.5, atol=1e-3)

@@ -89,19 +89,40 @@ def _keypoints(bundle: Bundle) -> str:
 
 
 def _metrics(metrics: Mapping[str, Any]) -> str:
-    """Metrics as a table; a group of figures that names its number of labels shows it on every row."""
-    rows = list(_metric_rows("", metrics, None))
-    return _table(("Metric", "Value", "Labels"), rows) if rows else "None are recorded."
+    """Every measured figure with its interval and what it was measured over, then the errors keypoint by keypoint.
+
+    A group of figures of the same names, such as those of the mean face, becomes a column beside.
+    """
+    beside = {
+        name: group
+        for name, group in metrics.items()
+        if isinstance(group, Mapping)
+        and any(isinstance(found, Mapping) and "value" in found for found in group.values())
+    }
+    rows = [
+        (name, *_measure(found), *(_measure(group.get(name, {}))[0] for group in beside.values()))
+        for name, found in _measures(metrics).items()
+    ]
+    head = ("Metric", "Value", "95% interval", "Measured over", *(name.replace("_", " ") for name in beside))
+    parts = [_table(head, rows)] if rows else ["None are recorded."]
+    keypoints = [row for row in metrics.get("keypoints", ()) if isinstance(row, Mapping)]
+    if keypoints:
+        names = tuple(keypoints[0])
+        parts.append(_table(names, [tuple(_cell(row.get(name)) for name in names) for row in keypoints]))
+    return "\n\n".join(parts)
 
 
-def _metric_rows(prefix: str, group: Mapping[str, Any], labels: Any) -> Iterator[tuple[str, str, str]]:
-    labels = group.get("labels", group.get("count", labels))
-    for name, value in group.items():
-        path = f"{prefix}{name}"
-        if isinstance(value, Mapping):
-            yield from _metric_rows(f"{path}.", value, labels)
-        elif name not in ("labels", "count"):
-            yield path, _cell(value), "" if labels is None else _cell(labels)
+def _measures(group: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The figures of a group: {"value": ..., "count": ...} or a lone number."""
+    found = {name: {"value": value} if isinstance(value, int | float) else value for name, value in group.items()}
+    return {name: value for name, value in found.items() if isinstance(value, Mapping) and "value" in value}
+
+
+def _measure(found: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Value with its unit, interval, and count with what was counted."""
+    interval = f"{_cell(found['low'])} to {_cell(found['high'])}" if found.get("low") is not None else ""
+    value = f"{_cell(found.get('value'))} {found.get('unit', '')}".strip()
+    return value, interval, f"{_cell(found['count'])} {found.get('over', '')}".strip() if "count" in found else ""
 
 
 def _facts(facts: Mapping[str, Any]) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -108,8 +110,7 @@ def _graph(module: Any, example: Any, bundle: Bundle) -> bytes:
 
     document = to_document(bundle)
     output = "points" if bundle.task == "keypoints" else "outputs"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # deprecations between torch and onnxscript, which no caller can mend
+    with _quiet():
         program = torch.onnx.export(
             module,
             (example,),
@@ -128,6 +129,20 @@ def _graph(module: Any, example: Any, bundle: Bundle) -> bytes:
     )
     content: bytes = program.model_proto.SerializeToString()
     return content
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what torch says on the way and no caller can mend: that torchvision is missing, deprecations inside onnxscript."""
+    logger = logging.getLogger("torch.onnx._internal.exporter._registration")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def _session(content: bytes, providers: Sequence[str], source: str) -> Any:

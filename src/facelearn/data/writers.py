@@ -38,6 +38,8 @@ def write_predictions_csv(
 ) -> Path:
     """Write predicted points: file, row (empty where the file is the face), NAME_x, NAME_y in pixels; NaN is left empty.
 
+    Where every file is the face, `row` is left out, so that the file reads back as a wide CSV.
+
     Args:
         out: the file to write, whole or not at all.
         source: N files.
@@ -55,11 +57,12 @@ def write_predictions_csv(
             f"{len(source)} files and {len(names)} names need points of shape ({len(source)}, {len(names)}, 2) and as many "
             f"rows; received {values.shape} and {rows.shape}"
         )
+    numbered = bool((rows >= 0).any())
     lines = (
-        (str(file), "" if number < 0 else number, *_texts(place))
+        (str(file), *["" if number < 0 else number] * numbered, *_texts(place))
         for file, number, place in zip(source, rows.tolist(), values, strict=True)
     )
-    return _write_csv(out, ("file", "row", *_coordinate_names(names)), lines)
+    return _write_csv(out, ("file", *["row"] * numbered, *_coordinate_names(names)), lines)
 
 
 def write_wide_csv(faces: Faces, out: str | Path, *, images: ImagesMode = "auto") -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facelearn.data.schema import KeypointSchema
+from facelearn.data.writers import write_predictions_csv
 from facelearn.errors import Problem
-from facelearn.files import whole_file, write_text
+from facelearn.files import write_text
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,21 +47,11 @@ class Predictions:
     def to_csv(self, path: str | Path) -> Path:
         """Write one row a photo: file, row (where photos are rows of a file), then NAME_x and NAME_y in pixels of the photo.
 
-        Without the column `row` the file reads back with `facelearn.data.readers.read` beside its images.
+        Without the column `row` the file reads back with `facelearn.read`.
         """
-        rows = bool((self.row >= 0).any())
-        header = [
-            "file",
-            *(["row"] if rows else []),
-            *(f"{name}_{axis}" for name in self.schema.names for axis in "xy"),
-        ]
-        with whole_file(path) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(header)
-            for i in range(len(self)):
-                place = [str(self.source[i]), *([str(self.row[i])] if rows else [])]
-                writer.writerow([*place, *(f"{value:.4f}" for value in self.points[i].ravel().tolist())])
-        return Path(path)
+        return write_predictions_csv(
+            path, source=self.source.tolist(), row=self.row, points=self.points, names=self.schema.names
+        )
 
     def to_coco(self, path: str | Path) -> Path:
         """Write COCO keypoints JSON: one image, one annotation of category "face" (v = 2) for each photo.
@@ -88,7 +78,8 @@ class Predictions:
         values = np.concatenate([points, np.full((len(points), 1), 2.0)], 1).ravel().tolist()
         return {
             "id": i + 1, "image_id": i + 1, "category_id": 1, "iscrowd": 0, "num_keypoints": len(points), "keypoints": values,
-            "bbox": [*low.tolist(), round(width, 4), round(height, 4)], "area": round(width * height, 4),
+            # from pixel centres to COCO's box, which is measured from the image's edge
+            "bbox": [round(value, 4) for value in (*(low + 0.5).tolist(), width, height)], "area": round(width * height, 4),
         }  # fmt: skip
 
 
