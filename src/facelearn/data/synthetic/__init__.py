@@ -18,7 +18,7 @@ from facelearn.errors import DataError
 
 __all__ = ["SyntheticResult", "synthetic_faces", "synthetic_faces_with_truth"]
 
-_CHUNK_PIXELS = 16 * 96 * 96  # what fits the processor's cache
+_CHUNK_PIXELS = 12 * 96 * 96  # what fits the processor's cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +67,15 @@ def synthetic_faces(
         DataError: an argument outside what is accepted.
     """
     return synthetic_faces_with_truth(
-        count, size=size, color=color, schema=schema, people=people, uneven=uneven, missing=missing, label_errors=label_errors, seed=seed
+        count,
+        size=size,
+        color=color,
+        schema=schema,
+        people=people,
+        uneven=uneven,
+        missing=missing,
+        label_errors=label_errors,
+        seed=seed,
     ).faces
 
 
@@ -104,7 +112,9 @@ def synthetic_faces_with_truth(
     return SyntheticResult(faces, truth, wrong)
 
 
-def _check(count: int, size: int, color: str, schema: str, people: int | None, missing: object, label_errors: float) -> None:
+def _check(
+    count: int, size: int, color: str, schema: str, people: int | None, missing: object, label_errors: float
+) -> None:
     if count < 0:
         raise DataError(f"count must be 0 or more faces; received {count}")
     if not 24 <= size <= 512:
@@ -121,7 +131,9 @@ def _check(count: int, size: int, color: str, schema: str, people: int | None, m
         raise DataError(f"label_errors is a share of rows from 0 to 1; received {label_errors}")
 
 
-def _render(seed: int, person: NDArray[np.int64], size: int, channels: int, schema: str) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+def _render(
+    seed: int, person: NDArray[np.int64], size: int, channels: int, schema: str
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """All pictures and keypoints, rendered in chunks on the processor's cores; the result does not depend on the chunks."""
     count = len(person)
     images = np.empty((count, size, size, channels), np.uint8)

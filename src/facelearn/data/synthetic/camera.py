@@ -8,16 +8,17 @@ import cv2
 import numpy as np
 
 from facelearn.data.synthetic.features import face_points, jaw_candidates, sample_radius
-from facelearn.data.synthetic.grid import HALF_DEPTH, HALF_WIDTH, Array, Grid, Traits, column_position
+from facelearn.data.synthetic.grid import HALF_DEPTH, HALF_WIDTH, Array, Grid, Traits
 from facelearn.data.synthetic.surface import Surface
 
 FKD_FROM_IBUG: tuple[tuple[int, ...], ...] = (
-    (42, 43, 44, 45, 46, 47), (36, 37, 38, 39, 40, 41), (42,), (45,), (39,), (36,), (22,), (26,), (21,), (17,), (30,), (54,), (48,), (51,), (57,)
+    (42, 43, 44, 45, 46, 47), (36, 37, 38, 39, 40, 41), (42,), (45,), (39,), (36,), (22,), (26,), (21,), (17,),
+    (30,), (54,), (48,), (51,), (57,),
 )  # fmt: skip
 """For each keypoint of fkd15 the iBUG points whose mean it is."""
 
 _PIVOT = np.array([0.0, 0.4, -1.0], np.float32)
-_STEPS = 9
+_STEPS = 11
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +40,10 @@ class Camera:
 
 
 def rotation_matrix(yaw: Array, pitch: Array, roll: Array) -> Array:
-    """(B, 3, 3): head axes to camera axes. Positive yaw turns the face to the image's right, positive pitch down, positive roll clockwise."""
+    """(B, 3, 3): head axes to camera axes.
+
+    Positive yaw turns the face to the image's right, positive pitch down, positive roll clockwise.
+    """
     (sy, cy), (sp, cp), (sr, cr) = ((np.sin(a), np.cos(a)) for a in (yaw, pitch, roll))
     zero, one = np.zeros_like(yaw), np.ones_like(yaw)
 
@@ -55,19 +59,21 @@ def rotation_matrix(yaw: Array, pitch: Array, roll: Array) -> Array:
 def surface_points(grid: Grid, radius: Array, angle: Array, height: Array) -> Array:
     """(B, ..., 3) head coordinates of places on the surface."""
     r = sample_radius(grid, radius, angle, height)
-    return np.stack([HALF_WIDTH * r * np.sin(angle), height, HALF_DEPTH * (r * np.cos(angle) - 1)], -1).astype(np.float32)
+    return np.stack([HALF_WIDTH * r * np.sin(angle), height, HALF_DEPTH * (r * np.cos(angle) - 1)], -1).astype(
+        np.float32
+    )
 
 
-def project_keypoints(grid: Grid, surface: Surface, traits: Traits, camera: Camera) -> Array:
+def project_keypoints(surface: Surface, traits: Traits, camera: Camera) -> Array:
     """(B, 68, 2): the iBUG keypoints in pixels, jaw points moved to the visible outline where the head hides them."""
-    inner = camera.project(surface_points(grid, surface.skin, *face_points(traits)))
+    inner = camera.project(surface_points(surface.grid, surface.skin, *face_points(traits)))
     angle, height = jaw_candidates(traits)
     sides = []
     across = camera.project(np.array([[-1, 0.5, -1], [1, 0.5, -1]], np.float32)[None].repeat(len(angle), 0))
     axis = across[:, 1] - across[:, 0]
     axis /= np.linalg.norm(axis, axis=1, keepdims=True) + 1e-9
     for side in (-1.0, 1.0):
-        points = camera.project(surface_points(grid, surface.skin, side * angle, height))  # (B, 9, 16, 2)
+        points = camera.project(surface_points(surface.grid, surface.skin, side * angle, height))  # (B, 9, 16, 2)
         outward = side * np.einsum("bkmc,bc->bkm", points, axis)
         best = outward.argmax(2)
         sides.append(np.take_along_axis(points, best[:, :, None, None], 2)[:, :, 0])
@@ -81,7 +87,7 @@ def to_fkd15(points: Array) -> Array:
 
 
 _FKD_CENTRE = (48.4, 44.7)  # mean of the 15 keypoints in the 96x96 frame, and their mean squared radius' root
-_FKD_RADIUS = 24.4
+_FKD_RADIUS = 22.8
 
 
 def frame(points: Array, traits: Traits, size: int, schema: str) -> tuple[Array, Array]:
@@ -91,8 +97,8 @@ def frame(points: Array, traits: Traits, size: int, schema: str) -> tuple[Array,
         chosen = to_fkd15(points)
         centre = chosen.mean(1)
         radius = np.sqrt(np.square(chosen - centre[:, None]).sum(2).mean(1))
-        factor = _FKD_RADIUS * np.exp(0.05 * traits["scale"]) / radius
-        target = np.array(_FKD_CENTRE, np.float32) + 1.6 * jitter
+        factor = _FKD_RADIUS * np.exp(0.055 * traits["scale"]) / radius
+        target = np.array(_FKD_CENTRE, np.float32) + 2.1 * jitter
     else:
         low, high = points.min(1), points.max(1)
         centre = (low + high) / 2
@@ -103,12 +109,12 @@ def frame(points: Array, traits: Traits, size: int, schema: str) -> tuple[Array,
     return factor.astype(np.float32), (target - factor[:, None] * centre).astype(np.float32)
 
 
-def place_camera(grid: Grid, surface: Surface, traits: Traits, size: int, schema: str) -> tuple[Camera, Array]:
+def place_camera(surface: Surface, traits: Traits, size: int, schema: str) -> tuple[Camera, Array]:
     """The camera of each face and the (B, 68, 2) keypoints it sees, in pixels."""
     rotation = rotation_matrix(traits["yaw"], traits["pitch"], traits["roll"])
     count = len(rotation)
     loose = Camera(rotation, traits["distance"], np.ones(count, np.float32), np.zeros((count, 2), np.float32))
-    points = project_keypoints(grid, surface, traits, loose)
+    points = project_keypoints(surface, traits, loose)
     factor, shift = frame(points, traits, size, schema)
     return Camera(rotation, traits["distance"], factor, shift), points * factor[:, None, None] + shift[:, None]
 
@@ -129,26 +135,58 @@ def trace(grid: Grid, outer: Array, camera: Camera, size: int, fineness: int) ->
         flat = r0 * x + r1 * y
         start.append(flat + _PIVOT[axis])
         along.append(r2 - flat * near[:, None, None])
-    depth = np.sqrt(np.maximum(5.6 - x * x - y * y, 0.05)).astype(np.float32)
-    flat_map = outer.reshape(-1)
-    offset = (np.arange(len(outer), dtype=np.int32) * (grid.width * grid.height))[:, None, None]
-    best = np.full_like(depth, 9.0)
-    best_column, best_row = np.zeros_like(depth), np.zeros_like(depth)
+    depth = 1.65 * np.sqrt(np.maximum(1.0 - x * x / 2.4 - y * y / 5.8, 0.0), dtype=np.float32)  # outside, nose included
+    best = [np.full_like(depth, 9.0), np.zeros_like(depth), np.zeros_like(depth)]
+    march = _March(grid, outer, start, along)
     for _ in range(_STEPS):
-        across = (start[0] + depth * along[0]) * np.float32(1 / HALF_WIDTH)
-        height = start[1] + depth * along[1]
-        forward = (start[2] + depth * along[2]) * np.float32(1 / HALF_DEPTH) + 1
-        length = np.sqrt(across * across + forward * forward)
-        column = grid.columns_of(column_position(across, forward, length))
-        row = grid.rows_of(height)
-        index = (row + 0.5).astype(np.int32) * grid.width + (column + 0.5).astype(np.int32) + offset
-        gap = length - flat_map.take(index)
-        closer = np.abs(gap) < np.abs(best)
-        np.copyto(best, gap, where=closer)
-        np.copyto(best_column, column, where=closer)
-        np.copyto(best_row, row, where=closer)
-        depth -= gap * np.float32(0.95)
-    return tuple(_enlarge(a, size) for a in (best_column, best_row, best))  # type: ignore[return-value]
+        gap, column, row = march.at(depth)
+        closer = np.abs(gap) < np.abs(best[0])
+        for kept, new in zip(best, (gap, column, row), strict=True):
+            np.copyto(kept, new, where=closer)
+        gap *= 0.95
+        depth -= gap
+    gap, column, row = (_enlarge(a, size) for a in best)
+    return column, row, gap
+
+
+class _March:
+    """How far points on rays `start + depth * along` are from the surface, with buffers kept between the steps."""
+
+    def __init__(self, grid: Grid, outer: Array, start: list[Array], along: list[Array]) -> None:
+        self.grid, self.map = grid, outer.reshape(-1)
+        units = (HALF_WIDTH, 1.0, HALF_DEPTH)
+        self.start = [a * np.float32(1 / unit) for a, unit in zip(start, units, strict=True)]
+        self.start[2] += 1
+        self.along = [a * np.float32(1 / unit) for a, unit in zip(along, units, strict=True)]
+        self.first = (np.arange(len(outer), dtype=np.int32) * (grid.width * grid.height))[:, None, None]
+        self.buffers = [np.empty_like(along[0]) for _ in range(5)]
+        self.index = np.empty(along[0].shape, np.int32)
+
+    def at(self, depth: Array) -> tuple[Array, Array, Array]:
+        """Gap (negative inside), fractional column and row at each ray's depth; the arrays are reused by the next call."""
+        column, row, forward, length, gap = self.buffers
+        for out, a, b in zip((column, row, forward), self.start, self.along, strict=True):
+            np.multiply(depth, b, out=out)
+            out += a
+        np.multiply(column, column, out=length)
+        np.multiply(forward, forward, out=gap)
+        length += gap
+        np.sqrt(length, out=length)
+        np.multiply(length, -0.5, out=gap)
+        np.maximum(forward, gap, out=forward)
+        np.multiply(length, 2.0, out=gap)
+        forward += gap
+        column /= forward
+        self.grid.to_columns(column)
+        self.grid.to_rows(row)
+        np.add(row, 0.5, out=self.index, casting="unsafe")
+        self.index *= self.grid.width
+        self.index += self.first
+        np.add(column, 0.5, out=gap)
+        self.index += gap.astype(np.int32)
+        np.take(self.map, self.index, out=gap, mode="clip")
+        np.subtract(length, gap, out=gap)
+        return gap, column, row
 
 
 def _enlarge(maps: Array, size: int) -> Array:

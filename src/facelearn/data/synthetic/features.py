@@ -40,7 +40,10 @@ def mouth_curves(traits: Traits, along: Array) -> tuple[Array, Array, Array, Arr
 
 def eye_curves(traits: Traits, along: Array) -> tuple[Array, Array]:
     """Heights of the upper and lower lid; `along` is -1 at the inner corner and 1 at the outer one, of either eye."""
-    t = {name: traits[name].reshape(-1, *[1] * (along.ndim - 1)) for name in ("eye_upper", "eye_lower", "eye_tilt", "eye_open")}
+    t = {
+        name: traits[name].reshape(-1, *[1] * (along.ndim - 1))
+        for name in ("eye_upper", "eye_lower", "eye_tilt", "eye_open")
+    }
     inside = np.clip(1 - along * along, 0, 1)
     base = 0.5 * t["eye_tilt"] * along
     upper = base - t["eye_upper"] * t["eye_open"] * inside * (1 - 0.15 * along)
@@ -57,8 +60,8 @@ def brow_curve(traits: Traits, along: Array, side: float) -> Array:
     return np.asarray(height + t["brow_frown"] * np.square(1 - np.clip(along, 0, 1)), np.float32)
 
 
-_JAW_ANGLES = np.radians([82, 80, 78, 71, 57.8, 44.9, 34, 21, 0]).astype(np.float32)
-_JAW_TEMPLES = (0.005, 0.17, 0.325)  # heights of the first three points, as parts of the chin's
+_JAW_ANGLES = np.radians([84, 86, 87, 87, 84, 71, 46, 23.5, 0]).astype(np.float32)
+_JAW_TEMPLES = (0.04, 0.205, 0.36, 0.5)  # heights of the first three points, as parts of the chin's
 _SLIDES = 7  # points on each side that slide to the visible outline when the head turns
 _STEPS = np.linspace(1.0, 0.25, 16, dtype=np.float32)
 
@@ -93,7 +96,7 @@ def face_points(traits: Traits) -> tuple[Array, Array]:
 
 def _mouth_points(traits: Traits) -> list[tuple[Array, Array]]:
     count = len(traits["chin"])
-    points = []
+    points: list[tuple[Array, Array]] = []
     places = (
         (0, [-1, -0.66, -0.226, 0, 0.226, 0.66, 1]), (3, [0.65, 0.33, 0, -0.33, -0.65]),
         (1, [-0.93, -0.3, 0, 0.3, 0.93]), (2, [0.3, 0, -0.3]),
@@ -111,7 +114,7 @@ def jaw_candidates(traits: Traits) -> tuple[Array, Array]:
     seen when the head turns away (contour landmarks in the sense of Zhu et al., CVPR 2015).
     """
     nominal = np.broadcast_to(_JAW_ANGLES, (len(traits["chin"]), 9))
-    height = jaw_line(traits, np.cos(nominal)) - 0.03
+    height = jaw_line(traits, np.cos(nominal))
     for k, part in enumerate(_JAW_TEMPLES):
         height[:, k] = traits["chin_now"] * part
     steps = np.where(np.arange(9)[:, None] < _SLIDES, _STEPS, 1.0)
@@ -121,8 +124,8 @@ def jaw_candidates(traits: Traits) -> tuple[Array, Array]:
 
 def sample_radius(grid: Grid, radius: Array, angle: Array, height: Array) -> Array:
     """Bilinear samples of the maps `radius` (B, H, W) at (B, ...) angles and heights."""
-    from_left = grid.columns_of(3.0 * np.sin(angle) / (2.0 + np.cos(angle)))
-    from_top = grid.rows_of(height)
+    from_left = grid.columns_of(angle)
+    from_top = grid.to_rows(np.array(height, np.float32))
     column = np.minimum(from_left.astype(np.int64), grid.width - 2)
     row = np.minimum(from_top.astype(np.int64), grid.height - 2)
     right, down = from_left - column, from_top - row

@@ -21,8 +21,8 @@ def assign_people(seed: int, count: int, people: int | None, uneven: bool) -> tu
         return person, int(person.max(initial=-1)) + 1
     index = np.arange(count)
     block = index // people
-    order = np.concatenate([np.argsort(uniforms(seed, _PEOPLE, [b], people)[0], kind="stable") for b in range(int(block.max(initial=0)) + 1)])
-    person = order[:count]
+    keys = uniforms(seed, _PEOPLE, np.arange(int(block.max(initial=0)) + 1), people)
+    person = np.argsort(keys, axis=1, kind="stable").reshape(-1)[:count]
     if uneven:
         weight = np.arange(1, people + 1) ** -1.0
         drawn = np.searchsorted(np.cumsum(weight) / weight.sum(), uniforms(seed, _SIZES, index, 1)[:, 0])

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from facelearn.data.synthetic.features import brow_curve, eye_curves, mouth_curves
 from facelearn.data.synthetic.grid import Array, Grid, Traits, bell, smooth, soft, spread
-from facelearn.data.synthetic.surface import Surface, jaw_line
+from facelearn.data.synthetic.surface import hair_cover, jaw_line
 from facelearn.data.synthetic.textures import cuts, noise_bank
 
 Canvas = list[Array]
@@ -37,7 +38,7 @@ def dim(canvas: Canvas, window: Window, cover: Array) -> None:
 
 
 def paint_skin(grid: Grid, traits: Traits, channels: int) -> Canvas:
-    """Skin with blotches, blush, rings under the eyes, folds beside the mouth, nostrils."""
+    """Skin with blotches, blush, rings under the eyes, folds beside the mouth, nostrils, the jaw's shadow on the neck."""
     t, choice = traits, traits["choice"]
     patch = cuts(noise_bank()["patch"], choice[:, 20:22], grid.height, grid.width)
     patch *= 0.035
@@ -45,11 +46,15 @@ def paint_skin(grid: Grid, traits: Traits, channels: int) -> Canvas:
     canvas = [patch * tone for tone in channels_of(t["skin"], channels)]
     if channels == 3:
         rows, columns = grid.window((-1.1, 1.1), (0.0, 1.0))
-        blush = 0.12 * (bell(np.abs(grid.x[columns]) - 0.68, 0.3) * bell(grid.v[rows] - 0.5, 0.25))[None]
+        blush = 0.07 * (bell(np.abs(grid.x[columns]) - 0.68, 0.3) * bell(grid.v[rows] - 0.5, 0.25))[None]
         canvas[1][:, rows, columns] *= 1 - blush
         canvas[2][:, rows, columns] *= 1 - blush
     _paint_folds(grid, t, canvas)
     _paint_nostrils(grid, t, canvas)
+    window = grid.window((-1.3, 1.3), (0.9, 2.6))
+    below = grid.v[window[0]] - jaw_line(t, grid.cosine[window[1]])[:, None]
+    shadow = smooth(below / 0.12) * smooth(1.25 - below)
+    dim(canvas, window, shadow * spread(0.1 + 0.4 * choice[:, 39] * np.clip(t["light_up"], 0, 1)))
     return canvas
 
 
@@ -64,6 +69,13 @@ def _paint_folds(grid: Grid, t: Traits, canvas: Canvas) -> None:
     place = spread(t["nose_width"]) + 0.07 + (spread(t["mouth_half_now"]) - spread(t["nose_width"]) + 0.04) * along
     fold = (0.05 + 0.16 * age + 0.16 * smile) * bell(x - place, 0.035) * bell(along - 0.5, 0.5)
     dim(canvas, window, bags + fold)
+    window = grid.window((-0.85, 0.85), (-1.15, -0.4))
+    x, v = grid.x[window[1]], grid.v[window[0]]
+    lines = np.cos(
+        (v + 0.06 * x * x) * (2 * np.pi / (0.13 + 0.06 * spread(t["choice"][:, 38]))) + 6 * spread(t["choice"][:, 38])
+    )
+    raised = spread(t["wrinkles"] * 0.10 + np.maximum(t["brow_raise"], 0))
+    dim(canvas, window, raised * np.maximum(lines, -0.2) * bell(x, 0.6) * bell(v + 0.75, 0.25))
 
 
 def _paint_nostrils(grid: Grid, t: Traits, canvas: Canvas) -> None:
@@ -71,7 +83,9 @@ def _paint_nostrils(grid: Grid, t: Traits, canvas: Canvas) -> None:
     x, v = np.abs(grid.x[window[1]]), grid.v[window[0]]
     width, base = spread(t["nose_width"]), spread(t["nose_tip"] + t["nose_drop"])
     hole = bell(x - 0.52 * width, 0.055) * bell(v - (base - 0.04), 0.032)
-    wing = bell(np.hypot((x - 0.75 * width) / 1.0, (v - base + 0.1) / 1.15) - 0.42 * width - 0.02, 0.03) * smooth((x - 0.85 * width) / 0.05)
+    wing = bell(np.hypot((x - 0.75 * width) / 1.0, (v - base + 0.1) / 1.15) - 0.42 * width - 0.02, 0.03) * smooth(
+        (x - 0.85 * width) / 0.05
+    )
     under = bell(x, 0.9 * width) * bell(v - base - 0.015, 0.03)
     dim(canvas, window, np.clip(0.72 * hole + 0.3 * wing + 0.22 * under, 0, 1))
 
@@ -118,19 +132,21 @@ def paint_eyes(grid: Grid, traits: Traits, canvas: Canvas) -> None:
         fold = bell(v - fold_v, 0.022) * bell(along - 0.1, 0.95)
         dim(canvas, window, 0.28 * fold + (0.10 - 0.06 * male) * bell(v - upper + 0.03, 0.05) * bell(along, 0.9))
         opening = np.minimum(soft(v - upper, edge), soft(lower - v, edge)) * width
-        shadow = 1 - 0.45 * bell(v - upper, 0.04)
+        shadow = 1 - 0.3 * bell(v - upper, 0.04)
         pupil_x = x - spread(t["eye_place"] + side * t["gaze_x"])
         distance = np.hypot(pupil_x, v - spread(t["gaze_v"]))
-        blend(canvas, window, 0.78 * ones * np.array([1.0, 0.97, 0.94], np.float32), opening)
+        blend(canvas, window, 0.85 * ones * np.array([1.0, 0.97, 0.94], np.float32), opening)
         iris = opening * soft(spread(t["iris"]) - distance, edge)
         blend(canvas, window, t["iris_colour"], iris)
-        blend(canvas, window, 0.03 * ones * np.ones(3, np.float32), iris * np.maximum(soft(0.42 * spread(t["iris"]) - distance, edge), 0.6 * bell(distance - spread(t["iris"]), 0.02)))
+        rim = 0.6 * bell(distance - spread(t["iris"]), 0.02)
+        pupil = np.maximum(soft(0.42 * spread(t["iris"]) - distance, edge), rim)
+        blend(canvas, window, 0.03 * ones * np.ones(3, np.float32), iris * pupil)
         for channel in canvas:
             channel[:, window[0], window[1]] *= 1 + opening * (shadow - 1)
         glint = np.hypot(x - spread(t["eye_place"] + side * t["gaze_x"]) - 0.03 * side, v + 0.035)
         blend(canvas, window, 0.95 * ones * np.ones(3, np.float32), iris * soft(0.022 - glint, edge) * 0.8)
-        lash = bell(v - upper, 0.02 + 0.008 * (1 - male)) * width + 0.45 * bell(v - lower, 0.014) * width
-        blend(canvas, window, 0.25 * t["hair"] * (1 - 0.5 * male[:, :, 0]), np.clip(lash * (0.85 - 0.25 * male), 0, 1))
+        lash = bell(v - upper + 0.004, 0.019 + 0.007 * (1 - male)) * width + 0.3 * bell(v - lower, 0.014) * width
+        blend(canvas, window, 0.25 * t["hair"] * (1 - 0.5 * male[:, :, 0]), np.clip(lash * (0.95 - 0.2 * male), 0, 1))
 
 
 def paint_brows(grid: Grid, traits: Traits, canvas: Canvas) -> None:
@@ -148,7 +164,7 @@ def paint_brows(grid: Grid, traits: Traits, canvas: Canvas) -> None:
         blend(canvas, window, t["brow_colour"], cover * spread(t["brow_strength"]))
 
 
-def paint_beard(grid: Grid, traits: Traits, surface: Surface, canvas: Canvas) -> None:
+def paint_beard(grid: Grid, traits: Traits, canvas: Canvas) -> None:
     """Beard, goatee and moustache as wholes or as stubble."""
     t = traits
     some = (t["beard"] + t["goatee"] + t["moustache"]) > 0.01
@@ -161,35 +177,47 @@ def paint_beard(grid: Grid, traits: Traits, surface: Surface, canvas: Canvas) ->
     upper_outer, _, _, lower_outer = mouth_curves(t, along)
     on_lips = np.minimum(soft(v - upper_outer, 0.03), soft(lower_outer - v, 0.03)) * soft(1.0 - np.abs(along), 0.08)
     cheek_v = spread(t["beard_line"]) + (1.15 - x) * 0.75
-    below = np.minimum(soft(v - np.maximum(cheek_v, spread(t["mouth_v_now"]) - 0.25 + 0.9 * (0.5 - x)), 0.12), soft(1.35 - x, 0.2))
+    below = np.minimum(
+        soft(v - np.maximum(cheek_v, spread(t["mouth_v_now"]) - 0.25 + 0.9 * (0.5 - x)), 0.12), soft(1.35 - x, 0.2)
+    )
     chin = soft(0.42 - x, 0.15) * soft(v - spread(t["mouth_v_now"]) - 0.2, 0.12)
     nose = spread(t["nose_tip"] + t["nose_drop"])
-    lip = soft(v - nose - 0.05, 0.05) * soft(upper_outer + 0.015 - v, 0.04) * soft(spread(t["mouth_half_now"]) + 0.04 - x, 0.1)
+    lip = soft(v - nose - 0.05, 0.05) * soft(upper_outer + 0.015 - v, 0.04)
+    lip = lip * soft(spread(t["mouth_half_now"]) + 0.06 - x, 0.12) * soft(v - nose - 0.03 - 0.45 * (x - 0.05), 0.06)
     round_mouth = soft(np.abs(along) - 0.95, 0.1) * soft(1.35 - np.abs(along), 0.15) * soft(v - nose - 0.1, 0.1)
     cover = np.maximum(spread(t["beard"]) * below, spread(t["goatee"]) * np.maximum(chin, round_mouth))
     cover = np.maximum(cover, spread(t["moustache"]) * lip) * (1 - on_lips)
     limit = jaw_line(t, grid.cosine)[:, None, window[1]] + 0.12
     cover *= soft(limit - v, 0.15)
     noise = cuts(noise_bank()["curl"], t["choice"][:, 27:29], *cover.shape[1:])
-    cover = np.clip(cover * (1 + 0.25 * noise), 0, 0.95)
+    cover = np.clip(cover * (1 + 0.15 * noise), 0, 0.95)
     colours = channels_of(t["beard_colour"], len(canvas))
+    index = _faces_window(grid, np.flatnonzero(some), window)
     for channel, tone in zip(canvas, colours, strict=True):
-        part = channel[some][:, window[0], window[1]]
-        part += cover * (tone * (1 + 0.2 * noise) - part)
-        channel[np.flatnonzero(some)[:, None, None], np.arange(grid.height)[window[0]][None, :, None], np.arange(grid.width)[window[1]]] = part
+        part = channel[index]
+        channel[index] = part + cover * (tone * (1 + 0.15 * noise) - part)
 
 
-def paint_hair(grid: Grid, traits: Traits, surface: Surface, canvas: Canvas) -> None:
+def _faces_window(grid: Grid, chosen: NDArray[np.int64], window: Window) -> tuple[NDArray[np.int64], ...]:
+    """Index arrays of the window of some of the faces."""
+    rows, columns = np.arange(grid.height)[window[0]], np.arange(grid.width)[window[1]]
+    return chosen[:, None, None], rows[None, :, None], columns[None, None, :]
+
+
+def paint_hair(grid: Grid, traits: Traits, canvas: Canvas) -> None:
     """Hair over everything but the glasses: strands or curls in the hair's colour."""
     curly = traits["hair_curl"] > 0
     place = traits["choice"][:, 30:32]
     bank = noise_bank()
     shape = (grid.height, grid.width)
-    noise = np.stack([cuts(bank["curl" if c else "strand"], p[None], *shape)[0] for c, p in zip(curly, place, strict=True)])
+    noise = np.stack(
+        [cuts(bank["curl" if c else "strand"], p[None], *shape)[0] for c, p in zip(curly, place, strict=True)]
+    )
     noise *= spread(np.where(curly, 0.35, 0.25).astype(np.float32))
     noise += 1
+    cover = hair_cover(grid, traits, 0.07)
     for channel, tone in zip(canvas, channels_of(traits["hair"], len(canvas)), strict=True):
-        channel += surface.hair * (noise * tone - channel)
+        channel += cover * (noise * tone - channel)
 
 
 def paint_glasses(grid: Grid, traits: Traits, canvas: Canvas) -> None:
@@ -217,7 +245,7 @@ def paint_glasses(grid: Grid, traits: Traits, canvas: Canvas) -> None:
     streak = bell(np.abs(x - 0.53 + (v - level)) - 0.12, 0.08) + 0.6 * bell(v - level + half_h * 0.6, 0.06)
     glare = lens * streak * spread(np.where(t["choice"][:, 35] < 0.3, 0.8 * t["choice"][:, 36], 0.0).astype(np.float32))
     tone = np.where(t["choice"][:, 37:38] < 0.65, 0.10, 0.55) * np.array([1.0, 0.95, 0.9])
-    index = (chosen[:, None, None], np.arange(grid.height)[window[0]][None, :, None], np.arange(grid.width)[window[1]])
+    index = _faces_window(grid, chosen, window)
     for channel, colour in zip(canvas, channels_of(tone.astype(np.float32), len(canvas)), strict=True):
         part = channel[index]
         part *= 1 - dark

@@ -13,7 +13,8 @@ from facelearn.data.synthetic.grid import Array, Grid, Traits, make_grid, soft, 
 from facelearn.data.synthetic.surface import Surface, build_surface, shade
 from facelearn.data.synthetic.traits import image_traits, person_traits
 
-_FINENESS = 48  # rays a side, whatever the size: the head is smooth
+_SHAPE_COLUMNS = 80  # the head is smooth: its shape is computed on a coarse grid, the same for all sizes
+_RAYS = 44
 
 
 def render_chunk(
@@ -23,16 +24,14 @@ def render_chunk(
     traits = person_traits(seed, person) | image_traits(seed, index)
     settle_expression(traits)
     grid = make_grid(max(64, round(size * 4 / 3)))
-    surface = build_surface(grid, traits)
-    camera, points = place_camera(grid, surface, traits, size, schema)
+    surface = build_surface(make_grid(_SHAPE_COLUMNS), traits)
+    camera, points = place_camera(surface, traits, size, schema)
     head = _paint_head(grid, traits, surface, camera, channels)
     numbers = scene.scene_numbers(seed, index)
-    canvas = scene.paint_background(numbers, size, channels)
-    scene.paint_body(canvas, numbers, traits, camera)
-    _lay_head(canvas, head, grid, surface, camera)
+    canvas = scene.paint_background(numbers, size, channels, traits, camera)
+    _lay_head(canvas, head, surface, camera)
     scene.paint_occluders(canvas, numbers, points)
-    images = np.stack(scene.expose(canvas, numbers), -1)
-    return images, (to_fkd15(points) if schema == "fkd15" else points).astype(np.float32)
+    return scene.expose(canvas, numbers), (to_fkd15(points) if schema == "fkd15" else points).astype(np.float32)
 
 
 def _paint_head(grid: Grid, traits: Traits, surface: Surface, camera: Camera, channels: int) -> paint.Canvas:
@@ -40,25 +39,30 @@ def _paint_head(grid: Grid, traits: Traits, surface: Surface, camera: Camera, ch
     paint.paint_mouth(grid, traits, canvas)
     paint.paint_eyes(grid, traits, canvas)
     paint.paint_brows(grid, traits, canvas)
-    paint.paint_beard(grid, traits, surface, canvas)
-    paint.paint_hair(grid, traits, surface, canvas)
+    paint.paint_beard(grid, traits, canvas)
+    paint.paint_hair(grid, traits, canvas)
     side, up = traits["light_side"], traits["light_up"]
     direction = np.stack([np.sin(side) * np.cos(up), -np.sin(up), np.cos(side) * np.cos(up)], 1)
     local = np.einsum("bji,bj->bi", camera.rotation, direction).astype(np.float32)
-    diffuse, gloss = shade(grid, surface.outer, local, traits)
+    diffuse, gloss = shade(surface.grid, surface.outer, local, traits)
     gloss *= spread(traits["shine"])
     for channel in canvas:
-        channel *= diffuse
-        channel += gloss
+        for k, painted in enumerate(channel):
+            painted *= cv2.resize(diffuse[k], (grid.width, grid.height))
+            painted += cv2.resize(gloss[k], (grid.width, grid.height))
     paint.paint_glasses(grid, traits, canvas)
     return canvas
 
 
-def _lay_head(canvas: paint.Canvas, head: paint.Canvas, grid: Grid, surface: Surface, camera: Camera) -> None:
+def _lay_head(canvas: paint.Canvas, head: paint.Canvas, surface: Surface, camera: Camera) -> None:
     """Put the painted head over the background, each pixel taken from where its ray meets the surface."""
-    size = canvas[0].shape[-1]
-    column, row, gap = trace(grid, surface.outer, camera, size, _FINENESS)
-    cover = soft(0.045 - gap, 0.06) * soft(grid.height * 0.955 - row, 0.03 * grid.height)
+    size, shape = canvas[0].shape[-1], make_grid(2 * surface.grid.width)
+    finer = np.stack([cv2.resize(radius, (shape.width, shape.height)) for radius in surface.outer])
+    column, row, gap = trace(shape, finer, camera, size, _RAYS)
+    cover = soft(0.045 - gap, 0.06) * soft(shape.height * 0.955 - row, 0.03 * shape.height)
+    height, width = head[0].shape[1:]
+    column *= (width - 1) / (shape.width - 1)
+    row *= (height - 1) / (shape.height - 1)
     for picture, painted in zip(canvas, head, strict=True):
         for k in range(len(cover)):
             seen = cv2.remap(painted[k], column[k], row[k], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
