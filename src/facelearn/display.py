@@ -69,10 +69,14 @@ class TrainingDisplay:
             self.printed = now
             self.speed = row["images_per_second"]
             self.loss = row["train_loss"]
-            self.console.print(f"{self.name}: {self._facts()}, {row['seconds']:.0f} s", highlight=False)
+            self.console.print(f"{self.name}: {self._facts()}, {row['seconds']:.0f} s", highlight=False, soft_wrap=True)
 
     def _facts(self) -> str:
-        epoch = f"epoch {min(self.counters.epoch + 1, self.counters.epochs)}/{self.counters.epochs}" if self.counters else ""
+        epoch = (
+            f"epoch {min(self.counters.epoch + 1, self.counters.epochs)}/{self.counters.epochs}"
+            if self.counters
+            else ""
+        )
         error = "" if math.isnan(self.error) else f", held-out {self.error:.2f} px"
         return f"{epoch}, loss {self.loss:.4f}{error}, {self.speed:.0f} images/s"
 

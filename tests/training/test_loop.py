@@ -161,8 +161,8 @@ def test_weight_decay_leaves_biases_alone_in_adamw():
 
 def test_gradient_of_clipped_batch_has_the_given_norm():
     recipe = RECIPE.with_changes(
-        epochs=1, batch_size=128, optimiser={"name": "sgd", "learning_rate": 1.0, "momentum": 0.0, "clip_gradient_norm": 0.01, "weight_decay": 0.0},
-        schedule={"name": "constant"}, average_decay=0,
+        epochs=1, batch_size=128, schedule={"name": "constant"}, average_decay=0,
+        optimiser={"name": "sgd", "learning_rate": 1.0, "momentum": 0.0, "clip_gradient_norm": 0.01, "weight_decay": 0.0},
     )  # fmt: skip
     network = zoo.build("mlp", image_size=(24, 24), outputs=6, hidden=32)
     before = copy.deepcopy(network.state_dict())

@@ -76,9 +76,17 @@ class TrainingData:
         return len(self.images)
 
     def batch(
-        self, index: NDArray[np.int64], *, augment: Augment | None = None, generator: torch.Generator | None = None
+        self,
+        index: NDArray[np.int64],
+        *,
+        augment: Augment | None = None,
+        generator: torch.Generator | None = None,
+        mirror: bool = False,
     ) -> Batch:
-        """The rows `index` as a batch; augmented when `augment` is given (randomness from `generator`)."""
+        """The rows `index` as a batch; augmented when `augment` is given (randomness from `generator`).
+
+        `mirror` mirrors the images before they are normalised, as a deployed model does; the targets stay those of the rows.
+        """
         rows = torch.from_numpy(index).to(self.device)
         if isinstance(self.images, Tensor):
             pixels = self.images[rows]
@@ -90,7 +98,7 @@ class TrainingData:
             images, targets["points"] = augment(images, targets["points"], generator)
         else:
             images = images.to(torch.float32)
-        images = self.preprocess.normalise(images)
+        images = self.preprocess.normalise(images.flip(3) if mirror else images)
         return Batch(images.contiguous(memory_format=self.memory_format), targets)
 
 

@@ -58,7 +58,7 @@ def keep_freed_memory() -> bool:
 def fast_bfloat16(accelerator: str) -> bool:
     """Whether the processor multiplies bfloat16 natively (AMX or AVX512-BF16; NVIDIA from Ampere on)."""
     if accelerator == "cuda":
-        return torch.cuda.is_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported())
     return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
 
 

@@ -24,13 +24,12 @@ def predict_all(
     parts = []
     with torch.inference_mode():
         for start in range(0, len(data), batch_size):
-            batch = data.batch(np.arange(start, min(start + batch_size, len(data))))
-            parts.append(task.predict(model, batch).float().cpu().numpy())
+            parts.append(_predict(task, model, data, np.arange(start, min(start + batch_size, len(data)))))
     return np.concatenate(parts) if parts else np.zeros((0,), np.float32)
 
 
 def validate(task: Task, model: nn.Module, data: TrainingData, fabric: Fabric) -> dict[str, float]:
-    """The history's columns of one validation: "valid_loss" and the task's own; in the precision of training."""
+    """The history's columns of one validation: "valid_loss" and the task's own; in the precision of training, not mirrored."""
     model.eval()
     sums = torch.zeros(2, dtype=torch.float64)
     predictions: list[NDArray[np.float32]] = []
@@ -43,3 +42,10 @@ def validate(task: Task, model: nn.Module, data: TrainingData, fabric: Fabric) -
     targets = {name: values.cpu().numpy() for name, values in data.targets.items()}
     loss_value = float(sums[0] / sums[1]) if sums[1] > 0 else math.nan
     return {"valid_loss": loss_value, **task.measure(np.concatenate(predictions), targets)}
+
+
+def _predict(task: Task, model: nn.Module, data: TrainingData, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    prediction = task.predict(model, data.batch(rows))
+    if task.mirrored:
+        prediction = (prediction + task.unmirror(task.predict(model, data.batch(rows, mirror=True)))) / 2
+    return prediction.float().cpu().numpy()

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -18,12 +19,12 @@ def stop_requests() -> Iterator[Callable[[], bool]]:
     Outside the main thread, where Python allows no handlers, signals are left alone.
     """
     asked = False
-    previous = {}
+    previous: dict[signal.Signals, Any] = {}
 
     def remember(number: int, frame: FrameType | None) -> None:
         nonlocal asked
         asked = True
-        signal.signal(number, previous[number])
+        signal.signal(number, previous[signal.Signals(number)])
 
     if threading.current_thread() is threading.main_thread():
         previous = {number: signal.signal(number, remember) for number in SIGNALS}

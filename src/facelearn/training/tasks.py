@@ -42,6 +42,13 @@ class Task(Protocol):
     def predict(self, model: nn.Module, batch: Batch) -> Tensor:
         """Predictions of a batch, first dimension B."""
 
+    @property
+    def mirrored(self) -> bool:
+        """Whether a prediction is the mean over image and mirror image."""
+
+    def unmirror(self, prediction: Tensor) -> Tensor:
+        """What a prediction on mirrored images says of the images themselves."""
+
     def measure(self, prediction: NDArray[Any], targets: Mapping[str, NDArray[Any]]) -> dict[str, float]:
         """Short metrics for the history of a run; names end in _error, _loss or _score."""
 
@@ -118,13 +125,13 @@ class Keypoints:
     def predict(self, model: nn.Module, batch: Batch) -> Tensor:
         """float32 (B, S, K, 2) in pixels of the batch's images, one set for each annotation scheme."""
         height, width = self.image_size
-        points = from_unit(self._points(model(batch.images)), width, height)
-        if self.mirrored:
-            swap = torch.as_tensor(self.schema.mirror_index, device=points.device)
-            other = from_unit(self._points(model(batch.images.flip(3))), width, height)[:, :, swap]
-            other = torch.stack((width - 1 - other[..., 0], other[..., 1]), -1)
-            points = (points + other) / 2
+        points: Tensor = from_unit(self._points(model(batch.images)), width, height)
         return points
+
+    def unmirror(self, prediction: Tensor) -> Tensor:
+        """Predictions (B, S, K, 2) on mirrored images as points of the images themselves, left and right in their places."""
+        swapped = prediction[:, :, torch.as_tensor(self.schema.mirror_index, device=prediction.device)]
+        return torch.stack((self.image_size[1] - 1 - swapped[..., 0], swapped[..., 1]), -1)
 
     def measure(self, prediction: NDArray[Any], targets: Mapping[str, NDArray[Any]]) -> dict[str, float]:
         """RMSE and median distance in pixels of the network's input over the labelled points."""

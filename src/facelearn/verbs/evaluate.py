@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from facelearn.data import readers
 from facelearn.data.faces import Faces
@@ -64,29 +65,36 @@ def evaluate(
     if scheme is None and set(predicted.scheme_names) == set(SCHEMES):
         order = np.where(faces.complete, *(predicted.scheme_names.index(name) for name in SCHEMES))
         points = predicted.schemes[np.arange(len(faces)), order]
-    facts: dict[str, Any] = {
-        "schema": faces.schema,
-        "width": faces.width,
-        "height": faces.height,
-        "threshold": threshold,
-    }
     groups = faces.identity if (faces.identity >= 0).any() else faces.group
-    metrics = keypoint_metrics(points, faces.keypoints, groups=groups, **facts)
+    metrics = keypoint_metrics(
+        points,
+        faces.keypoints,
+        schema=faces.schema,
+        width=faces.width,
+        height=faces.height,
+        groups=groups,
+        threshold=threshold,
+    )
     if out is not None:
-        out = Path(out)
-        save_metrics(out, metrics, data={"source": str(data), "fingerprint": faces.fingerprint(), "model": str(model)})
-        save_evaluation(
-            out,
-            images=faces.images,
-            truth=faces.keypoints,
-            prediction=points,
-            schema=faces.schema,
-            source=faces.source,
-            row=faces.row,
-        )
-        write_report(
-            out / "report.html",
-            [load_run(out, name=Path(model).stem)],
-            title=f"{Path(model).name} on {Path(str(data)).name}",
+        _write(
+            Path(out), metrics, faces, points, str(model), "Faces in memory" if isinstance(data, Faces) else str(data)
         )
     return metrics
+
+
+def _write(
+    out: Path, metrics: dict[str, Any], faces: Faces, points: NDArray[np.float32], model: str, data: str
+) -> None:
+    save_metrics(out, metrics, data={"source": data, "fingerprint": faces.fingerprint(), "model": model})
+    save_evaluation(
+        out,
+        images=faces.images,
+        truth=faces.keypoints,
+        prediction=points,
+        schema=faces.schema,
+        source=faces.source,
+        row=faces.row,
+    )
+    write_report(
+        out / "report.html", [load_run(out, name=Path(model).stem)], title=f"{Path(model).name} on {Path(data).name}"
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import logging
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,9 +14,11 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 from numpy.typing import NDArray
+from torch import nn
 
 from facelearn import bundle as bundles
 from facelearn.data.faces import Faces
+from facelearn.data.splits import CHECK_AT_MOST, near_duplicate_groups
 from facelearn.errors import DataError, Problem
 from facelearn.files import write_text
 from facelearn.metrics.keypoints import keypoint_metrics, mean_face
@@ -35,7 +38,7 @@ from facelearn.transforms.preprocess import Preprocess
 
 MODEL = "model.safetensors"
 SOURCE = "data.txt"
-LICENCE_NOTE = "Weights trained by you, from your data: they are under no licence of facelearn's. Check the terms of the data's own licence."
+LICENCE_NOTE = "Weights trained by you, from your data: no licence of facelearn's applies. Check the terms of the data's own licence."
 _LIBRARIES = ("facelearn", "torch", "lightning-fabric", "numpy", "opencv-python-headless", "safetensors")
 
 
@@ -93,40 +96,53 @@ def train_parts(
     plan = _plan(train, valid, recipe, facts or {})
     if not resume:
         write_text(out / "recipe.toml", recipe.to_toml())
-    torch.manual_seed(recipe.seed)
-    deviation = recipe.model.initial_deviation if recipe.model.initialise == "normal" else None
-    network = initialise(zoo.build(recipe.model.name, **plan.network_args), recipe.model.initialise, std=deviation)
-    strategy = "ddp" if plan.settings.devices > 1 else "auto"
-    fabric = Fabric(
-        plan.settings.accelerator, strategy=strategy, devices=plan.settings.devices, precision=plan.settings.precision
-    )
-    fabric.launch()
+    fabric = _launch(plan.settings)
     scratch = out / "scratch"
     training_data, valid_data = (
         TrainingData(rows, plan.preprocess, plan.task.targets(rows), device=fabric.device, scratch=scratch / part)
         for part, rows in (("train", plan.train), ("valid", plan.valid))
     )
-    augment = Augment(recipe.augment, plan.train.schema)
     result = fit(
-        network, plan.task, training_data, valid_data, recipe, plan.settings,
-        augment=augment, folder=out, resume=resume, data=plan.facts["fingerprint"], reporter=reporter, fabric=fabric,
+        _network(plan), plan.task, training_data, valid_data, recipe, plan.settings, augment=Augment(recipe.augment, train.schema),
+        folder=out, resume=resume, data=plan.facts["fingerprint"], reporter=reporter, fabric=fabric,
     )  # fmt: skip
-    warnings = _warnings(plan)
     if result.stopped:
-        return TrainResult(out, None, {}, _summary(result), warnings=warnings, stopped=True)
-    metrics = {}
-    if len(plan.valid):
-        predicted = predict_all(plan.task, result.model, valid_data)
-        metrics = _evaluate(plan, predicted, out)
+        return TrainResult(out, None, {}, _summary(result), warnings=_warnings(plan), stopped=True)
+    predicted = predict_all(plan.task, result.model, valid_data)
     shutil.rmtree(scratch, ignore_errors=True)
-    model = bundles.save(_bundle(plan, result, metrics), out / MODEL)
+    return _write(plan, result, predicted, out)
+
+
+def _launch(settings: DeviceSettings) -> Fabric:
+    logging.getLogger("lightning.fabric").setLevel(
+        logging.WARNING
+    )  # it announces the precision; the run directory records it
+    strategy = "ddp" if settings.devices > 1 else "auto"
+    fabric = Fabric(
+        accelerator=settings.accelerator, strategy=strategy, devices=settings.devices, precision=settings.precision
+    )
+    fabric.launch()
+    return fabric
+
+
+def _network(plan: _Plan) -> nn.Module:
+    settings = plan.recipe.model
+    torch.manual_seed(plan.recipe.seed)
+    deviation = settings.initial_deviation if settings.initialise == "normal" else None
+    return initialise(zoo.build(settings.name, **plan.network_args), settings.initialise, std=deviation)
+
+
+def _write(plan: _Plan, result: FitResult, predicted: NDArray[np.float32], out: Path) -> TrainResult:
+    """Everything that a finished run leaves behind, the model file last of what must be whole."""
+    metrics = _evaluate(plan, predicted, out) if len(plan.valid) else {}
+    summary = _summary(result) | {"parameters": sum(p.numel() for p in result.model.parameters())}
     environment = {**describe_machine(plan.settings), **_versions()}
-    summary = _summary(result) | {"parameters": sum(p.numel() for p in network.parameters())}
     save_metrics(
         out, {**metrics, "summary": summary}, environment=environment, data=plan.facts, split=plan.facts.get("split")
     )
-    report = write_report(out / "report.html", [load_run(out)], title=f"facelearn: {recipe.model.name}")
-    return TrainResult(out, model, metrics, summary, warnings=warnings, report=report)
+    model = bundles.save(_bundle(plan, result, metrics), out / MODEL)
+    report = write_report(out / "report.html", [load_run(out)], title=f"facelearn: {plan.recipe.model.name}")
+    return TrainResult(out, model, metrics, summary, warnings=_warnings(plan), report=report)
 
 
 def _plan(train: Faces, valid: Faces, recipe: Recipe, facts: Mapping[str, Any]) -> _Plan:
@@ -169,6 +185,8 @@ def _evaluate(plan: _Plan, predicted: NDArray[np.float32], out: Path) -> dict[st
     points = plan.preprocess.points_from_prepared(predicted[np.arange(len(valid)), scheme], valid.height, valid.width)
     facts: dict[str, Any] = {"schema": valid.schema, "width": valid.width, "height": valid.height}
     groups = valid.identity if (valid.identity >= 0).any() else valid.group
+    if (groups < 0).all() and len(valid) <= CHECK_AT_MOST:
+        groups = near_duplicate_groups(valid.images)  # frames of one video are no independent evidence
     metrics = keypoint_metrics(points, valid.keypoints, groups=groups, **facts)
     if plan.train.labelled.any(0).all():
         guess = np.broadcast_to(mean_face(plan.train.keypoints), valid.keypoints.shape)
@@ -214,7 +232,8 @@ def _warnings(plan: _Plan) -> tuple[str, ...]:
     found = sorted(scheme_differences(plan.train).items(), key=lambda item: -item[1])
     listed = ", ".join(f"{name} by {shift:.0%} of the eye distance" for name, shift in found[:3])
     return (
-        f"complete and partial rows follow different annotation criteria ({listed}): each gets outputs of its own; predictions follow 'complete' unless asked",
+        f"complete and partial rows follow different annotation criteria ({listed}): each gets outputs of its own; "
+        "predictions follow 'complete' unless asked",
     )
 
 

@@ -18,10 +18,7 @@ from facelearn.training.loop import Reporter
 from facelearn.training.recipe import Recipe
 from facelearn.verbs.run import MODEL, TrainResult, train_parts
 
-MODEL = "model.safetensors"
 SOURCE = "data.txt"
-LICENCE_NOTE = "Weights trained by you, from your data: they are under no licence of facelearn's. Check the terms of the data's own licence."
-_LIBRARIES = ("facelearn", "torch", "lightning-fabric", "numpy", "opencv-python-headless", "safetensors")
 
 
 def train(
