@@ -44,7 +44,8 @@ class Bundle:
         data: facts of the training data: "fingerprint", "source", "counts", "split" and
             "image_shape" [H, W, C], the shape of the images that `preprocess` takes.
         recipe: the recipe the model was trained with.
-        prediction: how to predict: "mirrored" (average with the mirrored image), "scheme" (index of the annotation scheme
+        prediction: how to predict: "mirrored" (average with the mirrored image), "label_offset" (pixels of the network's input by
+            which the labels stand right of the place that their mirror images imply), "scheme" (index of the annotation scheme
             to return) and "schemes" (the names of the network's annotation schemes).
         versions: versions of the libraries that trained it.
         licence: a note on the terms of the weights and of the data behind them.
@@ -115,6 +116,11 @@ class Bundle:
                 "the model does not say which images it takes; store data={'image_shape': [height, width, channels]}"
             )
         return int(shape[0]), int(shape[1]), int(shape[2])
+
+    @property
+    def label_offset(self) -> float:
+        """How many pixels of the network's input the labels stand right of the place that their mirror images imply."""
+        return float(self.prediction.get("label_offset") or 0.0)
 
     def replace(self, **changes: Any) -> Bundle:
         """A copy with some attributes exchanged, checked again."""

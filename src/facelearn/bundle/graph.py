@@ -26,6 +26,7 @@ class Deployable(nn.Module):
         self.network = build_network(bundle)
         self.normalise = bundle.preprocess.normalise
         self.mirrored = bundle.mirrored
+        self.label_offset = bundle.label_offset
         self.keypoints = len(bundle.schema) if bundle.task == "keypoints" and bundle.schema else 0
         index = bundle.schema.mirror_index.tolist() if bundle.schema else []
         self.register_buffer("mirror_index", torch.tensor(index, dtype=torch.int64), persistent=False)
@@ -38,7 +39,9 @@ class Deployable(nn.Module):
         points = self._unit_points(images)  # (B, S, K, 2) in -1..1
         if self.mirrored:
             other = self._unit_points(images.flip(-1)).index_select(2, self.mirror_index)
-            points = (points + torch.stack((-other[..., 0], other[..., 1]), -1)) / 2
+            # labels stand `label_offset` pixels right of where mirroring alone would put them
+            mirrored = 4 * self.label_offset / images.shape[3] - other[..., 0]
+            points = (points + torch.stack((mirrored, other[..., 1]), -1)) / 2
         pixels: Tensor = from_unit(points, images.shape[3], images.shape[2])
         return pixels
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-@register(task="keypoints", input=(1, 96, 96), outputs=30, parameters=581_199, source="facelearn")
+@register(task="keypoints", input=(1, 96, 96), outputs=30, parameters=617_295, source="facelearn")
 def facelearn_keypoints(
     *,
     in_channels: int = 1,
@@ -19,7 +19,7 @@ def facelearn_keypoints(
     outputs: int = 30,
     schemes: int = 1,
     widths: tuple[int, ...] = (64, 128, 256),
-    depths: tuple[int, ...] = (1, 2, 2),
+    depths: tuple[int, ...] = (1, 3, 2),
     fusion_width: int = 64,
     dropout: float = 0.0,
 ) -> nn.Module:

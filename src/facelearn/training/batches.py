@@ -40,6 +40,9 @@ class TrainingData:
     memory grows with the batch and not with the data. Changed images are kept as uint8 in memory up to 256 MiB and otherwise in a
     memory-mapped file in `scratch`. On CUDA, tables of up to half the free device memory move there whole.
 
+    `label_offset` (pixels, 0 at first) says how far right of the place that a mirrored image implies the labels stand; augmentation
+    moves points without it. The task may measure and set it.
+
     Args:
         faces: the table; keypoints in pixels of its images.
         preprocess: fitted preprocessing.
@@ -59,6 +62,7 @@ class TrainingData:
         memory_format: torch.memory_format = torch.channels_last,
         scratch: Path | None = None,
     ) -> None:
+        self.label_offset = 0.0
         self.preprocess = preprocess
         self.device = torch.device(device)
         self.memory_format = memory_format
@@ -95,7 +99,9 @@ class TrainingData:
         images = pixels.permute(0, 3, 1, 2)  # (B, C, H, W), channels last in memory as it was stored
         targets = {name: values[rows] for name, values in self.targets.items()}
         if augment is not None:
-            images, targets["points"] = augment(images, targets["points"], generator)
+            offset = torch.tensor([self.label_offset, 0.0], device=self.device)
+            images, points = augment(images, targets["points"] - offset, generator)
+            targets["points"] = points + offset
         else:
             images = images.to(torch.float32)
         images = self.preprocess.normalise(images.flip(3) if mirror else images)

@@ -47,5 +47,7 @@ def validate(task: Task, model: nn.Module, data: TrainingData, fabric: Fabric) -
 def _predict(task: Task, model: nn.Module, data: TrainingData, rows: NDArray[np.int64]) -> NDArray[np.float32]:
     prediction = task.predict(model, data.batch(rows))
     if task.mirrored:
-        prediction = (prediction + task.unmirror(task.predict(model, data.batch(rows, mirror=True)))) / 2
+        prediction = (
+            prediction + task.unmirror(task.predict(model, data.batch(rows, mirror=True)), data.label_offset)
+        ) / 2
     return prediction.float().cpu().numpy()

@@ -134,7 +134,9 @@ class _Run:
         self.valid = valid if valid is not None and len(valid) else None
         self.folder, self.reporter, self.fabric = folder, reporter, fabric
         self.raw = model.to(fabric.device).to(memory_format=settings.memory_format)  # type: ignore[call-overload]
-        self.average = AveragedModel(self.raw, multi_avg_fn=self._average) if recipe.average_decay else None
+        self.average = (
+            AveragedModel(self.raw, multi_avg_fn=self._average, use_buffers=True) if recipe.average_decay else None
+        )
         optimiser = optimiser_for(self.raw, recipe.optimiser, recipe.optimiser.learning_rate)
         self.model, self.optimiser = fabric.setup(self.raw, optimiser)
         self.batches = math.ceil(len(train) / recipe.batch_size)
@@ -152,6 +154,7 @@ class _Run:
                     f"the state in {self.folder} was trained on other rows; give the same data and split, or another --out"
                 )
             self.total[0], self.total[1] = self.progress.loss_total, self.progress.loss_denominator
+            self._set_offset(self.progress.label_offset)
         else:
             self.progress.data = data
             if self.recipe.budget_seconds:
@@ -230,6 +233,8 @@ class _Run:
                 f"the training loss became {total} in epoch {progress.epoch + 1}; lower optimiser.learning_rate (now "
                 f"{recipe.optimiser.learning_rate:g}) or set optimiser.clip_gradient_norm = 1.0"
             )
+        if recipe.label_offset == "auto" and self.augment is not None and self.augment.settings.mirror > 0:
+            self._set_offset(self._measured_offset())
         row = {"epoch": float(progress.epoch + 1), "train_loss": total / denominator if denominator else math.nan}
         last = progress.epoch + 1 == progress.epochs
         if self.valid is not None and (last or (progress.epoch + 1) % recipe.validate_every == 0):
@@ -260,6 +265,17 @@ class _Run:
                 self.best = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
         return row
 
+    def _measured_offset(self) -> float:
+        model = self.evaluated()
+        model.eval()
+        with torch.inference_mode(), self.fabric.autocast():
+            return self.task.measure_offset(model, self.train)
+
+    def _set_offset(self, offset: float) -> None:
+        self.progress.label_offset = self.train.label_offset = offset
+        if self.valid is not None:
+            self.valid.label_offset = offset
+
     def evaluated(self) -> nn.Module:
         """The weights that are validated and kept: the moving average where there is one."""
         return self.raw if self.average is None else self.average.module
@@ -283,6 +299,9 @@ class _Run:
         return {"model": self.raw, **({} if self.average is None else {"average": self.average})}
 
     def _average(self, averaged: Any, current: Any, count: Any) -> None:
+        if not averaged[0].is_floating_point():  # counters of batch norm
+            torch._foreach_copy_(averaged, current)
+            return
         decay = averaging_decay(self.recipe.average_decay or 0.0, self.progress.step)
         torch._foreach_lerp_(averaged, current, 1 - decay)
 

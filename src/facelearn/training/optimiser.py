@@ -18,7 +18,7 @@ def optimiser_for(model: nn.Module, settings: OptimiserSettings, rate: float) ->
         return torch.optim.SGD(
             parameters, rate, settings.momentum, weight_decay=settings.weight_decay, nesterov=nesterov
         )
-    betas = (settings.momentum, 0.999)
+    betas = (settings.momentum, settings.second_momentum)
     if settings.name == "adam":
         return torch.optim.Adam(parameters, rate, betas, weight_decay=settings.weight_decay, fused=True)
     groups: list[dict[str, Any]] = [

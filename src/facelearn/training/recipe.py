@@ -43,9 +43,10 @@ class OptimiserSettings(Settings):
     """The optimiser. `weight_decay` is decoupled in `adamw` and an L2 penalty in `adam` and `sgd`."""
 
     name: Literal["adam", "adamw", "sgd"] = "adamw"
-    learning_rate: float = Field(2e-3, gt=0)
-    weight_decay: float = Field(0.05, ge=0)
+    learning_rate: float = Field(4e-3, gt=0)
+    weight_decay: float = Field(0.02, ge=0)
     momentum: float = Field(0.9, ge=0, lt=1, description="Nesterov momentum of `sgd`; the first beta of the Adams")
+    second_momentum: float = Field(0.99, ge=0, lt=1, description="the second beta of the Adams")
     clip_gradient_norm: float = Field(1.0, ge=0, description="largest norm of a step's gradient; 0 for any")
 
 
@@ -57,9 +58,9 @@ class ScheduleSettings(Settings):
     """
 
     name: Literal["one_cycle", "cosine", "constant"] = "one_cycle"
-    warm_up: float = Field(0.15, ge=0, lt=1)
+    warm_up: float = Field(0.1, ge=0, lt=1)
     start: float = Field(0.04, ge=0, le=1)
-    final: float = Field(1e-3, ge=0, le=1)
+    final: float = Field(1e-4, ge=0, le=1)
 
 
 class ReadSettings(Settings):
@@ -89,7 +90,7 @@ class Recipe(Settings):
     task: Literal["keypoints"] = "keypoints"
     model: ModelSettings = ModelSettings()
     read: ReadSettings = ReadSettings()
-    preprocess: tuple[str | dict[str, Any], ...] = ("grey", {"name": "resize", "size": 96}, "standardise")
+    preprocess: tuple[str | dict[str, Any], ...] = ("grey", {"name": "resize", "size": 96}, "standardise_image")
     augment: AugmentSettings = AugmentSettings()
     loss: LossSettings = LossSettings()
     rows: Literal["all", "complete"] = Field(
@@ -102,17 +103,21 @@ class Recipe(Settings):
     optimiser: OptimiserSettings = OptimiserSettings()
     schedule: ScheduleSettings = ScheduleSettings()
     split: SplitSettings = SplitSettings()
-    epochs: int = Field(60, ge=1)
+    epochs: int = Field(26, ge=1)
     budget_seconds: float | None = Field(
         None, gt=0, description="choose the epochs so that training takes about this long"
     )
-    batch_size: int = Field(64, ge=1, description="rows per optimiser step, over all devices and accumulated parts")
+    batch_size: int = Field(32, ge=1, description="rows per optimiser step, over all devices and accumulated parts")
     accumulate: int = Field(1, ge=1, description="parts that a batch is computed in, to save memory")
     average_decay: float = Field(
         0.998, ge=0, lt=1, description="decay of the exponential moving average of the weights; 0 keeps none"
     )
     patience: int | None = Field(None, ge=1, description="stop after so many epochs without a better validation loss")
     keep: Literal["best", "last"] = Field("last", description="which epoch's weights the model file gets")
+    label_offset: Literal["auto", "zero"] = Field(
+        "auto",
+        description="mirrored rows: 'auto' measures how far labels stand to one side of their mirror images' and allows for it",
+    )
     mirrored_prediction: bool = Field(True, description="predict as the mean over the image and its mirror image")
     validate_every: int = Field(1, ge=1, description="epochs between validations")
     seed: int = Field(0, ge=0)

@@ -33,6 +33,7 @@ class Progress:
         best_loss, best_epoch: best validation loss and its 1-based epoch.
         history: a row for each finished epoch.
         data: fingerprint of the training rows, so that a run is not resumed on other data.
+        label_offset: what the task measured of the labels so far, see `batches.TrainingData`.
     """
 
     epochs: int
@@ -46,6 +47,7 @@ class Progress:
     best_epoch: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
     data: str = ""
+    label_offset: float = 0.0
 
 
 def write_history(path: Path, history: list[dict[str, float]]) -> None:

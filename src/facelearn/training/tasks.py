@@ -17,10 +17,12 @@ from facelearn.errors import RecipeError
 from facelearn.losses import LossSum
 from facelearn.losses.keypoints import keypoint_loss
 from facelearn.models import zoo
-from facelearn.training.batches import Batch
+from facelearn.training.batches import Batch, TrainingData
 from facelearn.training.recipe import Recipe
 from facelearn.training.schemes import scheme_differences
 from facelearn.transforms.coordinates import from_unit, to_unit
+
+OFFSET_ROWS = 512
 
 
 class Task(Protocol):
@@ -46,8 +48,11 @@ class Task(Protocol):
     def mirrored(self) -> bool:
         """Whether a prediction is the mean over image and mirror image."""
 
-    def unmirror(self, prediction: Tensor) -> Tensor:
+    def unmirror(self, prediction: Tensor, label_offset: float) -> Tensor:
         """What a prediction on mirrored images says of the images themselves."""
+
+    def measure_offset(self, model: nn.Module, data: TrainingData) -> float:
+        """How far labels stand right of the place that their mirror images imply, in pixels of the network's input."""
 
     def measure(self, prediction: NDArray[Any], targets: Mapping[str, NDArray[Any]]) -> dict[str, float]:
         """Short metrics for the history of a run; names end in _error, _loss or _score."""
@@ -116,7 +121,7 @@ class Keypoints:
     def loss(self, model: nn.Module, batch: Batch) -> LossSum:
         """The recipe's masked loss in unit coordinates, each row on the output of its own annotation scheme."""
         height, width = self.image_size
-        prediction = self._choose(model(batch.images), batch.targets["scheme"])  # (B, K, 2)
+        prediction = self._choose(self._points(model(batch.images)), batch.targets["scheme"])  # (B, K, 2)
         target = to_unit(batch.targets["points"], width, height)
         weight = None if self.keypoint_weights is None else torch.tensor(self.keypoint_weights, device=target.device)
         loss = keypoint_loss(self.loss_name, **(self.loss_options or {}))
@@ -128,10 +133,23 @@ class Keypoints:
         points: Tensor = from_unit(self._points(model(batch.images)), width, height)
         return points
 
-    def unmirror(self, prediction: Tensor) -> Tensor:
+    def unmirror(self, prediction: Tensor, label_offset: float) -> Tensor:
         """Predictions (B, S, K, 2) on mirrored images as points of the images themselves, left and right in their places."""
         swapped = prediction[:, :, torch.as_tensor(self.schema.mirror_index, device=prediction.device)]
-        return torch.stack((self.image_size[1] - 1 - swapped[..., 0], swapped[..., 1]), -1)
+        return torch.stack((self.image_size[1] - 1 + 2 * label_offset - swapped[..., 0], swapped[..., 1]), -1)
+
+    def measure_offset(self, model: nn.Module, data: TrainingData) -> float:
+        """How far labels stand right of the place that their mirror images imply, in pixels of the network's input.
+
+        A network that learns from images and mirror images with the offset that `data` assumes predicts the labels' mirror-consistent
+        place plus that offset; what the labels still lie to the right of its predictions (the median over up to 512 rows) is added.
+        """
+        rows = np.linspace(0, len(data) - 1, min(OFFSET_ROWS, len(data))).astype(np.int64)
+        batch = data.batch(rows)
+        points = self._choose(self.predict(model, batch), batch.targets["scheme"])
+        rest = (batch.targets["points"] - points)[..., 0]
+        rest = rest[~rest.isnan()]
+        return data.label_offset + (float(rest.median()) if len(rest) else 0.0)
 
     def measure(self, prediction: NDArray[Any], targets: Mapping[str, NDArray[Any]]) -> dict[str, float]:
         """RMSE and median distance in pixels of the network's input over the labelled points."""
@@ -151,6 +169,6 @@ class Keypoints:
         output = output.to(torch.float32)
         return output.reshape(len(output), -1, len(self.schema), 2)
 
-    def _choose(self, output: Tensor, scheme: Tensor) -> Tensor:
-        points = self._points(output)
+    def _choose(self, points: Tensor, scheme: Tensor) -> Tensor:
+        """(B, S, K, 2) -> (B, K, 2): each row in its own annotation scheme."""
         return points[torch.arange(len(points), device=points.device), scheme] if points.shape[1] > 1 else points[:, 0]

@@ -38,21 +38,21 @@ class AugmentSettings(BaseModel):
     """Share of images mirrored, left and right keypoints changing places."""
     warp: Probability = 1.0
     """Share of images that shift, scale, stretch, rotate and crop apply to."""
-    shift: float = Field(0.08, ge=0, le=1)
+    shift: float = Field(0.0625, ge=0, le=1)
     """Largest shift to each side, as a share of the image's width and height."""
-    scale: Range = (0.86, 1.16)
+    scale: Range = (0.887, 1.127)
     """Factors by which the face grows about the image's centre."""
-    stretch: float = Field(0.08, ge=0, le=1)
+    stretch: float = Field(0.06, ge=0, le=1)
     """Largest stretch: the width times f and the height times 1/f, or the reverse, f up to 1 + stretch."""
-    rotate: float = Field(20.0, ge=0, le=180)
+    rotate: float = Field(15.0, ge=0, le=180)
     """Largest rotation to each side in degrees, about the image's centre."""
     crop: float = Field(0.0, ge=0, lt=1)
     """Largest share of the side cut away: a window of 1 - crop .. 1 of the image, anywhere in it, blown up to the whole."""
     padding: Literal["border", "zeros", "reflection"] = "border"
     """What fills the image where a warp uncovers it: the nearest pixel, black, or the image mirrored at its edge."""
-    brightness: float = Field(0.08, ge=0, le=1)
+    brightness: float = Field(0.06, ge=0, le=1)
     """Largest change of brightness to each side, as a share of the full range."""
-    contrast: Range = (0.75, 1.33)
+    contrast: Range = (0.74, 1.35)
     """Factors of contrast, about each image's own mean."""
     gamma: Range = (1.0, 1.0)
     """Exponents of the intensity 0 .. 1; under 1 lightens, over 1 darkens."""

@@ -97,7 +97,7 @@ def study_recipes(epochs: int, seed: int, complete_share: float) -> list[tuple[s
     """The three recipes; few complete rows mean fewer steps an epoch, so that model gets more epochs for as many steps in all."""
     base = Recipe().with_changes(
         seed=seed, epochs=epochs, batch_size=64, schemes="one", loss__name="masked_mse_per_valid",
-        optimiser={"name": "adam", "learning_rate": 1e-3, "weight_decay": 0.0}, average_decay=0.99, mirrored_prediction=False,
+        optimiser={"name": "adam", "learning_rate": 5e-4, "weight_decay": 0.0, "second_momentum": 0.999}, average_decay=0.99, mirrored_prediction=False,
         validate_every=max(1, epochs // 10), augment={"mirror": 0.5},
     )  # fmt: skip
     fair = round(epochs / max(complete_share, 0.05))

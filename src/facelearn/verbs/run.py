@@ -210,7 +210,7 @@ def _bundle(plan: _Plan, result: FitResult, metrics: Mapping[str, Any]) -> bundl
     return bundles.Bundle(
         task=plan.task.name, network=plan.recipe.model.name, network_args=plan.network_args, weights=weights,
         preprocess=plan.preprocess, schema=plan.train.schema, metrics=dict(metrics), data=plan.facts, recipe=plan.recipe.to_dict(),
-        prediction={"mirrored": plan.task.mirrored, "scheme": 0, "schemes": list(schemes)},
+        prediction={"mirrored": plan.task.mirrored, "label_offset": result.progress.label_offset, "scheme": 0, "schemes": list(schemes)},
         versions=_versions(), licence=LICENCE_NOTE,
     )  # fmt: skip
 
@@ -221,6 +221,7 @@ def _summary(result: FitResult) -> dict[str, Any]:
     return {
         "epochs": len(history),
         "steps": result.progress.step,
+        "label_offset_px": round(result.progress.label_offset, 3),
         "seconds": round(result.progress.seconds, 1),
         "images_per_second": round(float(np.median(speeds)), 1) if speeds else None,
     }
