@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from facelearn.data.synthetic.features import face_points, jaw_candidates, sample_radius
-from facelearn.data.synthetic.grid import HALF_DEPTH, HALF_WIDTH, Array, Grid, Traits
+from facelearn.data.synthetic.grid import HALF_DEPTH, HALF_WIDTH, Array, Grid, Traits, resized
 from facelearn.data.synthetic.surface import Surface
 
 FKD_FROM_IBUG: tuple[tuple[int, ...], ...] = (
@@ -145,7 +144,7 @@ def trace(grid: Grid, outer: Array, camera: Camera, size: int, fineness: int) ->
             np.copyto(kept, new, where=closer)
         gap *= 0.95
         depth -= gap
-    gap, column, row = (_enlarge(a, size) for a in best)
+    gap, column, row = (resized(a, size, size) for a in best)
     return column, row, gap
 
 
@@ -187,7 +186,3 @@ class _March:
         np.take(self.map, self.index, out=gap, mode="clip")
         np.subtract(length, gap, out=gap)
         return gap, column, row
-
-
-def _enlarge(maps: Array, size: int) -> Array:
-    return np.stack([cv2.resize(m, (size, size), interpolation=cv2.INTER_LINEAR) for m in maps])

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -138,3 +139,11 @@ def smooth(values: Array) -> Array:
     part *= part
     part *= slope
     return part
+
+
+def resized(maps: Array, width: int, height: int) -> Array:
+    """(B, H, W) maps interpolated to (B, height, width)."""
+    result = np.empty((len(maps), height, width), np.float32)
+    for source, target in zip(maps, result, strict=True):
+        cv2.resize(source, (width, height), dst=target)
+    return result

@@ -209,10 +209,9 @@ def paint_hair(grid: Grid, traits: Traits, canvas: Canvas) -> None:
     curly = traits["hair_curl"] > 0
     place = traits["choice"][:, 30:32]
     bank = noise_bank()
-    shape = (grid.height, grid.width)
-    noise = np.stack(
-        [cuts(bank["curl" if c else "strand"], p[None], *shape)[0] for c, p in zip(curly, place, strict=True)]
-    )
+    noise = np.empty((len(place), grid.height, grid.width), np.float32)
+    for kind, chosen in (("curl", curly), ("strand", ~curly)):
+        noise[chosen] = cuts(bank[kind], place[chosen], grid.height, grid.width)
     noise *= spread(np.where(curly, 0.35, 0.25).astype(np.float32))
     noise += 1
     cover = hair_cover(grid, traits, 0.07)

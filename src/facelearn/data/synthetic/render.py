@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from facelearn.data.synthetic import paint, scene
 from facelearn.data.synthetic.camera import Camera, place_camera, to_fkd15, trace
 from facelearn.data.synthetic.features import settle_expression
-from facelearn.data.synthetic.grid import Array, Grid, Traits, make_grid, soft, spread
+from facelearn.data.synthetic.grid import Array, Grid, Traits, make_grid, resized, soft, spread
 from facelearn.data.synthetic.surface import Surface, build_surface, shade
 from facelearn.data.synthetic.traits import image_traits, person_traits
 
 _SHAPE_COLUMNS = 80  # the head is smooth: its shape is computed on a coarse grid, the same for all sizes
-_RAYS = 44
+_RAYS = 40  # a side, interpolated to pixels
 
 
 def render_chunk(
@@ -57,7 +57,7 @@ def _paint_head(grid: Grid, traits: Traits, surface: Surface, camera: Camera, ch
 def _lay_head(canvas: paint.Canvas, head: paint.Canvas, surface: Surface, camera: Camera) -> None:
     """Put the painted head over the background, each pixel taken from where its ray meets the surface."""
     size, shape = canvas[0].shape[-1], make_grid(2 * surface.grid.width)
-    finer = np.stack([cv2.resize(radius, (shape.width, shape.height)) for radius in surface.outer])
+    finer = resized(surface.outer, shape.width, shape.height)
     column, row, gap = trace(shape, finer, camera, size, _RAYS)
     cover = soft(0.045 - gap, 0.06) * soft(shape.height * 0.955 - row, 0.03 * shape.height)
     height, width = head[0].shape[1:]

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facelearn.data.synthetic.camera import Camera
-from facelearn.data.synthetic.grid import Array, Traits, clamp, soft, spread
+from facelearn.data.synthetic.grid import Array, Traits, clamp, resized, soft, spread
 from facelearn.data.synthetic.numbers import uniforms
 from facelearn.data.synthetic.paint import Canvas, channels_of
 from facelearn.data.synthetic.textures import background_bank, noise_bank
@@ -23,7 +23,7 @@ def paint_background(numbers: Array, size: int, channels: int, traits: Traits, c
     _paint_body(
         canvas, numbers, traits, Camera(camera.rotation, camera.distance, camera.scale * np.float32(half / size), shift)
     )
-    return [np.stack([cv2.resize(picture, (size, size)) for picture in channel]) for channel in canvas]
+    return [resized(channel, size, size) for channel in canvas]
 
 
 def scene_numbers(seed: int, index: NDArray[np.int64]) -> Array:

@@ -37,9 +37,9 @@ def _face_radius(grid: Grid, traits: Traits) -> Array:
     )
     across = spread(traits["face_width"]) * (1.0 - narrowing)
     along = 1.0 - 0.06 * smooth((-v - 0.4) / 1.2) + 0.03 * low
-    squares = np.square(grid.sine) / np.square(across) + np.where(grid.cosine > 0, 1.0, 0.72) * np.square(
-        grid.cosine
-    ) / np.square(along)
+    squares = np.square(grid.sine) / np.square(across) + np.where(
+        grid.cosine > 0, np.float32(1.0), np.float32(0.72)
+    ) * np.square(grid.cosine) / np.square(along)
     # a face is flatter in front than an ellipse: it bulges between front and side, down to the cheeks
     corner = 0.10 * np.square(2 * grid.sine * grid.cosine) * (grid.cosine > 0) * smooth((0.9 - v) / 0.7)
     above = 4 * np.maximum(spread(traits["skull_top"]) - v, 0)  # no head here: rays must not catch on the axis
@@ -100,7 +100,7 @@ def build_surface(grid: Grid, traits: Traits) -> Surface:
     face = smooth((jaw + 0.08 - grid.v) / 0.13)
     drop = np.maximum(grid.v - 1.6, 0)
     thin = spread(traits["neck"]) / np.sqrt(
-        np.square(grid.sine) + np.square(grid.cosine) * np.where(grid.cosine > 0, 1.5, 0.6)
+        np.square(grid.sine) + np.square(grid.cosine) * np.where(grid.cosine > 0, np.float32(1.5), np.float32(0.6))
     )
     neck = thin * (1 + 0.25 * drop * drop)
     skin = neck + (head - neck) * face
@@ -138,7 +138,10 @@ def shade(grid: Grid, radius: Array, light: Array, traits: Traits) -> tuple[Arra
     n_v *= norm
     facing = (n_x * spread(light[:, 0]) + n_z * spread(light[:, 2])) * norm + n_v * spread(light[:, 1])
     kernel = max(3, round(0.45 / grid.pitch)) | 1
-    hollow = np.stack([cv2.blur(face, (kernel, kernel)) for face in radius]) - radius
+    hollow = np.empty_like(radius)
+    for k, face in enumerate(radius):
+        cv2.blur(face, (kernel, kernel), dst=hollow[k])
+    hollow -= radius
     open_sky = np.clip(1.0 - 2.4 * np.maximum(hollow, -0.05), 0.35, 1.12)
     n_v *= -0.15
     n_v += 0.85
