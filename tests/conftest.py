@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import os
+import tempfile
 
 from hypothesis import settings
 
 os.environ.setdefault("MPLBACKEND", "Agg")
+# One thread: the tests' networks are small, and threads that wait for each other on a busy machine cost more than they give.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Not the user's own cache of decoded data.
+_cache = tempfile.TemporaryDirectory(prefix="facelearn-tests-")
+os.environ["FACELEARN_CACHE"] = _cache.name
 
 # No deadline: a busy machine must not fail a test. Derandomised: the same tests on every run.
 settings.register_profile("facelearn", deadline=None, derandomize=True, print_blob=True)

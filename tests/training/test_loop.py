@@ -121,6 +121,12 @@ def test_history_file_holds_a_row_an_epoch(tmp_path):
     assert [float(row["train_loss"]) for row in rows] == [row["train_loss"] for row in result.progress.history]
 
 
+def test_epochs_without_validation_leave_its_columns_empty(tmp_path):
+    run(RECIPE.with_changes(validate_every=3), folder=tmp_path)
+    rows = list(csv.DictReader((tmp_path / "history.csv").read_text().splitlines()))
+    assert [bool(row["valid_loss"]) for row in rows] == [False, False, True, True]
+
+
 def test_patience_stops_and_best_weights_are_kept():
     recipe = RECIPE.with_changes(
         epochs=200,

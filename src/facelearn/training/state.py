@@ -53,7 +53,9 @@ class Progress:
 def write_history(path: Path, history: list[dict[str, float]]) -> None:
     """Write the finished epochs as CSV, one row an epoch."""
     with whole_file(path) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(history[0]) if history else ["epoch"])
+        # epochs without a validation lack its columns
+        names = max(history, key=len) if history else ["epoch"]
+        writer = csv.DictWriter(file, fieldnames=list(names))
         writer.writeheader()
         writer.writerows(history)
 

@@ -39,6 +39,7 @@ from facelearn.transforms.preprocess import Preprocess
 MODEL = "model.safetensors"
 SOURCE = "data.txt"
 LICENCE_NOTE = "Weights trained by you, from your data: no licence of facelearn's applies. Check the terms of the data's own licence."
+OFFSET_WORTH_SAYING = 0.3  # pixels of the network's input
 _LIBRARIES = ("facelearn", "torch", "lightning-fabric", "numpy", "opencv-python-headless", "safetensors")
 
 
@@ -107,7 +108,7 @@ def train_parts(
         folder=out, resume=resume, data=plan.facts["fingerprint"], reporter=reporter, fabric=fabric,
     )  # fmt: skip
     if result.stopped:
-        return TrainResult(out, None, {}, _summary(result), warnings=_warnings(plan), stopped=True)
+        return TrainResult(out, None, {}, _summary(result), warnings=_warnings(plan, result), stopped=True)
     predicted = predict_all(plan.task, result.model, valid_data)
     shutil.rmtree(scratch, ignore_errors=True)
     return _write(plan, result, predicted, out)
@@ -142,7 +143,7 @@ def _write(plan: _Plan, result: FitResult, predicted: NDArray[np.float32], out: 
     )
     model = bundles.save(_bundle(plan, result, metrics), out / MODEL)
     report = write_report(out / "report.html", [load_run(out)], title=f"facelearn: {plan.recipe.model.name}")
-    return TrainResult(out, model, metrics, summary, warnings=_warnings(plan), report=report)
+    return TrainResult(out, model, metrics, summary, warnings=_warnings(plan, result), report=report)
 
 
 def _plan(train: Faces, valid: Faces, recipe: Recipe, facts: Mapping[str, Any]) -> _Plan:
@@ -227,15 +228,23 @@ def _summary(result: FitResult) -> dict[str, Any]:
     }
 
 
-def _warnings(plan: _Plan) -> tuple[str, ...]:
-    if plan.task.schemes == 1:
-        return ()
-    found = sorted(scheme_differences(plan.train).items(), key=lambda item: -item[1])
-    listed = ", ".join(f"{name} by {shift:.0%} of the eye distance" for name, shift in found[:3])
-    return (
-        f"complete and partial rows follow different annotation criteria ({listed}): each gets outputs of its own; "
-        "predictions follow 'complete' unless asked",
-    )
+def _warnings(plan: _Plan, result: FitResult) -> tuple[str, ...]:
+    """What the run found out about the labels."""
+    found = sorted(scheme_differences(plan.train).items(), key=lambda item: -item[1]) if plan.task.schemes > 1 else []
+    warnings = []
+    if found:
+        listed = ", ".join(f"{name} by {shift:.0%} of the eye distance" for name, shift in found[:3])
+        warnings.append(
+            f"complete and partial rows follow different annotation criteria ({listed}): each gets outputs of its own; "
+            "predictions follow 'complete' unless asked"
+        )
+    offset = result.progress.label_offset
+    if abs(offset) >= OFFSET_WORTH_SAYING:
+        side = "right" if offset > 0 else "left"
+        warnings.append(
+            f"labels stand {abs(offset):.1f} px {side} of where mirror images put them; training and prediction allow for it"
+        )
+    return tuple(warnings)
 
 
 def _versions() -> dict[str, str]:
