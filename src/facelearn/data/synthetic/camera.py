@@ -16,6 +16,10 @@ FKD_FROM_IBUG: tuple[tuple[int, ...], ...] = (
 )  # fmt: skip
 """For each keypoint of fkd15 the iBUG points whose mean it is."""
 
+_FKD_WEIGHTS = np.zeros((15, 68), np.float32)
+for _row, _group in zip(_FKD_WEIGHTS, FKD_FROM_IBUG, strict=True):
+    _row[list(_group)] = 1 / len(_group)
+
 _PIVOT = np.array([0.0, 0.4, -1.0], np.float32)
 _STEPS = 11
 
@@ -82,7 +86,7 @@ def project_keypoints(surface: Surface, traits: Traits, camera: Camera) -> Array
 
 def to_fkd15(points: Array) -> Array:
     """(B, 68, 2) iBUG keypoints to the (B, 15, 2) of fkd15."""
-    return np.stack([points[:, list(group)].mean(1) for group in FKD_FROM_IBUG], 1)
+    return np.asarray(np.matmul(_FKD_WEIGHTS, points), np.float32)
 
 
 _FKD_CENTRE = (48.4, 44.7)  # mean of the 15 keypoints in the 96x96 frame, and their mean squared radius' root
