@@ -210,7 +210,7 @@ def image_traits(seed: int, index: NDArray[np.int64]) -> Traits:
     traits["choice"] = choice
     talking = choice[:, 0] < 0.6
     traits["mouth_open"] = np.where(talking, 0.36 * choice[:, 1] ** 1.4, 0.0).astype(np.float32)
-    traits["smile"] = np.where(choice[:, 2] < 0.4, choice[:, 3], 0.4 * choice[:, 3] - 0.15).astype(np.float32)
+    traits["smile"] = np.where(choice[:, 2] < 0.5, choice[:, 3], 0.4 * choice[:, 3] - 0.15).astype(np.float32)
     blink = choice[:, 4] < 0.10
     awake = traits["eye_open"] - 0.3 * np.maximum(traits["smile"], 0)
     traits["eye_open"] = np.where(blink, 0.9 * choice[:, 5] - 0.7, awake).astype(np.float32)
