@@ -103,7 +103,7 @@ def models(
     if as_json:
         print_json(listed)
         return
-    width = max(len(one["name"]) for one in listed)
+    width = max((len(one["name"]) for one in listed), default=0)
     for one in listed:
         shape = "x".join(str(n) for n in one["input"])
         say(

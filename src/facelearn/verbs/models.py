@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from facelearn.errors import FacelearnError, unknown_name
 from facelearn.models.zoo import list_models
+
+TASKS = ("keypoints", "identification", "verification")
 
 
 def models(task: str | None = None) -> list[dict[str, Any]]:
@@ -15,7 +18,12 @@ def models(task: str | None = None) -> list[dict[str, Any]]:
 
     Returns:
         One dictionary a network: name, task, input [channels, height, width], outputs, parameters, source, summary, options.
+
+    Raises:
+        FacelearnError: an unknown task.
     """
+    if task is not None and task not in TASKS:
+        raise FacelearnError(unknown_name("task", task, TASKS))
     return [
         {
             "name": info.name,

@@ -115,7 +115,7 @@ def train_parts(
 
 
 def _launch(settings: DeviceSettings) -> Fabric:
-    logging.getLogger("lightning.fabric").setLevel(
+    logging.getLogger("lightning_fabric").setLevel(
         logging.WARNING
     )  # it announces the precision; the run directory records it
     strategy = "ddp" if settings.devices > 1 else "auto"
