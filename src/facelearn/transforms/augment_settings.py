@@ -29,6 +29,7 @@ Range = Annotated[tuple[Positive, Positive], AfterValidator(_rising)]
 class AugmentSettings(BaseModel):
     """Random ranges of augmentation; `AugmentSettings()` is our recipe's, `AugmentSettings.none()` changes nothing.
 
+    Light is left alone by default, because the recipe's `standardise_image` takes light and contrast out of every image again.
     Every image draws its own values. Factors are drawn evenly in their logarithm, the rest evenly.
     """
 
@@ -50,9 +51,9 @@ class AugmentSettings(BaseModel):
     """Largest share of the side cut away: a window of 1 - crop .. 1 of the image, anywhere in it, blown up to the whole."""
     padding: Literal["border", "zeros", "reflection"] = "border"
     """What fills the image where a warp uncovers it: the nearest pixel, black, or the image mirrored at its edge."""
-    brightness: float = Field(0.06, ge=0, le=1)
+    brightness: float = Field(0.0, ge=0, le=1)
     """Largest change of brightness to each side, as a share of the full range."""
-    contrast: Range = (0.74, 1.35)
+    contrast: Range = (1.0, 1.0)
     """Factors of contrast, about each image's own mean."""
     gamma: Range = (1.0, 1.0)
     """Exponents of the intensity 0 .. 1; under 1 lightens, over 1 darkens."""
