@@ -23,7 +23,8 @@ from facelearn.data.faces import Faces
 from facelearn.models import zoo
 from facelearn.training.batches import TrainingData
 from facelearn.training.device import choose_device, apply
-from facelearn.training.loop import fit, Reporter
+from facelearn.training.loop import fit
+from facelearn.training.run import Reporter
 from facelearn.training.recipe import Recipe
 from facelearn.training.tasks import Keypoints
 from facelearn.transforms.augment import Augment
@@ -35,7 +36,7 @@ def memory():
 
 faces = Faces.load(sys.argv[1])
 steps, peak = int(sys.argv[2]), [0.0, 0.0]
-recipe = Recipe().with_changes(model={"name": "mlp"}, batch_size=128, epochs=1, schemes="one", preprocess=["standardise"], device="cpu")
+recipe = Recipe().with_changes(model={"name": "mlp"}, batch_size=128, epochs=1, schemes="one", device="cpu")
 settings = choose_device("cpu")
 apply(settings)
 preprocess = Preprocess.from_steps(["standardise"]).fit(faces.images)
@@ -46,9 +47,11 @@ def watch(progress, images, loss):
     peak[:] = [max(a, b) for a, b in zip(peak, memory())]
     if progress.step >= steps: raise Enough
 try:
-    fit(zoo.build("mlp"), task, data, None, recipe, settings, augment=Augment(recipe.augment, faces.schema), reporter=Reporter(on_batch=watch))
+    augment = Augment(recipe.augment, faces.schema)
+    fit(zoo.build("mlp"), task, data, None, recipe, settings, augment=augment, reporter=Reporter(on_batch=watch))
 except Enough: pass
-print(f"{len(faces):>8} faces, images {faces.images.nbytes / 2**20:7.0f} MiB   own memory {peak[0]:6.0f} MiB   mapped pages {peak[1]:6.0f} MiB")
+size = faces.images.nbytes / 2**20
+print(f"{len(faces):>8} faces, images {size:7.0f} MiB   own memory {peak[0]:6.0f} MiB   mapped pages {peak[1]:6.0f} MiB")
 """
 
 

@@ -118,7 +118,10 @@ def ours(folder: Path, precision: str) -> dict[str, float]:
     recipe = Recipe().with_changes(
         model={"name": "ml_resnet"}, loss={"name": "masked_mse_per_valid"}, batch_size=BATCH, epochs=2, precision=precision,
         optimiser={"name": "adam", "learning_rate": 1e-4, "weight_decay": 0.0}, average_decay=0, schemes="one", mirrored_prediction=False,
-        augment={"mirror": 0.5, "rotate": ROTATE, "scale": [1 - SCALE, 1 + SCALE], "shift": SHIFT, "stretch": 0.0, "brightness": 0.0, "contrast": [1 - BRIGHTNESS, 1 + BRIGHTNESS]},
+        augment={
+            "mirror": 0.5, "rotate": ROTATE, "scale": [1 - SCALE, 1 + SCALE], "shift": SHIFT, "stretch": 0.0,
+            "contrast": [1 - BRIGHTNESS, 1 + BRIGHTNESS],
+        },
     )  # fmt: skip
     preprocess = Preprocess.from_steps(["standardise"]).fit(train.images)
     task = Keypoints.from_recipe(recipe, train, (faces.height, faces.width))

@@ -1,6 +1,6 @@
 """Make docs/images/quickstart.png: synthetic held-out faces with the quickstart's predictions.
 
-    python docs/picture.py [runs/quickstart]
+python docs/picture.py [runs/quickstart]
 """
 
 from __future__ import annotations

@@ -17,9 +17,10 @@ from facelearn.models import zoo
 from facelearn.training.batches import TrainingData
 from facelearn.training.device import choose_device
 from facelearn.training.evaluation import predict_all
-from facelearn.training.loop import Reporter, fit
+from facelearn.training.loop import fit
 from facelearn.training.optimiser import optimiser_for
 from facelearn.training.recipe import Recipe
+from facelearn.training.run import Reporter
 from facelearn.training.tasks import Keypoints
 from facelearn.transforms.augment import Augment
 from facelearn.transforms.preprocess import Preprocess
@@ -187,12 +188,12 @@ run(RECIPE.with_changes(epochs=40), folder=pathlib.Path({folder!r}), resume={res
 
 @pytest.mark.slow
 def test_killed_at_random_moments_and_resumed_gives_bit_equal_history(tmp_path, monkeypatch):
-    import facelearn.training.loop as loop
+    import facelearn.training.run as loop
 
     monkeypatch.setattr(loop, "SAVE_SECONDS", 0.0)
     straight, *_ = run(RECIPE.with_changes(epochs=40), folder=tmp_path / "straight")
     folder, random = tmp_path / "killed", np.random.default_rng()
-    script = "import facelearn.training.loop as loop; loop.SAVE_SECONDS = 0.0\n" + SCRIPT
+    script = "import facelearn.training.run as loop; loop.SAVE_SECONDS = 0.0\n" + SCRIPT
     for attempt in range(3):
         resume = (folder / "last.safetensors").exists()
         code = script.format(paths=[str(Path(__file__).parent), *sys.path], folder=str(folder), resume=resume)

@@ -87,7 +87,18 @@ def test_train_refuses_to_replace_a_run_unless_told(folder, command):
 
 
 def test_train_prints_json_alone(folder, command):
-    arguments = ["train", "--data", folder / "training.zip", "--out", folder / "json", "--epochs", "1", "--model", "mlp", "--json"]
+    arguments = [
+        "train",
+        "--data",
+        folder / "training.zip",
+        "--out",
+        folder / "json",
+        "--epochs",
+        "1",
+        "--model",
+        "mlp",
+        "--json",
+    ]
     code, output, _ = command(*arguments)
     facts = json.loads(output)
     assert code == 0 and facts["epochs"] == 1 and facts["metrics"]["rmse_error"]["value"] > 0
@@ -133,7 +144,14 @@ def test_predict_prints_points_as_json(folder, command):
 
 
 def test_evaluate_measures_what_train_measured(folder, command, tmp_path):
-    arguments = ["evaluate", folder / "run" / "model.safetensors", folder / "training.zip", "--out", tmp_path / "e", "--json"]
+    arguments = [
+        "evaluate",
+        folder / "run" / "model.safetensors",
+        folder / "training.zip",
+        "--out",
+        tmp_path / "e",
+        "--json",
+    ]
     code, output, error = command(*arguments)
     assert code == 0, error
     metrics = json.loads(output)

@@ -24,14 +24,14 @@ from facelearn.cli.app import (
 )
 
 if TYPE_CHECKING:
-    from facelearn.training.loop import Reporter
+    from facelearn.training.run import Reporter
 
 
 @app.command(epilog="Example: facelearn quickstart --out runs/quickstart")
 def quickstart(
     out: Annotated[Path, typer.Option(help="Run directory.")] = Path("runs/quickstart"),
     count: Annotated[int, typer.Option(help="Synthetic faces.", min=200)] = 3000,
-    epochs: Annotated[int, typer.Option(help="Passes over the faces.", min=1)] = 30,
+    epochs: Annotated[int, typer.Option(help="Passes over the faces.", min=1)] = 12,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     as_json: JsonOption = False,
 ) -> None:

@@ -2,38 +2,21 @@
 
 from __future__ import annotations
 
-import copy
-import math
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import torch
 from lightning_fabric import Fabric
-from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
+from torch import nn
 
-from facelearn.errors import BundleError, RecipeError
+from facelearn.errors import RecipeError
 from facelearn.training.batches import TrainingData
 from facelearn.training.device import DeviceSettings
-from facelearn.training.evaluation import validate
 from facelearn.training.interrupt import stop_requests
-from facelearn.training.optimiser import optimiser_for
 from facelearn.training.recipe import Recipe
-from facelearn.training.schedule import averaging_decay, learning_rate
-from facelearn.training.state import Progress, load_state, save_state, write_history
+from facelearn.training.run import Reporter, Run
+from facelearn.training.state import Progress
 from facelearn.training.tasks import Task
 from facelearn.transforms.augment import Augment
-
-SAVE_SECONDS = 20.0  # a kill costs at most this much training, and writing state costs little of it
-HISTORY_SECONDS = 1.0
-CALIBRATION_SHARE = 0.01  # of the asked time
-WARM_UP_STEPS = 3
-BUDGET_SHARE = 0.92  # of the asked time: the rest is for saving, and for a machine that slows down
 
 
 @dataclass(frozen=True)
@@ -49,15 +32,6 @@ class FitResult:
     model: nn.Module
     progress: Progress
     stopped: bool
-
-
-@dataclass(frozen=True)
-class Reporter:
-    """Callbacks of a run: `on_batch` after each batch, `on_epoch` with each finished row of the history. Both may do nothing."""
-
-    on_start: Callable[[Progress, int], None] = lambda progress, batches: None
-    on_batch: Callable[[Progress, int, float], None] = lambda progress, images, loss: None
-    on_epoch: Callable[[dict[str, float]], None] = lambda row: None
 
 
 def fit(
@@ -101,7 +75,7 @@ def fit(
         raise RecipeError("there are no rows to train on; with rows = 'complete', rows need all their keypoints")
     reporter = reporter or Reporter()
     fabric = fabric or Fabric(accelerator=settings.accelerator, devices=1, precision=settings.precision)
-    run = _Run(model, task, train, valid, recipe, settings, augment, folder, reporter, fabric)
+    run = Run(model, task, train, valid, recipe, settings, augment, folder, reporter, fabric)
     run.start(resume, data)
     with stop_requests() as stop:
         while run.progress.epoch < run.progress.epochs:
@@ -112,226 +86,3 @@ def fit(
                 break
     run.save()
     return FitResult(run.kept_model(), run.progress, stopped=False)
-
-
-class _Run:
-    """The parts of a run and the steps of `fit`."""
-
-    def __init__(
-        self,
-        model: nn.Module,
-        task: Task,
-        train: TrainingData,
-        valid: TrainingData | None,
-        recipe: Recipe,
-        settings: DeviceSettings,
-        augment: Augment | None,
-        folder: Path | None,
-        reporter: Reporter,
-        fabric: Fabric,
-    ) -> None:
-        self.task, self.train, self.recipe, self.augment = task, train, recipe, augment
-        self.valid = valid if valid is not None and len(valid) else None
-        self.folder, self.reporter, self.fabric = folder, reporter, fabric
-        self.raw = model.to(fabric.device).to(memory_format=settings.memory_format)  # type: ignore[call-overload]
-        self.average = (
-            AveragedModel(self.raw, multi_avg_fn=self._average, use_buffers=True) if recipe.average_decay else None
-        )
-        optimiser = optimiser_for(self.raw, recipe.optimiser, recipe.optimiser.learning_rate)
-        self.model, self.optimiser = fabric.setup(self.raw, optimiser)
-        self.batches = math.ceil(len(train) / recipe.batch_size)
-        self.progress = Progress(epochs=recipe.epochs)
-        self.best: dict[str, Tensor] = {}
-        self.total = torch.zeros(2, dtype=torch.float64, device=fabric.device)  # loss sum and denominator of this epoch
-        self.clock = self.saved = self.written = time.perf_counter()
-
-    def start(self, resume: bool, data: str) -> None:
-        """Take up the saved state, or fix the number of epochs from the budget."""
-        if resume and self.folder is not None:
-            self.progress, self.best = load_state(self.folder, self._models(), self.optimiser)
-            if self.progress.data != data:
-                raise BundleError(
-                    f"the state in {self.folder} was trained on other rows; give the same data and split, or another --out"
-                )
-            self.total[0], self.total[1] = self.progress.loss_total, self.progress.loss_denominator
-            self._set_offset(self.progress.label_offset)
-        else:
-            self.progress.data = data
-            if self.recipe.budget_seconds:
-                self.progress.epochs = self._epochs_in(self.recipe.budget_seconds)
-        self.clock = self.saved = time.perf_counter()
-        self.reporter.on_start(self.progress, self.batches)
-
-    def train_epoch(self, stop: Callable[[], bool]) -> bool:
-        """The rest of the epoch in progress; False when asked to stop before its end."""
-        progress, size = self.progress, self.recipe.batch_size
-        order = np.random.default_rng((self.recipe.seed, progress.epoch)).permutation(len(self.train))
-        self.model.train()
-        while progress.batch < self.batches:
-            rows = order[progress.batch * size : (progress.batch + 1) * size]
-            loss = self.step(rows)
-            progress.batch += 1
-            progress.step += 1
-            self.reporter.on_batch(progress, len(rows), loss)
-            if stop():
-                return False
-            if time.perf_counter() - self.saved > SAVE_SECONDS:
-                self.save()
-        return True
-
-    def step(self, rows: NDArray[np.int64]) -> float:
-        """One optimiser step on `rows`; returns the loss."""
-        progress, recipe, fabric = self.progress, self.recipe, self.fabric
-        rate = learning_rate(
-            recipe.schedule, recipe.optimiser.learning_rate, progress.step, self.batches * progress.epochs
-        )
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
-        generator = self._seed(progress.step)
-        sums = torch.zeros(2, dtype=torch.float64, device=fabric.device)
-        parts = [
-            part
-            for part in np.array_split(rows[fabric.global_rank :: fabric.world_size], recipe.accumulate)
-            if len(part)
-        ]
-        for number, part in enumerate(parts):
-            batch = self.train.batch(part, augment=self.augment, generator=generator)
-            with fabric.no_backward_sync(self.model, enabled=number + 1 < len(parts)):
-                loss = self.task.loss(self.model, batch)
-                fabric.backward(loss.total)
-            sums += torch.stack((loss.total.detach(), loss.denominator.detach())).double()
-        if fabric.world_size > 1:
-            sums = torch.as_tensor(fabric.all_reduce(sums, reduce_op="sum"))
-        self._update(sums)
-        self.total += sums
-        return float(sums[0] / sums[1]) if sums[1] > 0 else math.nan
-
-    def _update(self, sums: Tensor) -> None:
-        """Divide the gradients of the summed loss by the denominator of the whole batch, clip, step, average."""
-        if sums[1] > 0:
-            gradients = [p.grad for p in self.raw.parameters() if p.grad is not None]
-            # distributed gradients arrive as means over the processes
-            torch._foreach_mul_(gradients, float(self.fabric.world_size / sums[1]))
-            if self.recipe.optimiser.clip_gradient_norm:
-                self.fabric.clip_gradients(
-                    self.model,
-                    self.optimiser,
-                    max_norm=self.recipe.optimiser.clip_gradient_norm,
-                    error_if_nonfinite=False,
-                )
-            self.optimiser.step()
-            if self.average is not None:
-                self.average.update_parameters(self.raw)
-        self.optimiser.zero_grad()
-
-    def finish_epoch(self) -> bool:
-        """Validate, write the history, save now and then; True when patience is exhausted."""
-        progress, recipe = self.progress, self.recipe
-        total, denominator = self.total.tolist()
-        if not math.isfinite(total):
-            raise RecipeError(
-                f"the training loss became {total} in epoch {progress.epoch + 1}; lower optimiser.learning_rate (now "
-                f"{recipe.optimiser.learning_rate:g}) or set optimiser.clip_gradient_norm = 1.0"
-            )
-        if recipe.label_offset == "auto" and self.augment is not None and self.augment.settings.mirror > 0:
-            self._set_offset(self._measured_offset())
-        row = {"epoch": float(progress.epoch + 1), "train_loss": total / denominator if denominator else math.nan}
-        last = progress.epoch + 1 == progress.epochs
-        if self.valid is not None and (last or (progress.epoch + 1) % recipe.validate_every == 0):
-            row |= self._validate(self.valid)
-        now = time.perf_counter()
-        seconds, self.clock = now - self.clock, now
-        progress.seconds += seconds
-        row |= {
-            "learning_rate": self.optimiser.param_groups[0]["lr"],
-            "images_per_second": len(self.train) / seconds,
-            "seconds": progress.seconds,
-        }
-        progress.history.append(row)
-        progress.epoch, progress.batch = progress.epoch + 1, 0
-        self.total.zero_()
-        if self.folder is not None and self.fabric.is_global_zero and now - self.written > HISTORY_SECONDS:
-            write_history(self.folder / "history.csv", progress.history)
-            self.written = now
-        self.reporter.on_epoch(row)
-        return bool(recipe.patience and progress.best_epoch and progress.epoch - progress.best_epoch >= recipe.patience)
-
-    def _validate(self, valid: TrainingData) -> dict[str, float]:
-        model, progress = self.evaluated(), self.progress
-        row = validate(self.task, model, valid, self.fabric)
-        if progress.best_loss is None or row["valid_loss"] < progress.best_loss:
-            progress.best_loss, progress.best_epoch = row["valid_loss"], progress.epoch + 1
-            if self.recipe.keep == "best":
-                self.best = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
-        return row
-
-    def _measured_offset(self) -> float:
-        model = self.evaluated()
-        model.eval()
-        with torch.inference_mode(), self.fabric.autocast():
-            return self.task.measure_offset(model, self.train)
-
-    def _set_offset(self, offset: float) -> None:
-        self.progress.label_offset = self.train.label_offset = offset
-        if self.valid is not None:
-            self.valid.label_offset = offset
-
-    def evaluated(self) -> nn.Module:
-        """The weights that are validated and kept: the moving average where there is one."""
-        return self.raw if self.average is None else self.average.module
-
-    def kept_model(self) -> nn.Module:
-        """The network of the run's result, in evaluation mode."""
-        model = copy.deepcopy(self.evaluated())
-        if self.best:
-            model.load_state_dict(self.best)
-        return model.eval()
-
-    def save(self) -> None:
-        """Write the state to resume from; nothing without a folder."""
-        self.saved = time.perf_counter()
-        if self.folder is None or not self.fabric.is_global_zero:
-            return
-        self.progress.loss_total, self.progress.loss_denominator = self.total.tolist()
-        save_state(self.folder, self.progress, self._models(), self.optimiser, self.best)
-
-    def _models(self) -> dict[str, nn.Module]:
-        return {"model": self.raw, **({} if self.average is None else {"average": self.average})}
-
-    def _average(self, averaged: Any, current: Any, count: Any) -> None:
-        if not averaged[0].is_floating_point():  # counters of batch norm
-            torch._foreach_copy_(averaged, current)
-            return
-        decay = averaging_decay(self.recipe.average_decay or 0.0, self.progress.step)
-        torch._foreach_lerp_(averaged, current, 1 - decay)
-
-    def _seed(self, step: int) -> torch.Generator:
-        """Seed dropout and augmentation of one step on this process; the augmentation's generator is returned."""
-        words = np.random.SeedSequence((self.recipe.seed, step, self.fabric.global_rank)).generate_state(2, np.uint64)
-        torch.manual_seed(int(words[0] >> np.uint64(1)))
-        return torch.Generator(device=self.fabric.device).manual_seed(int(words[1] >> np.uint64(1)))
-
-    def _epochs_in(self, seconds: float) -> int:
-        """How many epochs fit in `seconds`, from a few timed steps and a validation on copies; changes nothing that training uses."""
-        weights, state = copy.deepcopy(self.raw.state_dict()), copy.deepcopy(self.optimiser.state_dict())
-        average = None if self.average is None else copy.deepcopy(self.average.state_dict())
-        rows = np.arange(min(self.recipe.batch_size, len(self.train)))
-        self.model.train()
-        for _ in range(WARM_UP_STEPS):
-            self.step(rows)
-        begin, steps = time.perf_counter(), 0
-        while steps < WARM_UP_STEPS or time.perf_counter() - begin < CALIBRATION_SHARE * seconds:
-            self.step((rows + steps * len(rows)) % len(self.train))
-            steps += 1
-        epoch = (time.perf_counter() - begin) / steps * self.batches
-        begin = time.perf_counter()
-        if self.valid is not None:
-            self._validate(self.valid)
-        epoch += (time.perf_counter() - begin) / self.recipe.validate_every
-        self.raw.load_state_dict(weights)
-        self.optimiser.load_state_dict(state)
-        if self.average is not None and average is not None:
-            self.average.load_state_dict(average)
-        self.total.zero_()
-        self.best, self.progress.best_loss, self.progress.best_epoch = {}, None, 0
-        return max(1, int(BUDGET_SHARE * seconds / epoch))

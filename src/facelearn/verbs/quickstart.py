@@ -15,8 +15,8 @@ from facelearn.files import whole_file
 from facelearn.report.html import write_report
 from facelearn.report.results import load_run
 from facelearn.training.device import apply, choose_device
-from facelearn.training.loop import Reporter
 from facelearn.training.recipe import Recipe
+from facelearn.training.run import Reporter
 from facelearn.verbs.run import MODEL, TrainResult, train_parts
 
 COUNT = 3000
@@ -49,7 +49,7 @@ def quickstart(
     out: str | Path = "runs/quickstart",
     *,
     count: int = COUNT,
-    epochs: int = 30,
+    epochs: int = 12,
     seed: int = 0,
     display: DisplayFactory | None = None,
     recipes: Sequence[tuple[str, Recipe]] | None = None,
@@ -97,8 +97,8 @@ def study_recipes(epochs: int, seed: int, complete_share: float) -> list[tuple[s
     """The three recipes; few complete rows mean fewer steps an epoch, so that model gets more epochs for as many steps in all."""
     base = Recipe().with_changes(
         seed=seed, epochs=epochs, batch_size=64, schemes="one", loss__name="masked_mse_per_valid",
-        optimiser={"name": "adam", "learning_rate": 5e-4, "weight_decay": 0.0, "second_momentum": 0.999}, average_decay=0.99, mirrored_prediction=False,
-        validate_every=max(1, epochs // 10), augment={"mirror": 0.5},
+        optimiser={"name": "adam", "learning_rate": 5e-4, "weight_decay": 0.0, "second_momentum": 0.999},
+        average_decay=0.99, mirrored_prediction=False, validate_every=max(1, epochs // 10),
     )  # fmt: skip
     fair = round(epochs / max(complete_share, 0.05))
     return [

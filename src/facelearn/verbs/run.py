@@ -29,8 +29,9 @@ from facelearn.report.results import load_run, save_evaluation, save_metrics
 from facelearn.training.batches import TrainingData
 from facelearn.training.device import DeviceSettings, choose_device, describe_machine
 from facelearn.training.evaluation import predict_all
-from facelearn.training.loop import FitResult, Reporter, fit
+from facelearn.training.loop import FitResult, fit
 from facelearn.training.recipe import Recipe
+from facelearn.training.run import Reporter
 from facelearn.training.schemes import SCHEMES, scheme_differences
 from facelearn.training.tasks import Keypoints
 from facelearn.transforms.augment import Augment

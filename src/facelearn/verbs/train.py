@@ -14,8 +14,8 @@ from facelearn.data.splits import Split, split
 from facelearn.errors import DataError, FacelearnError, Problem
 from facelearn.files import write_text
 from facelearn.training.device import apply, choose_device
-from facelearn.training.loop import Reporter
 from facelearn.training.recipe import Recipe
+from facelearn.training.run import Reporter
 from facelearn.verbs.run import MODEL, TrainResult, train_parts
 
 SOURCE = "data.txt"
