@@ -110,9 +110,7 @@ class Run:
     def step(self, rows: NDArray[np.int64]) -> float:
         """One optimiser step on `rows`; returns the loss."""
         progress, recipe, fabric = self.progress, self.recipe, self.fabric
-        rate = learning_rate(
-            recipe.schedule, recipe.optimiser.learning_rate, progress.step, self.batches * progress.epochs
-        )
+        rate = self._rate(progress.step)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         generator = self._seed(progress.step)
@@ -133,6 +131,10 @@ class Run:
         self._update(sums)
         self.total += sums
         return float(sums[0] / sums[1]) if sums[1] > 0 else math.nan
+
+    def _rate(self, step: int) -> float:
+        highest = self.recipe.optimiser.learning_rate
+        return learning_rate(self.recipe.schedule, highest, step, self.batches * self.progress.epochs)
 
     def _update(self, sums: Tensor) -> None:
         """Divide the gradients of the summed loss by the denominator of the whole batch, clip, step, average."""
@@ -171,7 +173,7 @@ class Run:
         seconds, self.clock = now - self.clock, now
         progress.seconds += seconds
         row |= {
-            "learning_rate": self.optimiser.param_groups[0]["lr"],
+            "learning_rate": self._rate(progress.step - 1),
             "images_per_second": len(self.train) / seconds,
             "seconds": progress.seconds,
         }
