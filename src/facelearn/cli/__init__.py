@@ -21,6 +21,9 @@ def main() -> None:
     except FacelearnError as error:
         typer.echo(f"facelearn: {error}", err=True)
         sys.exit(1)
+    except OSError as error:  # a full disk, a folder that may not be written
+        typer.echo(f"facelearn: {error.filename or 'a file'}: {error.strerror or error}", err=True)
+        sys.exit(1)
     except KeyboardInterrupt:
         typer.echo("facelearn: stopped", err=True)
         sys.exit(1)

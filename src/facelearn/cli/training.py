@@ -22,6 +22,7 @@ from facelearn.cli.app import (
     say,
     warn,
 )
+from facelearn.errors import FIRST_PROBLEMS
 
 if TYPE_CHECKING:
     from facelearn.training.run import Reporter
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 def quickstart(
     out: Annotated[Path, typer.Option(help="Run directory.")] = Path("runs/quickstart"),
     count: Annotated[int, typer.Option(help="Synthetic faces.", min=200)] = 3000,
-    epochs: Annotated[int, typer.Option(help="Passes over the faces.", min=1)] = 12,
+    epochs: Annotated[int, typer.Option(help="Passes of each model over its rows.", min=1)] = 6,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     as_json: JsonOption = False,
 ) -> None:
@@ -189,6 +190,9 @@ def evaluate(
     if as_json:
         print_json(metrics)
         return
+    warn(metrics["warnings"])
+    if metrics["skipped"]:
+        warn([f"{len(metrics['skipped'])} rows left out", *metrics["skipped"][:FIRST_PROBLEMS]])
     say(headline(metrics))
     if out is not None:
         say("", f"report: {out / 'report.html'}")

@@ -21,6 +21,7 @@ from facelearn.cli.app import (
     say,
     warn,
 )
+from facelearn.errors import FIRST_PROBLEMS
 
 
 @app.command(epilog="Example: facelearn predict model.safetensors photos/ --out points.csv")
@@ -39,17 +40,18 @@ def predict(
 
     result = run(model, source, out=out, lookup=lookup, scheme=scheme, on_error=on_error.value, device=device)
     predictions = result.predictions
+    skipped = [str(problem) for problem in result.skipped]
     if as_json:
         print_json({
-            "out": result.path, "images": len(predictions.points), "keypoints": list(predictions.schema.names),
+            "out": result.path, "skipped": skipped, "images": len(predictions.points), "keypoints": list(predictions.schema.names),
             "predictions": [
                 {"file": str(file), "row": int(row), "points": [[round(float(v), 3) for v in point] for point in points]}
                 for file, row, points in zip(predictions.source, predictions.row, predictions.points, strict=True)
             ],
         })  # fmt: skip
         return
-    if result.skipped:
-        warn([str(problem) for problem in result.skipped[:10]])
+    if skipped:
+        warn([f"{len(skipped)} images left out", *skipped[:FIRST_PROBLEMS]])
     if out is None:
         for file, row, points in zip(predictions.source, predictions.row, predictions.points, strict=True):
             place = str(file) + (f", row {row}" if row >= 0 else "")
@@ -156,4 +158,6 @@ def convert(
         print_json(asdict(result))
         return
     warn(result.warnings)
+    if result.skipped:
+        warn([f"{len(result.skipped)} rows left out", *map(str, result.skipped[:FIRST_PROBLEMS])])
     say(f"{result.from_format} -> {result.to_format}: {result.faces} faces, {result.labels} labels: {result.path}")

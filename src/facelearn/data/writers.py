@@ -107,7 +107,7 @@ def write_coco(faces: Faces, out: str | Path, *, images: ImagesMode = "auto") ->
     """
     if len(faces.schema) == 0:
         raise DataError(
-            "these faces have no keypoints, which COCO's format is made of; write_wide_csv takes people only"
+            "these faces have no keypoints, which COCO's format is made of; write a CSV instead, which keeps the people (faces.csv)"
         )
     out = _label_path(out, "annotations.json", ".json")
     files, points = _files_and_points(faces, out, images)

@@ -118,8 +118,10 @@ def keypoint_metrics(
         "settings": {width, height, threshold, ...}. What nothing was labelled for is null.
 
     Raises:
-        DataError: shapes that do not fit, or predictions that are not finite where there is a label.
+        DataError: shapes that do not fit, a threshold that is no share, or predictions that are not finite where there is a label.
     """
+    if not 0 < threshold <= 1:
+        raise DataError(f"threshold is a share of the image width, above 0 and at most 1; received {threshold}")
     target = np.asarray(truth, np.float64)
     if target.ndim != 3 or target.shape[1] != len(schema):
         raise DataError(

@@ -68,7 +68,7 @@ def _format_of(out: Path) -> Format:
     formats: dict[str, Format] = {".json": "coco", ".csv": "csv", "": "faces"}
     if out.suffix.lower() not in formats:
         raise FacelearnError(
-            f"'{out.name}' names no format; end it in .json (COCO keypoints) or .csv, or give a folder, or say --to"
+            f"'{out.name}' names no format; end it in .json (COCO keypoints) or .csv, or give a folder (saved Faces)"
         )
     return formats[out.suffix.lower()]
 

@@ -43,15 +43,19 @@ def evaluate(
         device: auto, cpu or cuda.
 
     Returns:
-        As `metrics.keypoints.keypoint_metrics`, in pixels of the images as read.
+        As `metrics.keypoints.keypoint_metrics`, in pixels of the images as read; for data read from a path, beside them "warnings"
+        and "skipped", the rows left out by on_error="skip" (with `out` also in skipped.csv).
 
     Raises:
         DataError: unreadable data, no keypoints, or other keypoints than the model's.
     """
     if isinstance(data, Faces):
-        faces = data
+        faces, said = data, {}
     else:
-        faces = readers.read(data, size=size, crop=crop, on_error=on_error)
+        read = readers.read_with_report(data, size=size, crop=crop, on_error=on_error)
+        faces, said = read.faces, {"warnings": [*read.warnings], "skipped": [str(problem) for problem in read.skipped]}
+        if out is not None and read.skipped:
+            readers.write_skipped(read.skipped, Path(out) / "skipped.csv")
     predictor = Predictor(model, device=device, scheme=scheme)
     if faces.schema.names != predictor.schema.names:
         raise DataError(
@@ -79,7 +83,7 @@ def evaluate(
         _write(
             Path(out), metrics, faces, points, str(model), "Faces in memory" if isinstance(data, Faces) else str(data)
         )
-    return metrics
+    return {**metrics, **said}
 
 
 def _write(

@@ -83,4 +83,4 @@ def _format_of(out: Path | None, lookup: str | Path | None) -> OutputFormat:
         return "csv"
     if out.suffix.lower() == ".json":
         return "coco"
-    raise FacelearnError(f"'{out.name}' names no format; end it in .csv or .json (COCO keypoints), or say --to")
+    raise FacelearnError(f"'{out.name}' names no format; end it in .csv or .json (COCO keypoints)")

@@ -150,10 +150,12 @@ def _write(plan: _Plan, result: FitResult, predicted: NDArray[np.float32], out: 
 def _plan(train: Faces, valid: Faces, recipe: Recipe, facts: Mapping[str, Any]) -> _Plan:
     rows = train.complete if recipe.rows == "complete" else train.labelled.any(1)
     if not rows.any():
-        kind = "with every keypoint" if recipe.rows == "complete" else "with any keypoint"
-        raise DataError(
-            f"none of the {len(train)} training rows is one {kind}; train on all rows with rows = 'all', or add labels"
+        wanted = (
+            "has every keypoint; train on all rows with rows = 'all'"
+            if recipe.rows == "complete"
+            else "has a label; add labels"
         )
+        raise DataError(f"none of the {len(train)} training rows {wanted}")
     train = train if rows.all() else train[rows]
     preprocess = Preprocess.from_steps(list(recipe.preprocess)).fit(train.images)
     height, width, channels = preprocess.output_shape(*train.images.shape[1:])
