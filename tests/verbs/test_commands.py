@@ -202,6 +202,52 @@ def test_bad_rows_stop_or_are_listed(folder, command, tmp_path):
     assert len((tmp_path / "run" / "skipped.csv").read_text().splitlines()) == 2
 
 
+def test_rows_left_out_are_counted_and_listed_by_every_verb(folder, command, tmp_path):
+    text = kaggle_text(synthetic_faces(12, seed=2)).splitlines()
+    text[3] = text[3].replace(" ", " x", 1)
+    (tmp_path / "bad.csv").write_text("\n".join(text) + "\n")
+    model = folder / "run" / "model.safetensors"
+    for name, arguments in (
+        ("e", ["evaluate", model, tmp_path / "bad.csv", "--out"]),
+        ("points.csv", ["predict", model, tmp_path / "bad.csv", "--out"]),
+        ("saved", ["convert", tmp_path / "bad.csv"]),
+    ):
+        code, _, error = command(*arguments, tmp_path / name, "--on-error", "skip")
+        assert code == 0 and "note: 1 " in error and "left out" in error and "row 3" in error, error
+        output = command(*arguments, tmp_path / f"json-{name}", "--on-error", "skip", "--json")[1]
+        assert len(json.loads(output)["skipped"]) == 1
+    for name in ("e/skipped.csv", "points.skipped.csv", "saved.skipped.csv"):
+        assert len((tmp_path / name).read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["train", "--data", "{data}", "--out", "{file}/run", "--epochs", "1", "--model", "mlp"],
+        ["predict", "{model}", "{test}", "--out", "{file}/points.csv"],
+        ["evaluate", "{model}", "{data}", "--out", "{file}/e"],
+        ["inspect", "{data}", "--out", "{file}/look"],
+        ["convert", "{data}", "{file}/labels.csv"],
+        ["convert", "{model}", "{file}/model.onnx"],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_a_place_that_cannot_be_written_gets_a_sentence(folder, command, tmp_path, arguments):
+    file = tmp_path / "file"
+    file.write_text("not a folder")
+    places = {"data": folder / "training.zip", "test": folder / "test.zip", "file": file}
+    places["model"] = folder / "run" / "model.safetensors"
+    code, _, error = command(*[argument.format(**places) for argument in arguments])
+    assert code == 1 and "Traceback" not in error and str(file) in error
+
+
+def test_a_threshold_that_is_no_share_is_refused(folder, command):
+    model = folder / "run" / "model.safetensors"
+    for value in ("0", "-1", "10"):
+        code, _, error = command("evaluate", model, folder / "training.zip", "--threshold", value)
+        assert code == 1 and "threshold" in error
+
+
 @pytest.mark.slow
 def test_quickstart_compares_the_three_models(command, tmp_path):
     code, output, error = command("quickstart", "--count", "240", "--epochs", "1", "--out", tmp_path / "quick")
