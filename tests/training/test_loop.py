@@ -144,6 +144,30 @@ def test_patience_stops_and_best_weights_are_kept():
     assert min(row["valid_loss"] for row in progress.history) == progress.best_loss
 
 
+def test_resuming_a_finished_run_trains_no_further(tmp_path):
+    recipe = RECIPE.with_changes(epochs=200, patience=2, optimiser__learning_rate=0.05, schedule={"name": "constant"})
+    first, *_ = run(recipe, folder=tmp_path)
+    again, *_ = run(recipe, folder=tmp_path, resume=True)
+    assert len(first.progress.history) < 200
+    assert again.progress.history == first.progress.history
+    for a, b in zip(again.model.state_dict().values(), first.model.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_held_out_rows_without_labels_choose_no_weights():
+    faces = blob_faces(160)
+    keypoints = faces.keypoints.copy()
+    keypoints[128:] = np.nan
+    recipe = RECIPE.with_changes(keep="best", patience=1)
+    result, *_ = run(recipe, faces=faces.replace(keypoints=keypoints))
+    assert len(result.progress.history) == recipe.epochs and result.progress.best_loss is None
+
+
+def test_a_network_that_has_not_learned_measures_no_offset():
+    result, *_ = run(RECIPE.with_changes(epochs=1, optimiser__learning_rate=1e-9))
+    assert abs(result.progress.label_offset) <= 0.05 * 24
+
+
 def test_divergence_says_what_to_lower():
     with pytest.raises(RecipeError, match="learning_rate"):
         run(RECIPE.with_changes(optimiser={"name": "sgd", "learning_rate": 1e12, "momentum": 0.0}, epochs=30))
@@ -216,7 +240,7 @@ from test_loop import run, RECIPE
 if __name__ == "__main__":
     fabric = Fabric(accelerator="cpu", devices={devices}, strategy="ddp" if {devices} > 1 else "auto")
     fabric.launch()
-    result, *_ = run(RECIPE, augment=False, fabric=fabric)
+    result, *_ = run(RECIPE.with_changes(batch_size=127), augment=False, fabric=fabric)  # the last batch is of one row
     if fabric.is_global_zero:
         print("LOSSES", json.dumps([[row["train_loss"], row["valid_loss"]] for row in result.progress.history]))
 """

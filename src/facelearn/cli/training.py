@@ -32,8 +32,11 @@ if TYPE_CHECKING:
 def quickstart(
     out: Annotated[Path, typer.Option(help="Run directory.")] = Path("runs/quickstart"),
     count: Annotated[int, typer.Option(help="Synthetic faces.", min=200)] = 3000,
-    epochs: Annotated[int, typer.Option(help="Passes of each model over its rows.", min=1)] = 6,
+    epochs: Annotated[int, typer.Option(help="Passes of each model over its rows.", min=1)] = 12,
     seed: Annotated[int, typer.Option(min=0)] = 0,
+    equal_steps: Annotated[
+        bool, typer.Option("--equal-steps", help="As many steps for each, not as many passes.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Compare three published ways to train on faces with missing labels, on synthetic faces; needs no data."""
@@ -44,7 +47,7 @@ def quickstart(
     def display(name: str) -> AbstractContextManager[Reporter | None]:
         return training_display(name, quiet=as_json)
 
-    result = run(out, count=count, epochs=epochs, seed=seed, display=display)
+    result = run(out, count=count, epochs=epochs, seed=seed, equal_steps=equal_steps, display=display)
     if as_json:
         print_json({"best": result.best, "model": result.model, "report": result.report,
                      "runs": {name: {"metrics": one.metrics, **one.summary} for name, one in result.runs.items()}})  # fmt: skip
@@ -113,6 +116,8 @@ def _train(
             source, out, recipe=base.with_changes(**changes), resume=resume, overwrite=overwrite, on_error=on_error.value,
             reporter=reporter, read_progress=ReadDisplay(quiet=as_json),
         )  # fmt: skip
+    if not result.first:
+        return
     if result.stopped:
         done = f"stopped after {result.summary['epochs']} epochs"
         typer.echo(f"{done}; go on with: facelearn train --resume --out {out}", err=True)

@@ -15,6 +15,7 @@ from torch import Tensor
 from facelearn.data.faces import Faces
 from facelearn.transforms.augment import Augment
 from facelearn.transforms.preprocess import Preprocess
+from facelearn.transforms.steps import Grey, PixelStep, Resize
 
 PREPARE_CHUNK = 1024
 RESIDENT_BYTES = 256 * 2**20
@@ -122,7 +123,9 @@ def prepare(images: NDArray[np.uint8], preprocess: Preprocess, scratch: Path | N
     if len(images) == 0:
         return np.zeros((0, *preprocess.output_shape(*images.shape[1:])), np.uint8)
     first = preprocess.prepare(images[:1])
-    if first.shape == images[:1].shape and np.array_equal(preprocess.prepare(images[:8]), images[:8]):
+    # what other pixel steps do depends on the image: some may come out as they went in, and the next one not
+    whole = all(isinstance(step, Grey | Resize) for step in preprocess.steps if isinstance(step, PixelStep))
+    if whole and first.shape == images[:1].shape and np.array_equal(preprocess.prepare(images[:8]), images[:8]):
         return images
     shape = (len(images), *first.shape[1:])
     if scratch is None or int(np.prod(shape)) <= RESIDENT_BYTES:

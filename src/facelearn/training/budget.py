@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import copy
 import time
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from facelearn.training.run import Run
+from facelearn.training.run import Run
 
 CALIBRATION_SHARE = 0.01  # of the asked time
 WARM_UP_STEPS = 3
@@ -17,18 +16,18 @@ BUDGET_SHARE = 0.92  # of the asked time: the rest is for saving, and for a mach
 
 
 def epochs_within(run: Run, seconds: float) -> int:
-    """How many epochs fit in `seconds`, from a few timed steps and a validation on copies; changes nothing that training uses."""
+    """How many epochs fit in `seconds`, from a few timed steps and a validation on copies; changes nothing that training uses.
+
+    Processes that train together time as many steps and get the same answer: the first one's.
+    """
     weights, state = copy.deepcopy(run.raw.state_dict()), copy.deepcopy(run.optimiser.state_dict())
     average = None if run.average is None else copy.deepcopy(run.average.state_dict())
     rows = np.arange(min(run.recipe.batch_size, len(run.train)))
     run.model.train()
-    for _ in range(WARM_UP_STEPS):
-        run.step(rows)
-    begin, steps = time.perf_counter(), 0
-    while steps < WARM_UP_STEPS or time.perf_counter() - begin < CALIBRATION_SHARE * seconds:
-        run.step((rows + steps * len(rows)) % len(run.train))
-        steps += 1
-    epoch = (time.perf_counter() - begin) / steps * run.batches
+    _seconds_per_step(run, rows, WARM_UP_STEPS)
+    first = _seconds_per_step(run, rows, WARM_UP_STEPS)
+    steps = max(WARM_UP_STEPS, int(CALIBRATION_SHARE * seconds / first))
+    epoch = _seconds_per_step(run, rows, run.fabric.broadcast(steps)) * run.batches
     begin = time.perf_counter()
     if run.valid is not None:
         run.validate(run.valid)
@@ -39,4 +38,12 @@ def epochs_within(run: Run, seconds: float) -> int:
         run.average.load_state_dict(average)
     run.total.zero_()
     run.best, run.progress.best_loss, run.progress.best_epoch = {}, None, 0
-    return max(1, int(BUDGET_SHARE * seconds / epoch))
+    epochs: int = run.fabric.broadcast(max(1, int(BUDGET_SHARE * seconds / epoch)))
+    return epochs
+
+
+def _seconds_per_step(run: Run, rows: NDArray[np.int64], steps: int) -> float:
+    begin = time.perf_counter()
+    for step in range(steps):
+        run.step((rows + step * len(rows)) % len(run.train))
+    return (time.perf_counter() - begin) / steps

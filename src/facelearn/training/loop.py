@@ -10,6 +10,7 @@ from torch import nn
 
 from facelearn.errors import RecipeError
 from facelearn.training.batches import TrainingData
+from facelearn.training.budget import epochs_within
 from facelearn.training.device import DeviceSettings
 from facelearn.training.interrupt import stop_requests
 from facelearn.training.recipe import Recipe
@@ -76,13 +77,18 @@ def fit(
     reporter = reporter or Reporter()
     fabric = fabric or Fabric(accelerator=settings.accelerator, devices=1, precision=settings.precision)
     run = Run(model, task, train, valid, recipe, settings, augment, folder, reporter, fabric)
-    run.start(resume, data)
+    if resume and folder is not None:
+        run.take_up(folder, data)
+    else:
+        run.progress.data = data
+        if recipe.budget_seconds:
+            run.progress.epochs = epochs_within(run, recipe.budget_seconds)
+    run.start()
     with stop_requests() as stop:
-        while run.progress.epoch < run.progress.epochs:
+        while not run.finished():
             if not run.train_epoch(stop):
                 run.save()
                 return FitResult(run.kept_model(), run.progress, stopped=True)
-            if run.finish_epoch():
-                break
+            run.finish_epoch()
     run.save()
     return FitResult(run.kept_model(), run.progress, stopped=False)

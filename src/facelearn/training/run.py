@@ -20,7 +20,6 @@ from torch.optim.swa_utils import AveragedModel
 from facelearn.errors import BundleError, RecipeError
 from facelearn.training import evaluation
 from facelearn.training.batches import TrainingData
-from facelearn.training.budget import epochs_within
 from facelearn.training.device import DeviceSettings
 from facelearn.training.optimiser import optimiser_for
 from facelearn.training.recipe import Recipe
@@ -60,7 +59,8 @@ class Run:
     ) -> None:
         self.task, self.train, self.recipe, self.augment = task, train, recipe, augment
         self.valid = valid if valid is not None and len(valid) else None
-        self.folder, self.reporter, self.fabric = folder, reporter, fabric
+        self.folder, self.fabric = folder, fabric
+        self.reporter = reporter if fabric.is_global_zero else Reporter()
         self.raw = model.to(fabric.device).to(memory_format=settings.memory_format)  # type: ignore[call-overload]
         self.average = (
             AveragedModel(self.raw, multi_avg_fn=self._average, use_buffers=True) if recipe.average_decay else None
@@ -73,20 +73,18 @@ class Run:
         self.total = torch.zeros(2, dtype=torch.float64, device=fabric.device)  # loss sum and denominator of this epoch
         self.clock = self.saved = self.written = time.perf_counter()
 
-    def start(self, resume: bool, data: str) -> None:
-        """Take up the saved state, or fix the number of epochs from the budget."""
-        if resume and self.folder is not None:
-            self.progress, self.best = load_state(self.folder, self._models(), self.optimiser)
-            if self.progress.data != data:
-                raise BundleError(
-                    f"the state in {self.folder} was trained on other rows; give the same data and split, or another --out"
-                )
-            self.total[0], self.total[1] = self.progress.loss_total, self.progress.loss_denominator
-            self._set_offset(self.progress.label_offset)
-        else:
-            self.progress.data = data
-            if self.recipe.budget_seconds:
-                self.progress.epochs = epochs_within(self, self.recipe.budget_seconds)
+    def take_up(self, folder: Path, data: str) -> None:
+        """Go on from the state in `folder`."""
+        self.progress, self.best = load_state(folder, self._models(), self.optimiser)
+        if self.progress.data != data:
+            raise BundleError(
+                f"the state in {folder} was trained on other rows; give the same data and split, or another --out"
+            )
+        self.total[0], self.total[1] = self.progress.loss_total, self.progress.loss_denominator
+        self._set_offset(self.progress.label_offset)
+
+    def start(self) -> None:
+        """Let the clock run."""
         self.clock = self.saved = time.perf_counter()
         self.reporter.on_start(self.progress, self.batches)
 
@@ -101,7 +99,7 @@ class Run:
             progress.batch += 1
             progress.step += 1
             self.reporter.on_batch(progress, len(rows), loss)
-            if stop():
+            if self._any_process(stop()):
                 return False
             if time.perf_counter() - self.saved > SAVE_SECONDS:
                 self.save()
@@ -115,17 +113,16 @@ class Run:
             group["lr"] = rate
         generator = self._seed(progress.step)
         sums = torch.zeros(2, dtype=torch.float64, device=fabric.device)
-        parts = [
-            part
-            for part in np.array_split(rows[fabric.global_rank :: fabric.world_size], recipe.accumulate)
-            if len(part)
-        ]
+        own = rows[fabric.global_rank :: fabric.world_size]
+        # with fewer rows than processes, the others answer the exchange of gradients with zeros
+        counts = float(len(own) > 0)
+        parts = [part for part in np.array_split(own if counts else rows[:1], recipe.accumulate) if len(part)]
         for number, part in enumerate(parts):
             batch = self.train.batch(part, augment=self.augment, generator=generator)
             with fabric.no_backward_sync(self.model, enabled=number + 1 < len(parts)):
                 loss = self.task.loss(self.model, batch)
-                fabric.backward(loss.total)
-            sums += torch.stack((loss.total.detach(), loss.denominator.detach())).double()
+                fabric.backward(loss.total * counts)
+            sums += counts * torch.stack((loss.total.detach(), loss.denominator.detach())).double()
         if fabric.world_size > 1:
             sums = torch.as_tensor(fabric.all_reduce(sums, reduce_op="sum"))
         self._update(sums)
@@ -154,8 +151,8 @@ class Run:
                 self.average.update_parameters(self.raw)
         self.optimiser.zero_grad()
 
-    def finish_epoch(self) -> bool:
-        """Validate, write the history, save now and then; True when patience is exhausted."""
+    def finish_epoch(self) -> None:
+        """Validate, and write the history now and then."""
         progress, recipe = self.progress, self.recipe
         total, denominator = self.total.tolist()
         if not math.isfinite(total):
@@ -164,7 +161,7 @@ class Run:
                 f"{recipe.optimiser.learning_rate:g}) or set optimiser.clip_gradient_norm = 1.0"
             )
         if recipe.label_offset == "auto" and self.augment is not None and self.augment.settings.mirror > 0:
-            self._set_offset(self._measured_offset())
+            self._set_offset(self.fabric.broadcast(self._measured_offset()))
         row = {"epoch": float(progress.epoch + 1), "train_loss": total / denominator if denominator else math.nan}
         last = progress.epoch + 1 == progress.epochs
         if self.valid is not None and (last or (progress.epoch + 1) % recipe.validate_every == 0):
@@ -184,13 +181,27 @@ class Run:
             write_history(self.folder / "history.csv", progress.history)
             self.written = now
         self.reporter.on_epoch(row)
-        return bool(recipe.patience and progress.best_epoch and progress.epoch - progress.best_epoch >= recipe.patience)
+
+    def finished(self) -> bool:
+        """Whether all epochs are done or patience is exhausted."""
+        progress, patience = self.progress, self.recipe.patience
+        exhausted = bool(patience and progress.best_epoch and progress.epoch - progress.best_epoch >= patience)
+        return progress.epoch >= progress.epochs or self._any_process(exhausted)
+
+    def _any_process(self, this_one: bool) -> bool:
+        """Whether any of the processes says so: they must leave the loop at the same step."""
+        if self.fabric.world_size == 1:
+            return this_one
+        said = torch.tensor(float(this_one), device=self.fabric.device)
+        return bool(torch.as_tensor(self.fabric.all_reduce(said, reduce_op="sum")) > 0)
 
     def validate(self, valid: TrainingData) -> dict[str, float]:
+        """Validate; remembers the best loss and, where the recipe keeps them, its weights. No labels give no best."""
         model, progress = self.evaluated(), self.progress
         row = evaluation.validate(self.task, model, valid, self.fabric)
-        if progress.best_loss is None or row["valid_loss"] < progress.best_loss:
-            progress.best_loss, progress.best_epoch = row["valid_loss"], progress.epoch + 1
+        loss = row["valid_loss"]
+        if not math.isnan(loss) and (progress.best_loss is None or loss < progress.best_loss):
+            progress.best_loss, progress.best_epoch = loss, progress.epoch + 1
             if self.recipe.keep == "best":
                 self.best = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
         return row

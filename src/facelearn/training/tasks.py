@@ -23,6 +23,7 @@ from facelearn.training.schemes import scheme_differences
 from facelearn.transforms.coordinates import from_unit, to_unit
 
 OFFSET_ROWS = 512
+LARGEST_OFFSET = 0.05  # of the width; a network that finds more has not learned yet where the points are
 
 
 class Task(Protocol):
@@ -143,13 +144,15 @@ class Keypoints:
 
         A network that learns from images and mirror images with the offset that `data` assumes predicts the labels' mirror-consistent
         place plus that offset; what the labels still lie to the right of its predictions (the median over up to 512 rows) is added.
+        A sum beyond 5% of the width is no offset of labels: it is left as it was.
         """
         rows = np.linspace(0, len(data) - 1, min(OFFSET_ROWS, len(data))).astype(np.int64)
         batch = data.batch(rows)
         points = self._choose(self.predict(model, batch), batch.targets["scheme"])
         rest = (batch.targets["points"] - points)[..., 0]
         rest = rest[~rest.isnan()]
-        return data.label_offset + (float(rest.median()) if len(rest) else 0.0)
+        offset = data.label_offset + (float(rest.median()) if len(rest) else 0.0)
+        return offset if abs(offset) <= LARGEST_OFFSET * data.width else data.label_offset
 
     def measure(self, prediction: NDArray[Any], targets: Mapping[str, NDArray[Any]]) -> dict[str, float]:
         """RMSE and median distance in pixels of the network's input over the labelled points."""

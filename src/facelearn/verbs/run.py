@@ -57,6 +57,7 @@ class TrainResult:
         warnings: what the reader and the run want to be known.
         report: report.html, or None.
         stopped: True when Ctrl-C or SIGTERM ended training early; `train(..., resume=True)` goes on.
+        first: False in the further processes of a run on several devices; the first one writes, and has something to print.
     """
 
     folder: Path
@@ -67,6 +68,7 @@ class TrainResult:
     warnings: tuple[str, ...] = ()
     report: Path | None = None
     stopped: bool = False
+    first: bool = True
 
 
 @dataclass(frozen=True)
@@ -99,19 +101,22 @@ def train_parts(
     if not resume:
         write_text(out / "recipe.toml", recipe.to_toml())
     fabric = _launch(plan.settings)
-    scratch = out / "scratch"
-    training_data, valid_data = (
-        TrainingData(rows, plan.preprocess, plan.task.targets(rows), device=fabric.device, scratch=scratch / part)
-        for part, rows in (("train", plan.train), ("valid", plan.valid))
-    )
-    result = fit(
-        _network(plan), plan.task, training_data, valid_data, recipe, plan.settings, augment=Augment(recipe.augment, train.schema),
-        folder=out, resume=resume, data=plan.facts["fingerprint"], reporter=reporter, fabric=fabric,
-    )  # fmt: skip
-    if result.stopped:
-        return TrainResult(out, None, {}, _summary(result), warnings=_warnings(plan, result), stopped=True)
-    predicted = predict_all(plan.task, result.model, valid_data)
-    shutil.rmtree(scratch, ignore_errors=True)
+    scratch = out / f"scratch-{fabric.global_rank}"
+    try:
+        training_data, valid_data = (
+            TrainingData(rows, plan.preprocess, plan.task.targets(rows), device=fabric.device, scratch=scratch / part)
+            for part, rows in (("train", plan.train), ("valid", plan.valid))
+        )
+        result = fit(
+            _network(plan), plan.task, training_data, valid_data, recipe, plan.settings, augment=Augment(recipe.augment, train.schema),
+            folder=out, resume=resume, data=plan.facts["fingerprint"], reporter=reporter, fabric=fabric,
+        )  # fmt: skip
+        if result.stopped or not fabric.is_global_zero:
+            found, first = _warnings(plan, result), fabric.is_global_zero
+            return TrainResult(out, None, {}, _summary(result), warnings=found, stopped=result.stopped, first=first)
+        predicted = predict_all(plan.task, result.model, valid_data)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
     return _write(plan, result, predicted, out)
 
 
@@ -163,6 +168,8 @@ def _plan(train: Faces, valid: Faces, recipe: Recipe, facts: Mapping[str, Any]) 
     network_args = {
         "in_channels": channels,
         "image_size": (height, width),
+        # defaults too: a later version's may differ, and the model file must still build this network
+        **zoo.model_info(recipe.model.name).options,
         **task.network_options(),
         **recipe.model.options,
     }

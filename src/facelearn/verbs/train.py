@@ -99,6 +99,7 @@ def _recipe_for(out: Path, recipe: Recipe | None, resume: bool, overwrite: bool)
             "metrics.json",
             "evaluation.npz",
             "report.html",
+            "skipped.csv",
         ):
             (out / name).unlink(missing_ok=True)
     return recipe or Recipe()
@@ -123,7 +124,7 @@ def _read(
 
 
 def _split(faces: Faces, recipe: Recipe) -> Split:
-    """Held-out rows as the recipe says; rows without a single label are left out of both parts."""
+    """Rows to train on and rows held out, as the recipe says."""
     if recipe.split.valid == 0:
         return Split(parts={"train": np.arange(len(faces)), "valid": np.arange(0)}, by="none")
     fractions = {"train": 1 - recipe.split.valid, "valid": recipe.split.valid}
