@@ -202,6 +202,40 @@ def test_bad_rows_stop_or_are_listed(folder, command, tmp_path):
     assert len((tmp_path / "run" / "skipped.csv").read_text().splitlines()) == 2
 
 
+def test_without_held_out_rows_there_is_a_model_and_no_error_figure(folder, command, tmp_path):
+    arguments = [
+        "train",
+        "--data",
+        folder / "training.zip",
+        "--out",
+        tmp_path / "run",
+        "--epochs",
+        "1",
+        "--model",
+        "mlp",
+    ]
+    code, output, error = command(*arguments, "--valid", "0")
+    assert code == 0 and "over " not in output, error
+    assert "mlp" in command("card", tmp_path / "run" / "model.safetensors")[1]
+    code, output, error = command("train", "--resume", "--out", tmp_path / "run", "--json")
+    assert code == 0 and json.loads(output)["metrics"] == {} and json.loads(output)["epochs"] == 1, error
+    code, _, error = command(*arguments, "--overwrite")
+    assert code == 0 and json.loads((tmp_path / "run" / "metrics.json").read_text())["metrics"]["rmse_error"], error
+
+
+def test_rows_without_any_label_are_refused_before_training(command, tmp_path):
+    faces = synthetic_faces(12, seed=2)
+    empty = faces.replace(keypoints=np.full_like(faces.keypoints, np.nan))
+    (tmp_path / "empty.csv").write_text(kaggle_text(empty))
+    code, _, error = command("train", "--data", tmp_path / "empty.csv", "--out", tmp_path / "run", "--model", "mlp")
+    assert code == 1 and "add labels" in error and "rows = 'all'" not in error
+
+
+def test_a_model_file_holds_its_networks_options_whatever_later_defaults_are(folder, command):
+    facts = json.loads(command("card", folder / "run" / "model.safetensors", "--json")[1])
+    assert facts["network_args"]["hidden"] == [100] and facts["network_args"]["nonlinearity"] == "relu"
+
+
 def test_rows_left_out_are_counted_and_listed_by_every_verb(folder, command, tmp_path):
     text = kaggle_text(synthetic_faces(12, seed=2)).splitlines()
     text[3] = text[3].replace(" ", " x", 1)

@@ -61,7 +61,9 @@ def build_network(bundle: Bundle) -> nn.Module:
     try:
         network.load_state_dict(weights, strict=True)
     except RuntimeError as error:
+        trained = bundle.versions.get("facelearn", "unknown")
         raise BundleError(
-            f"the weights do not fit the network '{bundle.network}' of this version of facelearn: {error}"
+            f"the weights do not fit the network '{bundle.network}' of this version of facelearn ({len(weights)} tensors for "
+            f"{len(network.state_dict())}); use the version that trained it ({trained}), or train again"
         ) from error
     return network.eval()

@@ -49,13 +49,7 @@ def evaluate(
     Raises:
         DataError: unreadable data, no keypoints, or other keypoints than the model's.
     """
-    if isinstance(data, Faces):
-        faces, said = data, {}
-    else:
-        read = readers.read_with_report(data, size=size, crop=crop, on_error=on_error)
-        faces, said = read.faces, {"warnings": [*read.warnings], "skipped": [str(problem) for problem in read.skipped]}
-        if out is not None and read.skipped:
-            readers.write_skipped(read.skipped, Path(out) / "skipped.csv")
+    faces, said = (data, {}) if isinstance(data, Faces) else _read(data, out, size, crop, on_error)
     predictor = Predictor(model, device=device, scheme=scheme)
     if faces.schema.names != predictor.schema.names:
         raise DataError(
@@ -84,6 +78,19 @@ def evaluate(
             Path(out), metrics, faces, points, str(model), "Faces in memory" if isinstance(data, Faces) else str(data)
         )
     return {**metrics, **said}
+
+
+def _read(
+    data: str | Path, out: str | Path | None, size: int | None, crop: float | None, on_error: Literal["stop", "skip"]
+) -> tuple[Faces, dict[str, list[str]]]:
+    """The faces, and what the reader has to say of them."""
+    result = readers.read_with_report(data, size=size, crop=crop, on_error=on_error)
+    if out is not None and result.skipped:
+        readers.write_skipped(result.skipped, Path(out) / "skipped.csv")
+    return result.faces, {
+        "warnings": list(result.warnings),
+        "skipped": [str(problem) for problem in result.skipped],
+    }
 
 
 def _write(
