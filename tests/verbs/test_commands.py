@@ -2,6 +2,7 @@
 
 import csv
 import json
+import subprocess
 import sys
 import tomllib
 import zipfile
@@ -273,6 +274,21 @@ def test_a_place_that_cannot_be_written_gets_a_sentence(folder, command, tmp_pat
     places["model"] = folder / "run" / "model.safetensors"
     code, _, error = command(*[argument.format(**places) for argument in arguments])
     assert code == 1 and "Traceback" not in error and str(file) in error
+
+
+@pytest.mark.parametrize("verb", ["train", "quickstart", "predict"])
+def test_without_torch_a_command_names_what_to_install(folder, tmp_path, verb):
+    data, model = folder / "training.zip", folder / "run" / "model.safetensors"
+    arguments = {
+        "train": ["--data", data, "--out", tmp_path],
+        "quickstart": ["--out", tmp_path],
+        "predict": [model, data],
+    }
+    lines = ["import sys", "sys.modules['torch'] = sys.modules['lightning_fabric'] = None"]
+    lines += ["from facelearn.cli import main", "main()"]
+    typed = [sys.executable, "-c", "\n".join(lines), verb, *map(str, arguments[verb])]
+    done = subprocess.run(typed, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and "pip install 'facelearn[train]'" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_a_threshold_that_is_no_share_is_refused(folder, command):
