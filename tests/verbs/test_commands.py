@@ -110,7 +110,7 @@ def test_train_prints_json_alone(folder, command):
     [
         (["train"], 2, "--data"),
         (["train", "--data", "missing.zip", "--out", "unused"], 1, "missing.zip"),
-        (["train", "--data", "{training}", "--out", "unused", "--budget", "soon"], 1, "90s"),
+        (["train", "--data", "{training}", "--out", "unused", "--budget", "soon"], 2, "90s"),
         (["train", "--data", "{training}", "--out", "unused", "--model", "ml_resnt"], 1, "ml_resnet"),
         (["train", "--resume", "--out", "nothing"], 1, "nothing"),
         (["train", "--resume", "--out", "nothing", "--epochs", "3"], 2, "--resume"),

@@ -22,7 +22,7 @@ from facelearn.cli.app import (
     say,
     warn,
 )
-from facelearn.errors import FIRST_PROBLEMS
+from facelearn.errors import FIRST_PROBLEMS, RecipeError
 
 if TYPE_CHECKING:
     from facelearn.training.run import Reporter
@@ -33,7 +33,7 @@ def quickstart(
     out: Annotated[Path, typer.Option(help="Run directory.")] = Path("runs/quickstart"),
     count: Annotated[int, typer.Option(help="Synthetic faces.", min=200)] = 3000,
     epochs: Annotated[int, typer.Option(help="Passes of each model over its rows.", min=1)] = 12,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of faces, split and training.")] = 0,
     equal_steps: Annotated[
         bool, typer.Option("--equal-steps", help="As many steps for each, not as many passes.")
     ] = False,
@@ -65,9 +65,9 @@ def train(
     model: Annotated[str | None, typer.Option(help="Network, as 'facelearn models' lists them.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the training rows.")] = None,
     budget: Annotated[str | None, typer.Option(help="Train for about this long instead: 90s, 5m, 2h.")] = None,
-    batch_size: Annotated[int | None, typer.Option(min=1)] = None,
-    learning_rate: Annotated[float | None, typer.Option(min=0)] = None,
-    seed: Annotated[int | None, typer.Option(min=0)] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Rows a step.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(min=0, help="Highest learning rate of the run.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Another seed, another split, start and order.")] = None,
     precision: Annotated[str | None, typer.Option(help="auto, 32 or bf16.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
     devices: Annotated[int | None, typer.Option(min=1, help="Processes, one device each.")] = None,
@@ -82,18 +82,17 @@ def train(
     as_json: JsonOption = False,
 ) -> None:
     """Train a keypoint model on faces with missing labels, and write model, metrics and report."""
-    from facelearn.training.recipe import seconds
-
     changes = {
-        "model__name": model, "epochs": epochs, "budget_seconds": None if budget is None else seconds(budget), "batch_size": batch_size,
+        "model__name": model, "epochs": epochs, "budget_seconds": _seconds(budget), "batch_size": batch_size,
         "optimiser__learning_rate": learning_rate, "seed": seed, "precision": precision, "device": device, "devices": devices,
         "split__valid": valid, "split__by": split_by, "read__size": size, "read__crop": crop,
         "read__color": color.value if color else None,
+        "read__on_error": on_error.value if on_error is not OnError.stop else None,
     }  # fmt: skip
     given = {name: value for name, value in changes.items() if value is not None}
     if resume and (given or recipe):
         raise typer.BadParameter(f"--resume goes on with the recipe in {out}; leave out the other settings")
-    _train(_source_of_run(out, resume, data), out, recipe, given, resume, overwrite, on_error, as_json)
+    _train(_source_of_run(out, resume, data), out, recipe, given, resume, overwrite, as_json)
 
 
 def _train(
@@ -103,7 +102,6 @@ def _train(
     changes: dict[str, Any],
     resume: bool,
     overwrite: bool,
-    on_error: OnError,
     as_json: bool,
 ) -> None:
     from facelearn.display import ReadDisplay, training_display
@@ -111,9 +109,13 @@ def _train(
     from facelearn.verbs.train import train as run
 
     base = Recipe.from_toml(recipe) if recipe else Recipe()
+    try:
+        changed = base.with_changes(**changes)
+    except RecipeError as error:  # only what was typed can be wrong here
+        raise typer.BadParameter(str(error)) from error
     with training_display(out.name, quiet=as_json) as reporter:
         result = run(
-            source, out, recipe=base.with_changes(**changes), resume=resume, overwrite=overwrite, on_error=on_error.value,
+            source, out, recipe=changed, resume=resume, overwrite=overwrite,
             reporter=reporter, read_progress=ReadDisplay(quiet=as_json),
         )  # fmt: skip
     if not result.first:
@@ -123,6 +125,15 @@ def _train(
         typer.echo(f"{done}; go on with: facelearn train --resume --out {out}", err=True)
         raise typer.Exit(1)
     _print_run(result, as_json)
+
+
+def _seconds(budget: str | None) -> float | None:
+    from facelearn.training.recipe import seconds
+
+    try:
+        return None if budget is None else seconds(budget)
+    except RecipeError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def _source_of_run(out: Path, resume: bool, data: Path | None) -> Path:

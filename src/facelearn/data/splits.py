@@ -126,6 +126,18 @@ def kfold(
     ]
 
 
+def independent_groups(faces: Faces) -> NDArray[np.int64]:
+    """int64 (N,): which faces are no independent evidence of each other, -1 alone: a person's, else a group's, else near-duplicates.
+
+    Near-duplicates are looked for up to 10,000 images. For confidence intervals.
+    """
+    if (faces.identity >= 0).any():
+        return np.asarray(faces.identity)
+    if (faces.group >= 0).any() or len(faces) > CHECK_AT_MOST:
+        return np.asarray(faces.group)
+    return near_duplicate_groups(faces.images)
+
+
 def _units(faces: Faces, by: By, parts: int) -> tuple[By, NDArray[np.int64], NDArray[np.int64] | None]:
     """What `by` means here, the unit (N,) that each face must stay with, and near-duplicate groups where they were looked for."""
     if by not in get_args(By):

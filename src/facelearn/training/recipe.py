@@ -72,6 +72,7 @@ class ReadSettings(Settings):
     size: int | None = Field(None, ge=8)
     crop: float | None = Field(None, ge=0)
     color: Literal["grey", "rgb"] | None = None
+    on_error: Literal["stop", "skip"] = Field("stop", description="bad rows stop the run, or are left out and listed")
 
 
 class SplitSettings(Settings):

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from facelearn.data import readers
 from facelearn.data.faces import Faces
+from facelearn.data.splits import independent_groups
 from facelearn.errors import DataError
 from facelearn.metrics.keypoints import keypoint_metrics
 from facelearn.predict import Predictor
@@ -63,14 +64,13 @@ def evaluate(
     if scheme is None and set(predicted.scheme_names) == set(SCHEMES):
         order = np.where(faces.complete, *(predicted.scheme_names.index(name) for name in SCHEMES))
         points = predicted.schemes[np.arange(len(faces)), order]
-    groups = faces.identity if (faces.identity >= 0).any() else faces.group
     metrics = keypoint_metrics(
         points,
         faces.keypoints,
         schema=faces.schema,
         width=faces.width,
         height=faces.height,
-        groups=groups,
+        groups=independent_groups(faces),
         threshold=threshold,
     )
     if out is not None:

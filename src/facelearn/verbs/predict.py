@@ -62,6 +62,10 @@ def predict(
     skipped = predictions.skipped
     if target is not None:
         if kind == "submission" and lookup is not None:
+            if (predictions.row < 0).any():
+                raise FacelearnError(
+                    f"a submission needs image ids, as Kaggle's test file has; {source} holds photos without"
+                )
             table = writers.read_lookup(Path(lookup))
             points = predictions.points if scheme is not None else submission_points(predictions, table.asked)
             writers.write_submission(

@@ -18,7 +18,7 @@ from torch import nn
 
 from facelearn import bundle as bundles
 from facelearn.data.faces import Faces
-from facelearn.data.splits import CHECK_AT_MOST, near_duplicate_groups
+from facelearn.data.splits import independent_groups
 from facelearn.errors import DataError, Problem
 from facelearn.files import write_text
 from facelearn.metrics.keypoints import keypoint_metrics, mean_face
@@ -195,10 +195,7 @@ def _evaluate(plan: _Plan, predicted: NDArray[np.float32], out: Path) -> dict[st
     scheme = plan.task.targets(valid)["scheme"]
     points = plan.preprocess.points_from_prepared(predicted[np.arange(len(valid)), scheme], valid.height, valid.width)
     facts: dict[str, Any] = {"schema": valid.schema, "width": valid.width, "height": valid.height}
-    groups = valid.identity if (valid.identity >= 0).any() else valid.group
-    if (groups < 0).all() and len(valid) <= CHECK_AT_MOST:
-        groups = near_duplicate_groups(valid.images)  # frames of one video are no independent evidence
-    metrics = keypoint_metrics(points, valid.keypoints, groups=groups, **facts)
+    metrics = keypoint_metrics(points, valid.keypoints, groups=independent_groups(valid), **facts)
     if plan.train.labelled.any(0).all():
         guess = np.broadcast_to(mean_face(plan.train.keypoints), valid.keypoints.shape)
         metrics["mean_face"] = keypoint_metrics(guess, valid.keypoints, bootstrap=0, **facts)

@@ -28,7 +28,7 @@ def train(
     recipe: Recipe | None = None,
     resume: bool = False,
     overwrite: bool = False,
-    on_error: Literal["stop", "skip"] = "stop",
+    on_error: Literal["stop", "skip"] | None = None,
     reporter: Reporter | None = None,
     read_progress: Callable[[int, int], None] | None = None,
 ) -> TrainResult:
@@ -40,7 +40,7 @@ def train(
         recipe: default `Recipe()`.
         resume: go on from the state in `out`, with the recipe found there.
         overwrite: replace a finished run in `out`.
-        on_error: "skip" leaves bad rows out, counts them and lists them in `out`/skipped.csv.
+        on_error: "skip" leaves bad rows out, counts them and lists them in `out`/skipped.csv; None does as the recipe says.
         reporter: callbacks for a progress display.
         read_progress: called with (done, all) while images are decoded.
 
@@ -51,9 +51,11 @@ def train(
     """
     out = Path(out)
     recipe = _recipe_for(out, recipe, resume, overwrite)
+    if on_error is not None:
+        recipe = recipe.with_changes(read__on_error=on_error)
     settings = choose_device(recipe.device, devices=recipe.devices, precision=recipe.precision, threads=recipe.threads)
     apply(settings)
-    faces, skipped, warnings = _read(data, recipe, out, on_error, read_progress)
+    faces, skipped, warnings = _read(data, recipe, out, read_progress)
     if not faces.keypoints.shape[1]:
         raise DataError(f"{data} holds no keypoints to learn; see what is in it with: facelearn inspect {data}")
     if not isinstance(data, Faces):
@@ -109,14 +111,18 @@ def _read(
     data: str | Path | Faces,
     recipe: Recipe,
     out: Path,
-    on_error: Literal["stop", "skip"],
     progress: Callable[[int, int], None] | None,
 ) -> tuple[Faces, tuple[Problem, ...], tuple[str, ...]]:
     if isinstance(data, Faces):
         return data, (), ()
     settings = recipe.read
     result = readers.read_with_report(
-        data, size=settings.size, crop=settings.crop, color=settings.color, on_error=on_error, progress=progress
+        data,
+        size=settings.size,
+        crop=settings.crop,
+        color=settings.color,
+        on_error=settings.on_error,
+        progress=progress,
     )
     if result.skipped:
         readers.write_skipped(result.skipped, out / "skipped.csv")
