@@ -54,7 +54,7 @@ def line(name: str, metrics: dict, summary: dict) -> None:
     robust = metrics["robust_rmse_error"]
     print(
         f"{name:<22}{summary.get('parameters', 0):>11,}{summary.get('epochs', 0):>8}{summary.get('seconds', 0):>9}"
-        f"{metrics['rmse_error']['value']:>9.3f}{metrics['median_error']['value']:>11.3f}{robust['value']:>13.3f}{robust['share_above']:>13.2%}",
+        f"{metrics['rmse_error']['value']:>9.3f}{metrics['median_error']['value']:>11.3f}{robust['value']:>13.3f}{metrics['outlier_error']['value']:>13.2%}",
         flush=True,
     )
 

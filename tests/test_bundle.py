@@ -336,6 +336,20 @@ def test_mirrored_prediction_is_equivariant() -> None:
     torch.testing.assert_close(points, mirrored, atol=2e-5, rtol=0)
 
 
+def test_mirrored_prediction_is_equivariant_about_the_labels_own_axis() -> None:
+    """With labels 1.5 px to one side, image and mirror image agree about W - 1 - x + 2 * 1.5."""
+    torch = pytest.importorskip("torch")
+    from facelearn.bundle.graph import Deployable
+
+    made = torch_bundle("mlp", prediction={"mirrored": True, "label_offset": 1.5})
+    module = Deployable(made).eval()
+    images = torch.randint(0, 256, (3, 1, 24, 24), dtype=torch.uint8)
+    with torch.no_grad():
+        points, mirrored = module(images), module(images.flip(3))[:, :, FIVE.mirror_index]
+    mirrored = torch.stack((23 + 2 * 1.5 - mirrored[..., 0], mirrored[..., 1]), -1)
+    torch.testing.assert_close(points, mirrored, atol=2e-5, rtol=0)
+
+
 def test_onnx_refusals(tmp_path: Path, saved: Path, exported: Path) -> None:
     with pytest.raises(BundleError, match=r"model\.onnx"):
         bundles.export_onnx(load(saved), tmp_path / "model.safetensors")

@@ -122,6 +122,26 @@ def test_history_file_holds_a_row_an_epoch(tmp_path):
     assert [float(row["train_loss"]) for row in rows] == [row["train_loss"] for row in result.progress.history]
 
 
+@pytest.mark.parametrize("shift", [0.0, 0.8])
+def test_labels_to_one_side_are_noticed_and_allowed_for(shift):
+    faces = blob_faces(
+        160, missing=0.0, lights=(1.0, 1.0, 1.0)
+    )  # or the network would tell mirror images by their light
+    faces = faces.replace(keypoints=faces.keypoints + np.array([shift, 0.0], np.float32))
+    recipe = RECIPE.with_changes(epochs=60, augment={"mirror": 0.5, "warp": 0.0}, mirrored_prediction=True)
+    errors = {}
+    for offset in ("auto", "zero"):
+        result, task, data = run(recipe.with_changes(label_offset=offset), faces=faces)
+        targets = {name: values.numpy() for name, values in data[1].targets.items()}
+        prediction = predict_all(task, result.model, data[1])
+        errors[offset] = float(np.abs(np.median(prediction[:, 0, :, 0] - targets["points"][..., 0])))
+        if offset == "auto":
+            assert result.progress.label_offset == pytest.approx(shift, abs=0.3)
+    assert errors["auto"] < 0.4
+    if shift:
+        assert errors["zero"] > 0.5 > errors["auto"]
+
+
 def test_epochs_without_validation_leave_its_columns_empty(tmp_path):
     run(RECIPE.with_changes(validate_every=3), folder=tmp_path)
     rows = list(csv.DictReader((tmp_path / "history.csv").read_text().splitlines()))
