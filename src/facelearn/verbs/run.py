@@ -21,7 +21,7 @@ from facelearn.data.faces import Faces
 from facelearn.data.splits import independent_groups
 from facelearn.errors import DataError, Problem
 from facelearn.files import write_text
-from facelearn.metrics.keypoints import keypoint_metrics, mean_face
+from facelearn.metrics.keypoints import keypoint_metrics, mean_face_baseline
 from facelearn.models import zoo
 from facelearn.models.initialise import initialise
 from facelearn.report.html import write_report
@@ -197,7 +197,7 @@ def _evaluate(plan: _Plan, predicted: NDArray[np.float32], out: Path) -> dict[st
     facts: dict[str, Any] = {"schema": valid.schema, "width": valid.width, "height": valid.height}
     metrics = keypoint_metrics(points, valid.keypoints, groups=independent_groups(valid), **facts)
     if plan.train.labelled.any(0).all():
-        guess = np.broadcast_to(mean_face(plan.train.keypoints), valid.keypoints.shape)
+        guess = mean_face_baseline(plan.train.keypoints, len(valid))
         metrics["mean_face"] = keypoint_metrics(guess, valid.keypoints, bootstrap=0, **facts)
     save_evaluation(
         out,
