@@ -13,7 +13,10 @@ from facelearn.errors import FacelearnError, MissingExtraError
 
 __all__ = ["app", "main"]
 
-TRAIN_PACKAGES = ("torch", "lightning_fabric", "sklearn", "skimage", "matplotlib", "tomli_w", "onnx", "onnxscript")
+TRAIN_PACKAGES = (
+    "torch", "lightning_fabric", "sklearn", "skimage", "matplotlib", "tomli_w", "onnx", "onnxscript",
+    "networkx", "optuna", "captum",
+)  # fmt: skip
 
 
 def main() -> None:
