@@ -12,6 +12,7 @@ from torch import Tensor
 from facelearn.data.schema import KeypointSchema
 from facelearn.errors import DataError, RecipeError
 from facelearn.transforms.augment_settings import AugmentSettings as AugmentSettings
+from facelearn.transforms.dct import filtered
 
 _CHUNK_NUMBERS = 1 << 18
 """Pixels varied at a time on a CPU, so that its cache holds them from the first step to the last: a third faster than the whole batch."""
@@ -20,7 +21,7 @@ _DRAWS = 23
 
 
 class Augment:
-    """Mirror, shift, scale, stretch, rotate, crop, brightness, contrast, gamma, blur, noise and erasing of images with their keypoints.
+    """Mirror, shift, scale, stretch, rotate, crop, brightness, contrast, gamma, blur, noise, erasing and DCT filters, keypoints included.
 
     Everything geometric is one bilinear `grid_sample` of the batch. Mirroring alone copies pixels exactly.
 
@@ -76,7 +77,7 @@ class Augment:
             torch.clamp(self._recolour(part, colour[rows]), 0, 255, out=varied[rows])
         varied = self._blur(varied, uniform)
         varied = self._add_noise(varied, uniform, generator)
-        return self._erase(varied, uniform), points
+        return self._filter(self._erase(varied, uniform), generator), points
 
     def _check(self, images: Tensor, points: Tensor) -> None:
         if images.ndim != 4:
@@ -192,6 +193,20 @@ class Augment:
         covered[0] &= (chance < settings.erasing)[:, None]
         rectangle = covered[0][:, None, None, :] & covered[1][:, None, :, None]  # (B, 1, H, W)
         return torch.where(rectangle, 255 * colour.view(-1, 1, 1, 1), images)
+
+    def _filter(self, images: Tensor, generator: torch.Generator | None) -> Tensor:
+        """Some images low- or high-pass filtered, by draws of its own after all others, so that without it those stay as they were."""
+        settings = self.settings
+        if settings.dct == 0 or len(images) == 0:
+            return images
+        on = generator.device if generator is not None else torch.device("cpu")
+        chance, side, coin = torch.rand(len(images), 3, generator=generator, device=on).to(images.device).unbind(1)
+        chosen = (chance < settings.dct).nonzero()[:, 0]
+        if len(chosen) == 0:
+            return images
+        threshold = {"low": 0.0, "high": 1.0, "both": 0.5}[settings.dct_pass]
+        share = _between(side[chosen], *settings.dct_window)
+        return images.index_copy(0, chosen, filtered(images[chosen], share, coin[chosen] < threshold))
 
 
 def _warp(images: Tensor, matrix: Tensor, shift: Tensor, padding: str) -> Tensor:

@@ -31,6 +31,9 @@ class AugmentSettings(BaseModel):
 
     Light is left alone by default, because the recipe's `standardise_image` takes light and contrast out of every image again.
     Every image draws its own values. Factors are drawn evenly in their logarithm, the rest evenly.
+
+    The W207 study added its DCT-filtered images to the training set, which made its epochs longer; here `dct` is the probability that
+    an image is filtered, in every epoch anew: a share of 0.5 is its set with one filtered copy of each image, at half the epoch.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
@@ -71,6 +74,12 @@ class AugmentSettings(BaseModel):
     """Area of that rectangle, as a share of the image."""
     erasing_aspect: float = Field(2.0, ge=1, le=10)
     """Largest ratio of that rectangle's sides."""
+    dct: Probability = 0.0
+    """Share of images of which a discrete cosine transform leaves only the low or only the high frequencies; keypoints stay."""
+    dct_window: Annotated[Range, AfterValidator(_fraction)] = (0.1, 0.4)
+    """Side of the window of lowest coefficients, as a share of the image's sides: low-pass keeps it, high-pass takes it out."""
+    dct_pass: Literal["low", "high", "both"] = "both"
+    """Which frequencies pass; "both" tosses a coin for each image. High-pass images are drawn around mid-grey over the full range."""
 
     @classmethod
     def none(cls) -> Self:
