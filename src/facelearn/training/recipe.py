@@ -6,11 +6,12 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from facelearn.errors import RecipeError
+from facelearn.training.search import Space, check_paths
 from facelearn.transforms.augment_settings import AugmentSettings
 
 Options = dict[str, str | int | float | bool | list[float] | list[int]]
@@ -46,6 +47,9 @@ class OptimiserSettings(Settings):
     learning_rate: float = Field(4e-3, gt=0)
     weight_decay: float = Field(0.02, ge=0)
     momentum: float = Field(0.9, ge=0, lt=1, description="Nesterov momentum of `sgd`; the first beta of the Adams")
+    final_momentum: float | None = Field(
+        None, ge=0, lt=1, description="momentum of `sgd` at the last step, reached along a straight line; the same throughout where not given"
+    )
     second_momentum: float = Field(0.99, ge=0, lt=1, description="the second beta of the Adams")
     clip_gradient_norm: float = Field(1.0, ge=0, description="largest norm of a step's gradient; 0 for any")
 
@@ -53,11 +57,11 @@ class OptimiserSettings(Settings):
 class ScheduleSettings(Settings):
     """The learning rate over the run, as a function of the step.
 
-    `constant` keeps it; `cosine` falls from the start; `one_cycle` (Smith 2018) rises over `warm_up` of all steps, then falls
-    along a cosine to `final` of the highest.
+    `constant` keeps it; `linear` and `cosine` fall from the start to `final` of it; `one_cycle` (Smith 2018) rises over `warm_up` of
+    all steps, then falls along a cosine to `final` of the highest.
     """
 
-    name: Literal["one_cycle", "cosine", "constant"] = "one_cycle"
+    name: Literal["one_cycle", "cosine", "linear", "constant"] = "one_cycle"
     warm_up: float = Field(0.1, ge=0, lt=1)
     start: float = Field(0.04, ge=0, le=1)
     final: float = Field(1e-4, ge=0, le=1)
@@ -80,6 +84,9 @@ class SplitSettings(Settings):
 
     by: Literal["auto", "person", "group", "near-duplicate", "image"] = "auto"
     valid: float = Field(0.1, ge=0, lt=1)
+    valid_rows: Literal["all", "complete"] = Field(
+        "all", description="measure on all held-out rows, or only on those with every keypoint"
+    )
 
 
 class Recipe(Settings):
@@ -126,11 +133,17 @@ class Recipe(Settings):
     device: str = Field("auto", description="auto, cpu or cuda")
     devices: int = Field(1, ge=1)
     threads: int | None = Field(None, ge=1, description="processor threads; all cores where not given")
+    search: Space = Field(default_factory=dict, description="what `facelearn tune` varies, see `training.search`")
 
     @field_validator("preprocess", mode="before")
     @classmethod
     def _steps(cls, value: Any) -> Any:
         return tuple(value) if isinstance(value, list) else value
+
+    @model_validator(mode="after")
+    def _search_exists(self) -> Self:
+        check_paths(self.search, type(self))
+        return self
 
     @classmethod
     def from_toml(cls, path: str | Path) -> Recipe:
@@ -171,6 +184,8 @@ class Recipe(Settings):
     def to_dict(self) -> dict[str, Any]:
         """Nested plain values without the empty ones, as `from_dict` and TOML take them."""
         facts: dict[str, Any] = self.model_dump(mode="json", exclude_none=True)
+        if not self.search:
+            del facts["search"]
         return facts
 
     def to_toml(self) -> str:

@@ -23,12 +23,13 @@ from facelearn.training.batches import TrainingData
 from facelearn.training.device import DeviceSettings
 from facelearn.training.optimiser import optimiser_for
 from facelearn.training.recipe import Recipe
-from facelearn.training.schedule import averaging_decay, learning_rate
+from facelearn.training.schedule import averaging_decay, learning_rate, momentum
 from facelearn.training.state import Progress, load_state, save_state, write_history
 from facelearn.training.tasks import Task
 from facelearn.transforms.augment import Augment
 
-SAVE_SECONDS = 20.0  # a kill costs at most this much training, and writing state costs little of it
+SAVE_SECONDS = 20.0  # a kill costs about this much training
+SAVE_SHARE = 20.0  # of the time that the last writing of state took: a large network's state is written less often
 HISTORY_SECONDS = 1.0
 
 
@@ -72,6 +73,7 @@ class Run:
         self.best: dict[str, Tensor] = {}
         self.total = torch.zeros(2, dtype=torch.float64, device=fabric.device)  # loss sum and denominator of this epoch
         self.clock = self.saved = self.written = time.perf_counter()
+        self.save_every = SAVE_SECONDS
 
     def take_up(self, folder: Path, data: str) -> None:
         """Go on from the state in `folder`."""
@@ -101,7 +103,7 @@ class Run:
             self.reporter.on_batch(progress, len(rows), loss)
             if self._any_process(stop()):
                 return False
-            if time.perf_counter() - self.saved > SAVE_SECONDS:
+            if time.perf_counter() - self.saved > self.save_every:
                 self.save()
         return True
 
@@ -111,6 +113,8 @@ class Run:
         rate = self._rate(progress.step)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
+            if recipe.optimiser.final_momentum is not None:
+                group["momentum"] = momentum(recipe.optimiser, progress.step, self.batches * progress.epochs)
         generator = self._seed(progress.step)
         sums = torch.zeros(2, dtype=torch.float64, device=fabric.device)
         own = rows[fabric.global_rank :: fabric.world_size]
@@ -230,11 +234,13 @@ class Run:
 
     def save(self) -> None:
         """Write the state to resume from; nothing without a folder."""
-        self.saved = time.perf_counter()
+        self.saved = began = time.perf_counter()
         if self.folder is None or not self.fabric.is_global_zero:
             return
         self.progress.loss_total, self.progress.loss_denominator = self.total.tolist()
         save_state(self.folder, self.progress, self._models(), self.optimiser, self.best)
+        self.saved = time.perf_counter()
+        self.save_every = max(SAVE_SECONDS, SAVE_SHARE * (self.saved - began))
 
     def _models(self) -> dict[str, nn.Module]:
         return {"model": self.raw, **({} if self.average is None else {"average": self.average})}

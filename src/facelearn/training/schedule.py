@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from facelearn.training.recipe import ScheduleSettings
+from facelearn.training.recipe import OptimiserSettings, ScheduleSettings
 
 
 def learning_rate(settings: ScheduleSettings, highest: float, step: int, steps: int) -> float:
@@ -17,15 +17,24 @@ def learning_rate(settings: ScheduleSettings, highest: float, step: int, steps: 
         steps: optimiser steps of the whole run.
 
     Returns:
-        A positive rate: `highest` throughout (constant), along half a cosine from it to `final` of it (cosine), or first up from
-        `start` of it over `warm_up` of the steps (one_cycle; Smith, "A disciplined approach to neural network hyper-parameters", 2018).
+        A positive rate: `highest` throughout (constant), from it to `final` of it along a straight line (linear) or half a cosine
+        (cosine), or first up from `start` of it over `warm_up` of the steps (one_cycle; Smith, "A disciplined approach to neural network hyper-parameters", 2018).
     """
     if settings.name == "constant" or steps <= 1:
         return highest
+    if settings.name == "linear":
+        return highest * (1 + (settings.final - 1) * min(1.0, step / (steps - 1)))
     rise = settings.warm_up * steps if settings.name == "one_cycle" else 0.0
     if step < rise:
         return highest * _cosine(settings.start, 1.0, step / rise)
     return highest * _cosine(1.0, settings.final, (step - rise) / max(1.0, steps - 1 - rise))
+
+
+def momentum(settings: OptimiserSettings, step: int, steps: int) -> float:
+    """The momentum at 0-based `step` of `steps`: `momentum`, or on a straight line from it to `final_momentum`."""
+    if settings.final_momentum is None or steps <= 1:
+        return settings.momentum
+    return settings.momentum + (settings.final_momentum - settings.momentum) * min(1.0, step / (steps - 1))
 
 
 def averaging_decay(decay: float, step: int) -> float:

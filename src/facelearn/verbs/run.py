@@ -162,6 +162,8 @@ def _plan(train: Faces, valid: Faces, recipe: Recipe, facts: Mapping[str, Any]) 
         )
         raise DataError(f"none of the {len(train)} training rows {wanted}")
     train = train if rows.all() else train[rows]
+    if recipe.split.valid_rows == "complete" and not valid.complete.all():
+        valid = valid[valid.complete]
     preprocess = Preprocess.from_steps(list(recipe.preprocess)).fit(train.images)
     height, width, channels = preprocess.output_shape(*train.images.shape[1:])
     task = Keypoints.from_recipe(recipe, train, (height, width))

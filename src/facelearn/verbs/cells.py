@@ -1,0 +1,141 @@
+"""One cell of a study: trained once, its numbers kept under the hash of its recipe and data, resumed where it was killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from facelearn.data.faces import Faces
+from facelearn.data.splits import Split, split
+from facelearn.errors import FacelearnError
+from facelearn.files import write_text
+from facelearn.report.results import load_run
+from facelearn.training.recipe import Recipe
+from facelearn.training.run import Reporter
+from facelearn.training.study import cell_key
+
+CELL = "cell.json"
+_LARGE_FILES = ("last.safetensors", "state.json")
+
+
+@dataclass(frozen=True)
+class CellPlan:
+    """What to compute: a recipe on a table, or on one fold (index, folds) of it."""
+
+    recipe: Recipe
+    data: str
+    fold: tuple[int, int] | None = None
+
+    @property
+    def key(self) -> str:
+        """Name of the cell's folder."""
+        return cell_key(self.recipe, self.data, self.fold)
+
+
+def load_cell(folder: Path) -> dict[str, Any] | None:
+    """The numbers of a finished cell, or None where there is none yet (or a file that is not whole)."""
+    try:
+        facts = json.loads((folder / CELL).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return facts if isinstance(facts, dict) else None
+
+
+def finished_cells(store: Path) -> dict[str, dict[str, Any]]:
+    """The numbers of all finished cells in `store`, by their keys.
+
+    Keys are made anew from the stored recipes: a cell of an earlier version that knew fewer settings is found as long as the settings
+    it did not know stand at values that change nothing, and one whose defaults have changed since is not.
+    """
+    found = {}
+    for folder in sorted(store.glob("*")) if store.is_dir() else []:
+        facts = load_cell(folder)
+        try:
+            recipe = Recipe.from_dict((facts or {})["recipe"])
+            data, fold = facts["data"]["table"], facts["fold"]  # type: ignore[index]
+        except (KeyError, TypeError, FacelearnError):
+            continue
+        found[CellPlan(recipe, data, tuple(fold) if fold else None).key] = facts or {}
+    return found
+
+
+def run_cell(
+    plan: CellPlan, faces: Faces, folder: Path, *, keep_model: bool = False, threads: int | None = None, device: str = "auto",
+    reporter: Reporter | None = None,
+) -> dict[str, Any] | None:  # fmt: skip
+    """Train the cell, or go on with it; returns its numbers, None where it was stopped (its state is kept).
+
+    Args:
+        plan: recipe, data fingerprint and fold.
+        faces: the table of that fingerprint.
+        folder: of this cell alone.
+        keep_model: keep the model file; the numbers, curves and held-out predictions are always kept.
+        threads: processor threads.
+        device: auto, cpu or cuda.
+        reporter: callbacks.
+    """
+    from facelearn.training.device import apply, choose_device
+    from facelearn.verbs.run import MODEL, train_parts
+
+    recipe = plan.recipe.with_changes(device=device, **({"threads": threads} if threads else {}))
+    apply(choose_device(recipe.device, precision=recipe.precision, threads=recipe.threads))
+    parts = _parts(faces, recipe, plan.fold)
+    train, valid = (faces[parts.parts[part]] for part in ("train", "valid"))
+    resume = (folder / "last.safetensors").exists()
+    facts = {"split": parts.report()}
+    try:
+        result = train_parts(train, valid, folder, recipe=recipe, resume=resume, facts=facts, reporter=reporter)
+    except FacelearnError:
+        if not resume:
+            raise
+        # a state that cannot be gone on with (cut short, or of another version) costs a new start, not the study
+        shutil.rmtree(folder)
+        result = train_parts(train, valid, folder, recipe=recipe, facts=facts, reporter=reporter)
+    if result.stopped:
+        return None
+    numbers = _numbers(plan, folder, result.summary)
+    write_text(folder / CELL, json.dumps(numbers, indent=1) + "\n")
+    for name in (*_LARGE_FILES, *(() if keep_model else (MODEL,))):
+        (folder / name).unlink(missing_ok=True)
+    return numbers
+
+
+def run_cell_elsewhere(
+    plan: CellPlan, table: str, folder: str, keep_model: bool, threads: int, device: str
+) -> dict[str, Any] | None:
+    """`run_cell` in a process of its own, on the table saved at `table`."""
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # before torch is imported there
+    return run_cell(plan, Faces.load(table), Path(folder), keep_model=keep_model, threads=threads, device=device)
+
+
+def _parts(faces: Faces, recipe: Recipe, fold: tuple[int, int] | None) -> Split:
+    if fold is None:
+        fractions = {"train": 1 - recipe.split.valid, "valid": recipe.split.valid}
+        return split(faces, fractions, by=recipe.split.by, seed=recipe.seed)
+    from facelearn.training.crossval import folds
+
+    index, count = fold
+    return folds(faces, recipe, count)[index]
+
+
+def _numbers(plan: CellPlan, folder: Path, summary: Mapping[str, Any]) -> dict[str, Any]:
+    """What tables and curves are made of."""
+    run = load_run(folder)
+    return {
+        "key": plan.key,
+        "fold": list(plan.fold) if plan.fold else None,
+        "data": {"table": plan.data, **run.data},
+        "recipe": plan.recipe.to_dict(),
+        "summary": dict(summary),
+        "metrics": {key: value for key, value in run.metrics.items() if key not in ("curve", "summary")},
+        "environment": dict(run.environment),
+        "history": [
+            {key: value for key, value in row.items() if isinstance(value, (int, float)) and value == value}
+            for row in run.history
+        ],
+    }  # fmt: skip
