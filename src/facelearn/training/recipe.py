@@ -6,9 +6,9 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from facelearn.errors import RecipeError
 from facelearn.training.search import Space, check_paths
@@ -140,10 +140,11 @@ class Recipe(Settings):
     def _steps(cls, value: Any) -> Any:
         return tuple(value) if isinstance(value, list) else value
 
-    @model_validator(mode="after")
-    def _search_exists(self) -> Self:
-        check_paths(self.search, type(self))
-        return self
+    @field_validator("search")
+    @classmethod
+    def _search(cls, value: Space) -> Space:
+        check_paths(value, cls)
+        return value
 
     @classmethod
     def from_toml(cls, path: str | Path) -> Recipe:

@@ -215,7 +215,11 @@ def _closest(path: str, settings: type[BaseModel]) -> str:
     paths = list(_paths(settings))
     by_name = [known for known in paths if known.rpartition(".")[2] == path.rpartition(".")[2]]
     found = by_name[:1] or difflib.get_close_matches(path, paths, n=1, cutoff=0.4)
-    return f"; did you mean '{found[0]}'?" if found else "; write it as in the recipe file, e.g. 'optimiser.learning_rate'"
+    if not found:
+        return "; write it as in the recipe file, e.g. 'optimiser.learning_rate'"
+    table = found[0].rpartition(".")[0]
+    beside = [known for known in paths if known.rpartition(".")[0] == table]
+    return f"; did you mean '{found[0]}'? Beside it stand {', '.join(beside)}"
 
 
 def _paths(settings: type[BaseModel], above: str = "") -> Iterator[str]:
