@@ -85,6 +85,24 @@ class _Plan:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Fitted:
+    """A trained network before anything is measured or written.
+
+    Attributes:
+        plan: the recipe applied to the rows.
+        result: the network and its history; `result.stopped` says that Ctrl-C or SIGTERM ended training early.
+        predicted: float32, the network's output for the held-out rows; None where nothing is to be written: in a run that was
+            stopped, and in the further processes of a run on several devices.
+        first: False in those further processes.
+    """
+
+    plan: _Plan
+    result: FitResult
+    predicted: NDArray[np.float32] | None
+    first: bool = True
+
+
 def train_parts(
     train: Faces,
     valid: Faces,
@@ -100,24 +118,51 @@ def train_parts(
     plan = _plan(train, valid, recipe, facts or {})
     if not resume:
         write_text(out / "recipe.toml", recipe.to_toml())
+    return write_fitted(_fit(plan, out, folder=out, resume=resume, reporter=reporter), out)
+
+
+def fit_parts(
+    train: Faces,
+    valid: Faces,
+    scratch: str | Path,
+    *,
+    recipe: Recipe,
+    facts: Mapping[str, Any] | None = None,
+    reporter: Reporter | None = None,
+) -> Fitted:
+    """Train as `train_parts` does, but write nothing that stays; `scratch` is a folder for arrays that memory should not hold."""
+    return _fit(_plan(train, valid, recipe, facts or {}), Path(scratch), reporter=reporter)
+
+
+def write_fitted(fitted: Fitted, out: str | Path) -> TrainResult:
+    """Measure a trained network on the held-out rows, and write its model file, metrics and report to `out`."""
+    plan, result, out = fitted.plan, fitted.result, Path(out)
+    if fitted.predicted is not None:
+        return _write(plan, result, fitted.predicted, out)
+    found = _warnings(plan, result)
+    return TrainResult(out, None, {}, _summary(result), warnings=found, stopped=result.stopped, first=fitted.first)
+
+
+def _fit(
+    plan: _Plan, scratch: Path, *, folder: Path | None = None, resume: bool = False, reporter: Reporter | None = None
+) -> Fitted:
     fabric = _launch(plan.settings)
-    scratch = out / f"scratch-{fabric.global_rank}"
+    scratch = scratch / f"scratch-{fabric.global_rank}"
     try:
         training_data, valid_data = (
             TrainingData(rows, plan.preprocess, plan.task.targets(rows), device=fabric.device, scratch=scratch / part)
             for part, rows in (("train", plan.train), ("valid", plan.valid))
         )
         result = fit(
-            _network(plan), plan.task, training_data, valid_data, recipe, plan.settings, augment=Augment(recipe.augment, train.schema),
-            folder=out, resume=resume, data=plan.facts["fingerprint"], reporter=reporter, fabric=fabric,
+            _network(plan), plan.task, training_data, valid_data, plan.recipe, plan.settings,
+            augment=Augment(plan.recipe.augment, plan.train.schema), folder=folder, resume=resume, data=plan.facts["fingerprint"],
+            reporter=reporter, fabric=fabric,
         )  # fmt: skip
-        if result.stopped or not fabric.is_global_zero:
-            found, first = _warnings(plan, result), fabric.is_global_zero
-            return TrainResult(out, None, {}, _summary(result), warnings=found, stopped=result.stopped, first=first)
-        predicted = predict_all(plan.task, result.model, valid_data)
+        whole = fabric.is_global_zero and not result.stopped
+        predicted = predict_all(plan.task, result.model, valid_data) if whole else None
+        return Fitted(plan, result, predicted, fabric.is_global_zero)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    return _write(plan, result, predicted, out)
 
 
 def _launch(settings: DeviceSettings) -> Fabric:

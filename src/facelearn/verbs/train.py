@@ -11,7 +11,7 @@ import numpy as np
 from facelearn.data import readers
 from facelearn.data.faces import Faces
 from facelearn.data.splits import Split, split
-from facelearn.errors import DataError, FacelearnError, Problem
+from facelearn.errors import DataError, FacelearnError, Problem, RecipeError
 from facelearn.files import write_text
 from facelearn.training.device import apply, choose_device
 from facelearn.training.recipe import Recipe
@@ -46,21 +46,24 @@ def train(
 
     Raises:
         DataError: unreadable data, or data without keypoints.
-        RecipeError: a recipe that cannot be carried out, or training that diverged.
+        RecipeError: a recipe that cannot be carried out or describes a search, or training that diverged.
         FacelearnError: `out` holds a finished run.
     """
     out = Path(out)
     recipe = _recipe_for(out, recipe, resume, overwrite)
     if on_error is not None:
         recipe = recipe.with_changes(read__on_error=on_error)
+    if recipe.search:
+        raise RecipeError(
+            f"the recipe describes a search over {', '.join(recipe.search)}; search with: facelearn tune --data DATA --recipe FILE. To "
+            "train once, take the best_recipe.toml of a search, or remove [search] from the recipe"
+        )
     settings = choose_device(recipe.device, devices=recipe.devices, precision=recipe.precision, threads=recipe.threads)
     apply(settings)
-    faces, skipped, warnings = _read(data, recipe, out, read_progress)
-    if not faces.keypoints.shape[1]:
-        raise DataError(f"{data} holds no keypoints to learn; see what is in it with: facelearn inspect {data}")
+    faces, skipped, warnings = read_rows(data, recipe, out, read_progress)
     if not isinstance(data, Faces):
         write_text(out / SOURCE, f"{Path(data).resolve()}\n")
-    parts = _split(faces, recipe)
+    parts = split_rows(faces, recipe)
     result = train_parts(
         faces[parts.parts["train"]], faces[parts.parts["valid"]], out, recipe=recipe, resume=resume, reporter=reporter,
         facts={"source": str(data) if not isinstance(data, Faces) else "Faces in memory", "split": parts.report()},
@@ -107,13 +110,20 @@ def _recipe_for(out: Path, recipe: Recipe | None, resume: bool, overwrite: bool)
     return recipe or Recipe()
 
 
-def _read(
+def read_rows(
     data: str | Path | Faces,
     recipe: Recipe,
     out: Path,
     progress: Callable[[int, int], None] | None,
 ) -> tuple[Faces, tuple[Problem, ...], tuple[str, ...]]:
+    """The faces read as the recipe says, the rows left out (also listed in `out`/skipped.csv), and what the reader wants to be known.
+
+    Raises:
+        DataError: unreadable data, or data without keypoints.
+    """
     if isinstance(data, Faces):
+        if not data.keypoints.shape[1]:
+            raise DataError("the table holds no keypoints to learn")
         return data, (), ()
     settings = recipe.read
     result = readers.read_with_report(
@@ -124,12 +134,14 @@ def _read(
         on_error=settings.on_error,
         progress=progress,
     )
+    if not result.faces.keypoints.shape[1]:
+        raise DataError(f"{data} holds no keypoints to learn; see what is in it with: facelearn inspect {data}")
     if result.skipped:
         readers.write_skipped(result.skipped, out / "skipped.csv")
     return result.faces, result.skipped, tuple(str(warning) for warning in result.warnings)
 
 
-def _split(faces: Faces, recipe: Recipe) -> Split:
+def split_rows(faces: Faces, recipe: Recipe) -> Split:
     """Rows to train on and rows held out, as the recipe says."""
     if recipe.split.valid == 0:
         return Split(parts={"train": np.arange(len(faces)), "valid": np.arange(0)}, by="none")
