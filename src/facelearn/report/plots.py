@@ -59,8 +59,8 @@ def loss_curves(runs: Sequence[RunResult], *, normalise: bool = False) -> Figure
         if not drawn:
             note(axes, "no loss was recorded")
             return figure
-        _log_scale(axes)
-        _epoch_axis(axes)
+        log_scale(axes)
+        epoch_axis(axes)
         _legend(axes, len(runs), "thin training, thick validation" if len(runs) > 1 else "")
     return figure
 
@@ -79,8 +79,8 @@ def validation_error_curves(runs: Sequence[RunResult]) -> Figure:
         if not drawn:
             note(axes, "no validation error was recorded")
             return figure
-        _log_scale(axes)
-        _epoch_axis(axes)
+        log_scale(axes)
+        epoch_axis(axes)
         _legend(axes, len(runs))
     return figure
 
@@ -103,7 +103,7 @@ def learning_rate(run: RunResult) -> Figure:
             note(axes, "no learning rate was recorded")
             return figure
         axes.set_ylim(bottom=0)
-        _epoch_axis(axes)
+        epoch_axis(axes)
     return figure
 
 
@@ -200,7 +200,7 @@ def _mark_lowest(
     axes.plot(epochs[best], values[best], "o", label=label if unit is not None else "_", zorder=5, **style)
 
 
-def _log_scale(axes: Axes) -> None:
+def log_scale(axes: Axes) -> None:
     """A logarithmic axis labelled with plain numbers, with room above and below the curves."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
@@ -221,7 +221,7 @@ def _log_scale(axes: Axes) -> None:
     axes.yaxis.set_minor_formatter(NullFormatter())
 
 
-def _epoch_axis(axes: Axes) -> None:
+def epoch_axis(axes: Axes) -> None:
     from matplotlib.ticker import MaxNLocator
 
     axes.set_xlabel("epoch")

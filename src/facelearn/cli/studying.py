@@ -1,0 +1,81 @@
+"""The command that regenerates published experiments: study."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from facelearn.cli.app import DeviceOption, JsonOption, app, print_json, say
+
+if TYPE_CHECKING:
+    from facelearn.training.run import Reporter
+
+
+@app.command(epilog="Example: facelearn study ml_resnet --data training.zip --epochs 30")
+def study(
+    name: Annotated[str | None, typer.Argument(help="Study, as --list shows them, or a TOML file of your own.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Labelled faces: file or folder in any known format.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for finished cells and results.")] = Path("runs/studies"),
+    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of every cell, instead of the published.")] = None,
+    rows: Annotated[int | None, typer.Option(min=20, help="Use so many rows, instead of all.")] = None,
+    folds: Annotated[int | None, typer.Option(min=2, help="Cross-validate every cell with so many folds.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Run this cell only; may be given several times.")] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Cells at a time, each with its share of the cores.")] = 1,
+    device: DeviceOption = "auto",
+    keep_models: Annotated[bool, typer.Option("--keep-models", help="Keep each cell's model file.")] = False,
+    list_all: Annotated[bool, typer.Option("--list", help="List the studies and stop.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Run a published experiment and put its numbers beside the published ones. Finished cells are not run again."""
+    if list_all:
+        _list(as_json)
+        return
+    if name is None or data is None:
+        raise typer.BadParameter(
+            "say which study and which faces, e.g. facelearn study ml_resnet --data training.zip; --list shows the studies"
+        )
+    from facelearn.display import training_display
+    from facelearn.report.study import text, write_study
+    from facelearn.verbs.study import study as run
+
+    def display(cell: str) -> AbstractContextManager[Reporter | None]:
+        return training_display(cell, quiet=as_json)
+
+    def done(cell: str, numbers: dict[str, Any], cached: bool) -> None:
+        summary = numbers["summary"]
+        how = "found in the cache" if cached else f"{summary['epochs']} epochs in {summary['seconds']:.0f} s"
+        typer.echo(f"{cell}: {how}", err=True)
+
+    result = run(
+        name, data, out, epochs=epochs, rows=rows, folds=folds, only=tuple(only or ()), jobs=jobs, device=device,
+        keep_models=keep_models, display=display, done=None if as_json else done,
+    )  # fmt: skip
+    if result.stopped:
+        typer.echo("stopped; the same command goes on where it was", err=True)
+        raise typer.Exit(1)
+    page = write_study(result.study, result.cells, out / result.study.name)
+    if as_json:
+        from facelearn.report.study import summary
+
+        print_json({**summary(result.study, result.cells), "computed": result.computed, "folder": page.parent})
+        return
+    say("", text(result.study, result.cells), "", f"page:   {page}", f"curves: {page.parent / 'curves.png'}")
+
+
+def _list(as_json: bool) -> None:
+    from facelearn.report.tables import text_table
+    from facelearn.training.study import load_study, study_names
+
+    studies = [load_study(name) for name in study_names()]
+    if as_json:
+        print_json([
+            {"name": one.name, "title": one.title, "source": one.source, "question": one.question,
+             "cells": [variation.name for variation in one.variations]}
+            for one in studies
+        ])  # fmt: skip
+        return
+    rows = [[one.name, str(len(one.variations)), one.title, one.source] for one in studies]
+    say(text_table(["study", "cells", "what", "source"], rows))

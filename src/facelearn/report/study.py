@@ -1,0 +1,203 @@
+"""A study as a page: a table of published and own numbers, verdicts, curves and cost, in Markdown, HTML and JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from facelearn.files import whole_file, write_text
+from facelearn.report import page
+from facelearn.report.study_numbers import Cells, Number, Row, Verdict, number_text, rows, verdicts
+from facelearn.report.study_plots import study_curves, study_sweep
+from facelearn.report.style import png, svg
+from facelearn.report.tables import markdown_table, text_table
+from facelearn.training.study import MEASURES, Study
+
+SHORT_MARK = "*"
+
+
+def write_study(study: Study, cells: Cells, folder: str | Path) -> Path:
+    """Write study.md, study.html, study.json, curves.png and, for a sweep, sweep.png to `folder`; returns the HTML file."""
+    folder = Path(folder)
+    found = rows(study, cells)
+    pictures = {"curves": study_curves(study, cells), "sweep": study_sweep(study, found)}
+    for name, figure in pictures.items():
+        if figure is not None:
+            with whole_file(folder / f"{name}.png") as scratch:
+                scratch.write_bytes(png(figure))
+    write_text(folder / "study.json", json.dumps(stored(study, cells), indent=1) + "\n")
+    write_text(folder / "study.md", markdown(study, cells))
+    figures = "".join(
+        f"<figure>{svg(figure, name)}<figcaption>{_CAPTIONS[name]}</figcaption></figure>"
+        for name, figure in pictures.items()
+        if figure is not None
+    )
+    heading, body = table(study, found)
+    sections = [
+        page.section("Published and ours", page.bullets(_lines(study, found, cells), most=50) + page.table(heading, body)),
+        page.section("Published orders", page.bullets([verdict_text(one) for one in verdicts(study, found)], most=50)) if study.claims else "",
+        page.section("Curves", f'<div class="plots">{figures}</div>'),
+        page.section("Cost", page.table(*cost(found))),
+    ]  # fmt: skip
+    document = page.page(study.title, f"{study.source}. {study.question}", sections, footer="Written by facelearn.")
+    return write_text(folder / "study.html", document)
+
+
+_CAPTIONS = {
+    "curves": "Every cell's loss; bold lines are the validation loss, thin ones the training loss (with dropout at work).",
+    "sweep": "Our numbers and the published ones along what was varied.",
+}
+
+
+def table(study: Study, found: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
+    """The heading and one row of texts for each cell: published, ours and their ratio for each measure."""
+    shown = [name for name in study.measures if any(name in row.ours or name in row.published for row in found)]
+    heading = ["cell", "epochs"]
+    for name in shown:
+        known = any(name in row.published for row in found)
+        title = MEASURES[name]
+        heading += [f"{title}, published", f"{title}, ours", "ratio"] if known else [title]
+    body = []
+    for row in found:
+        cells = [row.name, _epochs(row)]
+        for name in shown:
+            ours = _ours(name, row.ours.get(name))
+            if any(name in other.published for other in found):
+                ratio = row.ratio(name)
+                published = row.published.get(name, math.nan)
+                cells += [number_text(name, published), ours, "-" if math.isnan(ratio) else f"{ratio:.2f}"]
+            else:
+                cells.append(ours)
+        body.append(cells)
+    return heading, body
+
+
+def cost(found: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
+    """What an epoch costs, then and now, as a heading and rows of texts."""
+    heading = ["cell", "parameters", "steps an epoch", "seconds an epoch then", "seconds an epoch here"]
+    return heading, [
+        [row.name, f"{row.parameters:,}", f"{row.steps:.0f}", _seconds(row.published_seconds), _seconds(row.seconds)]
+        for row in found
+    ]
+
+
+def text(study: Study, cells: Cells) -> str:
+    """The study for a terminal."""
+    found = rows(study, cells)
+    parts = [study.title, f"{study.source}. {study.question}", "", text_table(*table(study, found)), ""]
+    parts += _lines(study, found, cells)
+    parts += [verdict_text(one) for one in verdicts(study, found)]
+    parts += ["", text_table(*cost(found))]
+    return "\n".join(parts)
+
+
+def markdown(study: Study, cells: Cells, pictures: str = "") -> str:
+    """The study as Markdown; `pictures` is put before the names of its pictures."""
+    found = rows(study, cells)
+    parts = [f"## {study.title}", f"{study.source}. {study.question}", markdown_table(*table(study, found))]
+    parts.append("\n".join(f"- {line}" for line in _lines(study, found, cells)))
+    if study.claims:
+        parts.append("\n".join(f"- {verdict_text(one)}" for one in verdicts(study, found)))
+    parts.append(f"![Loss of every cell of {study.name}]({pictures}curves.png)")
+    if study_sweep(study, found) is not None:
+        parts.append(f"![{study.title}: published and ours]({pictures}sweep.png)")
+    parts.append(markdown_table(*cost(found)))
+    return "\n\n".join(parts) + "\n"
+
+
+def stored(study: Study, cells: Cells) -> dict[str, Any]:
+    """What the results page keeps of a study: its cells without per-keypoint tables, curves thinned to 200 points."""
+    return {"study": study.name, "cells": {name: [_slim(run) for run in runs] for name, runs in cells.items()}}
+
+
+def summary(study: Study, cells: Cells) -> dict[str, Any]:
+    """The table's numbers and the verdicts as plain values, for --json."""
+    found = rows(study, cells)
+    return {
+        "study": study.name,
+        "cells": [
+            {
+                "name": row.name, "epochs": row.epochs, "published_epochs": row.published_epochs, "parameters": row.parameters,
+                "seconds_per_epoch": row.seconds, "published": dict(row.published),
+                "ours": {name: {"value": number.value, **({"low": number.low, "high": number.high} if math.isfinite(number.low) else {})}
+                         for name, number in row.ours.items()},
+            }
+            for row in found
+        ],
+        "claims": [{"text": one.claim.text, "measure": one.claim.measure, "holds": one.holds, "reasons": one.reasons}
+                   for one in verdicts(study, found)],
+    }  # fmt: skip
+
+
+def verdict_text(verdict: Verdict) -> str:
+    """One sentence or two about a published order."""
+    if verdict.holds is None:
+        return f"{verdict.claim.text} Cannot be said: {'; '.join(verdict.reasons)}."
+    answer = "Holds here" if verdict.holds else "Does not hold here"
+    why = f" Why: {'; '.join(verdict.reasons)}." if verdict.reasons else ""
+    return f"{verdict.claim.text} {answer} ({MEASURES[verdict.claim.measure]}: {verdict.found}).{why}"
+
+
+def _slim(run: Mapping[str, Any]) -> dict[str, Any]:
+    history = run["history"]
+    step = max(1, math.ceil(len(history) / 200))
+    last = len(history) - 1
+    kept = [row for index, row in enumerate(history) if (last - index) % step == 0 or index == 0]
+    metrics = {name: value for name, value in run["metrics"].items() if name.endswith(("_error", "_score"))}
+    recipe = run["recipe"]
+    return {**run, "history": [_rounded(row) for row in kept], "metrics": metrics, "recipe": recipe}
+
+
+def _rounded(row: Mapping[str, float]) -> dict[str, float]:
+    return {name: float(f"{value:.6g}") for name, value in row.items()}
+
+
+def _lines(study: Study, found: Sequence[Row], cells: Cells) -> list[str]:
+    """What the table leaves unsaid: data, machine, marks, what differs."""
+    runs = [run for many in cells.values() for run in many]
+    if not runs:
+        return ["no cell has been run yet"]
+    lines = [*study.notes]
+    counts = {run["data"]["counts"]["valid_faces"] for run in runs}
+    lines.append(f"Held out: {' or '.join(f'{count:,}' for count in sorted(counts))} faces, near-duplicates (or people) kept together.")
+    machines = {_machine(run["environment"]) for run in runs}
+    lines.append("Machine: " + "; ".join(sorted(machines)) + ".")
+    if any(row.short for row in found):
+        lines.append(f"{SHORT_MARK} fewer epochs than published.")
+    folds = {row.folds for row in found if row.folds}
+    if folds:
+        lines.append(f"Mean and standard deviation over {'/'.join(map(str, sorted(folds)))} folds.")
+    if study.reach:
+        published = f" Published: {study.reach.published}." if study.reach.published else ""
+        lines.append(f"Epochs and seconds to reach the best validation loss of {study.reach.of}.{published}")
+    return lines
+
+
+def _machine(environment: Mapping[str, Any]) -> str:
+    threads = environment.get("threads")
+    device = environment.get("accelerator") or environment.get("processor")
+    return f"{device}, {threads} thread{'s' if threads != 1 else ''} a cell, {environment.get('precision')}, torch {environment.get('torch')}"
+
+
+def _epochs(row: Row) -> str:
+    if row.published_epochs is None:
+        return f"{row.epochs:,}"
+    return f"{row.epochs:,} of {row.published_epochs:,}{SHORT_MARK}" if row.short else f"{row.epochs:,}"
+
+
+def _ours(measure: str, number: Number | None) -> str:
+    if number is None:
+        return "-"
+    shown = number_text(measure, number.value)
+    if math.isfinite(number.deviation):
+        return f"{shown} ± {number_text(measure, number.deviation)}"
+    if math.isfinite(number.low) and measure not in ("valid_loss",):
+        return f"{shown} ({number_text(measure, number.low)} to {number_text(measure, number.high)})"
+    return shown
+
+
+def _seconds(value: float) -> str:
+    return "-" if not math.isfinite(value) else f"{value:.2f}" if value < 10 else f"{value:.1f}"

@@ -1,0 +1,253 @@
+"""A study's cells as numbers: published, ours, their ratio; whether the published orders hold, and why not where they do not."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facelearn.training.study import Claim, Study
+
+Cells = Mapping[str, Sequence[Mapping[str, Any]]]
+
+LOSSES = ("train_loss", "valid_loss", "best_valid_loss", "normalised_valid_loss")
+METRICS = ("rmse_error", "point_failure_error", "face_failure_error", "face_any_failure_error")
+CLOSE = 0.02  # a difference of less than this share is no difference
+
+
+@dataclass(frozen=True)
+class Number:
+    """One of our numbers: the mean over folds, their standard deviation (one fold: NaN), and a 95% interval where there is one."""
+
+    value: float
+    deviation: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+
+
+@dataclass(frozen=True)
+class Row:
+    """One cell of a study.
+
+    Attributes:
+        name: of the cell.
+        position: on the study's axis, or None.
+        ours: measure -> our number; what was not measured is missing.
+        published: measure -> published number.
+        epochs, published_epochs: run and published (None where not given).
+        seconds, published_seconds: an epoch here and then (NaN where not given).
+        parameters, steps: of the network; optimiser steps an epoch.
+        falling: share by which the validation loss fell over the last tenth of the epochs.
+        folds: how many folds were run; 0 for a plain split.
+    """
+
+    name: str
+    position: float | None
+    ours: Mapping[str, Number]
+    published: Mapping[str, float]
+    epochs: int
+    published_epochs: int | None
+    seconds: float
+    published_seconds: float
+    parameters: int
+    steps: float
+    falling: float
+    folds: int
+
+    @property
+    def short(self) -> bool:
+        """Whether fewer epochs were run than published."""
+        return self.published_epochs is not None and self.epochs < self.published_epochs
+
+    def ratio(self, measure: str) -> float:
+        """Ours divided by the published number; NaN where one is missing."""
+        ours, published = self.ours.get(measure), self.published.get(measure)
+        return ours.value / published if ours and published else math.nan
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a published order holds here (None: a cell is missing), the values in our order, and the reasons where it does not."""
+
+    claim: Claim
+    holds: bool | None
+    found: str
+    reasons: tuple[str, ...] = ()
+
+
+def rows(study: Study, cells: Cells) -> list[Row]:
+    """One row for each cell that was run, in the study's order."""
+    largest = _largest_loss(cells)
+    target = _target(study, cells)
+    found = []
+    for variation in study.variations:
+        runs = cells.get(variation.name)
+        if not runs:
+            continue
+        each = [_measures(run, largest, target) for run in runs]
+        names = list(dict.fromkeys(name for one in each for name in one))
+        ours = {name: _over_folds([one[name] for one in each if name in one]) for name in names}
+        published = dict(variation.published)
+        epochs, seconds = published.pop("epochs", None), published.pop("seconds_per_epoch", math.nan)
+        summary = runs[0]["summary"]
+        found.append(Row(
+            name=variation.name, position=variation.position, ours=ours, published=published,
+            epochs=int(summary["epochs"]), published_epochs=None if epochs is None else int(epochs),
+            seconds=float(np.median([_epoch_seconds(run) for run in runs])), published_seconds=seconds,
+            parameters=int(summary["parameters"]), steps=summary["steps"] / max(1, summary["epochs"]),
+            falling=float(np.mean([_falling(run) for run in runs])), folds=len(runs) if runs[0]["fold"] else 0,
+        ))  # fmt: skip
+    return found
+
+
+def column(run: Mapping[str, Any], name: str) -> NDArray[np.float64]:
+    """float64 (epochs,): one column of a cell's history, NaN where it was not recorded."""
+    return np.asarray([row.get(name, math.nan) for row in run["history"]], np.float64)
+
+
+def verdicts(study: Study, found: Sequence[Row]) -> list[Verdict]:
+    """Each published order, checked."""
+    by_name = {row.name: row for row in found}
+    return [_verdict(claim, by_name) for claim in study.claims]
+
+
+def _measures(run: Mapping[str, Any], largest: float, target: float) -> dict[str, Number]:
+    result: dict[str, Number] = {}
+    train, valid = column(run, "train_loss"), column(run, "valid_loss")
+    for name, values in (("train_loss", train), ("valid_loss", valid)):
+        known = values[np.isfinite(values)]
+        if len(known):
+            result[name] = Number(float(known[-1]))
+    for name in METRICS:
+        facts = run["metrics"].get(name)
+        if isinstance(facts, Mapping) and facts.get("value") is not None:
+            low, high = (math.nan if facts.get(key) is None else facts[key] for key in ("low", "high"))
+            result[name] = Number(facts["value"], low=low, high=high)
+    known = valid[np.isfinite(valid)]
+    if len(known):
+        result["valid_loss"] = _with_interval(result["valid_loss"], result.get("rmse_error"))
+        result["best_valid_loss"] = Number(float(known.min()))
+        result["normalised_valid_loss"] = Number(float(known[-1]) / largest)
+        late = np.log(known[len(known) // 2 :])
+        if len(late) > 2:
+            result["unsteadiness"] = Number(float(np.abs(np.diff(late)).mean()))
+    reached = np.flatnonzero(valid <= target * (1 + 1e-9))
+    if len(reached):
+        result["epochs_to_reach"] = Number(float(column(run, "epoch")[reached[0]]))
+        result["seconds_to_reach"] = Number(float(column(run, "seconds")[reached[0]]))
+    return result
+
+
+def _with_interval(loss: Number, rmse: Number | None) -> Number:
+    """The interval of a mean-square loss: it goes with the square of the RMSE over the same rows."""
+    if rmse is None or not rmse.value or math.isnan(rmse.low):
+        return loss
+    low, high = (loss.value * (bound / rmse.value) ** 2 for bound in (rmse.low, rmse.high))
+    return Number(loss.value, low=low, high=high)
+
+
+def _over_folds(numbers: Sequence[Number]) -> Number:
+    if len(numbers) == 1:
+        return numbers[0]
+    values = np.asarray([number.value for number in numbers])
+    return Number(float(values.mean()), float(values.std(ddof=1)))
+
+
+def _largest_loss(cells: Cells) -> float:
+    losses = [column(run, name) for runs in cells.values() for run in runs for name in ("train_loss", "valid_loss")]
+    known = np.concatenate([loss[np.isfinite(loss)] for loss in losses]) if losses else np.zeros(0)
+    return float(known.max()) if len(known) and known.max() > 0 else 1.0
+
+
+def _target(study: Study, cells: Cells) -> float:
+    """The best validation loss of the cell that others are timed against; nothing reaches it where there is none."""
+    runs = cells.get(study.reach.of, ()) if study.reach else ()
+    best = [np.nanmin(column(run, "valid_loss")) for run in runs]
+    return float(np.mean(best)) if best else -math.inf
+
+
+def _epoch_seconds(run: Mapping[str, Any]) -> float:
+    taken = np.diff(column(run, "seconds"), prepend=0.0)
+    return float(np.median(taken)) if len(taken) else math.nan
+
+
+def _falling(run: Mapping[str, Any]) -> float:
+    valid = column(run, "valid_loss")
+    known = valid[np.isfinite(valid)]
+    tenth = max(1, len(known) // 10)
+    if len(known) < 4 * tenth:
+        return 0.0
+    before, after = known[-2 * tenth : -tenth].mean(), known[-tenth:].mean()
+    return float(1 - after / before)
+
+
+def _verdict(claim: Claim, found: Mapping[str, Row]) -> Verdict:
+    groups = [(item,) if isinstance(item, str) else item for item in claim.order]
+    names = [name for group in groups for name in group]
+    missing = [name for name in names if name not in found or claim.measure not in found[name].ours]
+    if missing:
+        return Verdict(claim, None, "", (f"not run: {', '.join(missing)}",))
+    values = {name: found[name].ours[claim.measure] for name in names}
+    holds, reasons = True, []
+    for before, after in zip(groups, groups[1:], strict=False):
+        for first in before:
+            for second in after:
+                if values[first].value >= values[second].value * (1 - CLOSE / 10):
+                    holds = False
+                    reasons += _why_not(claim.measure, found[first], found[second])
+    for group in groups:
+        for first, second in zip(group, group[1:], strict=False):
+            if not _same(values[first], values[second]):
+                holds = False
+                reasons.append(f"{first} and {second} are published as equal and are apart here")
+    order = sorted(names, key=lambda name: values[name].value)
+    shown = ", ".join(f"{name} {_text(claim.measure, values[name])}" for name in order)
+    return Verdict(claim, holds, shown, tuple(dict.fromkeys(reasons)))
+
+
+def _same(first: Number, second: Number) -> bool:
+    if math.isnan(first.low) or math.isnan(second.low):
+        return abs(first.value - second.value) <= CLOSE * max(abs(first.value), abs(second.value))
+    return first.low <= second.high and second.low <= first.high
+
+
+def _why_not(measure: str, lower: Row, higher: Row) -> list[str]:
+    """What is different here, where `lower` was published below `higher` and is not."""
+    reasons = []
+    if _same(lower.ours[measure], higher.ours[measure]):
+        reasons.append(f"{lower.name} and {higher.name} are not apart: the difference is within their intervals")
+    for row in (lower, higher):
+        if row.short:
+            reasons.append(f"{row.name} was trained for {row.epochs} of {row.published_epochs} epochs")
+        if row.falling > CLOSE:
+            reasons.append(f"the validation loss of {row.name} still fell by {row.falling:.0%} over the last tenth of its epochs")
+    train_low, train_high = (row.ours.get("train_loss") for row in (lower, higher))
+    if measure in ("valid_loss", "rmse_error") and train_low and train_high:
+        if train_low.value > train_high.value:
+            reasons.append(f"{lower.name} fits its training rows less well too ({_text('train_loss', train_low)} against "
+                           f"{_text('train_loss', train_high)})")  # fmt: skip
+        else:
+            reasons.append(f"{lower.name} fits its training rows better ({_text('train_loss', train_low)} against "
+                           f"{_text('train_loss', train_high)}) and generalises less")  # fmt: skip
+    return reasons
+
+
+def _text(measure: str, number: Number) -> str:
+    return number_text(measure, number.value)
+
+
+def number_text(measure: str, value: float) -> str:
+    """A value in the form that its measure is read in; "-" where there is none."""
+    if not math.isfinite(value):
+        return "-"
+    if measure in LOSSES:
+        return f"{value:.3f}" if measure == "normalised_valid_loss" else f"{value:.5f}"
+    if measure.endswith("failure_error"):
+        return f"{value:.2%}" if value < 0.1 else f"{value:.1%}"
+    if measure == "unsteadiness":
+        return f"{value:.3f}"
+    return f"{value:.3g}" if abs(value) < 100 else f"{value:,.0f}"
