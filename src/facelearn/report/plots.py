@@ -222,6 +222,7 @@ def log_scale(axes: Axes) -> None:
 
 
 def epoch_axis(axes: Axes) -> None:
+    """An axis of whole epochs."""
     from matplotlib.ticker import MaxNLocator
 
     axes.set_xlabel("epoch")

@@ -30,18 +30,18 @@ def write_study(study: Study, cells: Cells, folder: str | Path) -> Path:
                 scratch.write_bytes(png(figure))
     write_text(folder / "study.json", json.dumps(stored(study, cells), indent=1) + "\n")
     write_text(folder / "study.md", markdown(study, cells))
-    figures = "".join(
-        f"<figure>{svg(figure, name)}<figcaption>{_CAPTIONS[name]}</figcaption></figure>"
-        for name, figure in pictures.items()
-        if figure is not None
-    )
+    figures = [
+        page.figure(svg(figure, name), _CAPTIONS[name]) for name, figure in pictures.items() if figure is not None
+    ]
     heading, body = table(study, found)
+    orders = page.bullets([verdict_text(one) for one in verdicts(study, found)], most=50)
+    remarks = page.bullets(_lines(study, found, cells), most=50)
     sections = [
-        page.section("Published and ours", page.bullets(_lines(study, found, cells), most=50) + page.table(heading, body)),
-        page.section("Published orders", page.bullets([verdict_text(one) for one in verdicts(study, found)], most=50)) if study.claims else "",
-        page.section("Curves", f'<div class="plots">{figures}</div>'),
+        page.section("Published and ours", remarks, page.table(heading, body)),
+        page.section("Published orders", orders) if study.claims else "",
+        page.section("Curves", page.plots(*figures)),
         page.section("Cost", page.table(*cost(found))),
-    ]  # fmt: skip
+    ]
     document = page.page(study.title, f"{study.source}. {study.question}", sections, footer="Written by facelearn.")
     return write_text(folder / "study.html", document)
 
@@ -137,7 +137,7 @@ def verdict_text(verdict: Verdict) -> str:
     if verdict.holds is None:
         return f"{verdict.claim.text} Cannot be said: {'; '.join(verdict.reasons)}."
     answer = "Holds here" if verdict.holds else "Does not hold here"
-    why = f" Why: {'; '.join(verdict.reasons)}." if verdict.reasons else ""
+    why = f" {'But' if verdict.holds else 'Why'}: {'; '.join(verdict.reasons)}." if verdict.reasons else ""
     return f"{verdict.claim.text} {answer} ({MEASURES[verdict.claim.measure]}: {verdict.found}).{why}"
 
 
@@ -162,7 +162,9 @@ def _lines(study: Study, found: Sequence[Row], cells: Cells) -> list[str]:
         return ["no cell has been run yet"]
     lines = [*study.notes]
     counts = {run["data"]["counts"]["valid_faces"] for run in runs}
-    lines.append(f"Held out: {' or '.join(f'{count:,}' for count in sorted(counts))} faces, near-duplicates (or people) kept together.")
+    lines.append(
+        f"Held out: {' or '.join(f'{count:,}' for count in sorted(counts))} faces, near-duplicates (or people) kept together."
+    )
     machines = {_machine(run["environment"]) for run in runs}
     lines.append("Machine: " + "; ".join(sorted(machines)) + ".")
     if any(row.short for row in found):
@@ -179,7 +181,8 @@ def _lines(study: Study, found: Sequence[Row], cells: Cells) -> list[str]:
 def _machine(environment: Mapping[str, Any]) -> str:
     threads = environment.get("threads")
     device = environment.get("accelerator") or environment.get("processor")
-    return f"{device}, {threads} thread{'s' if threads != 1 else ''} a cell, {environment.get('precision')}, torch {environment.get('torch')}"
+    many = "s" if threads != 1 else ""
+    return f"{device}, {threads} thread{many} a cell, {environment.get('precision')}, torch {environment.get('torch')}"
 
 
 def _epochs(row: Row) -> str:

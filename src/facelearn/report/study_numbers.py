@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from facelearn.training.study import Claim, Study
 Cells = Mapping[str, Sequence[Mapping[str, Any]]]
 
 LOSSES = ("train_loss", "valid_loss", "best_valid_loss", "normalised_valid_loss")
-METRICS = ("rmse_error", "point_failure_error", "face_failure_error", "face_any_failure_error")
+METRICS = ("rmse_error", "robust_rmse_error", "point_failure_error", "face_failure_error", "face_any_failure_error")
 CLOSE = 0.02  # a difference of less than this share is no difference
 
 
@@ -193,14 +194,16 @@ def _verdict(claim: Claim, found: Mapping[str, Row]) -> Verdict:
         return Verdict(claim, None, "", (f"not run: {', '.join(missing)}",))
     values = {name: found[name].ours[claim.measure] for name in names}
     holds, reasons = True, []
-    for before, after in zip(groups, groups[1:], strict=False):
-        for first in before:
-            for second in after:
-                if values[first].value >= values[second].value * (1 - CLOSE / 10):
-                    holds = False
-                    reasons += _why_not(claim.measure, found[first], found[second])
+    for before, after in itertools.pairwise(groups):
+        for lower, higher in itertools.product(before, after):
+            ordered = values[lower].value < values[higher].value
+            holds &= ordered
+            if not ordered:
+                reasons += _why_not(claim.measure, found[lower], found[higher])
+            elif _same(values[lower], values[higher]):
+                reasons.append(f"{lower} and {higher} are not apart: their intervals overlap")
     for group in groups:
-        for first, second in zip(group, group[1:], strict=False):
+        for first, second in itertools.combinations(group, 2):
             if not _same(values[first], values[second]):
                 holds = False
                 reasons.append(f"{first} and {second} are published as equal and are apart here")
@@ -218,15 +221,18 @@ def _same(first: Number, second: Number) -> bool:
 def _why_not(measure: str, lower: Row, higher: Row) -> list[str]:
     """What is different here, where `lower` was published below `higher` and is not."""
     reasons = []
-    if _same(lower.ours[measure], higher.ours[measure]):
-        reasons.append(f"{lower.name} and {higher.name} are not apart: the difference is within their intervals")
+    apart = not _same(lower.ours[measure], higher.ours[measure])
+    if not apart:
+        reasons.append(f"{lower.name} and {higher.name} are not apart: their intervals overlap")
     for row in (lower, higher):
         if row.short:
             reasons.append(f"{row.name} was trained for {row.epochs} of {row.published_epochs} epochs")
         if row.falling > CLOSE:
-            reasons.append(f"the validation loss of {row.name} still fell by {row.falling:.0%} over the last tenth of its epochs")
+            reasons.append(
+                f"the validation loss of {row.name} still fell by {row.falling:.0%} over the last tenth of its epochs"
+            )
     train_low, train_high = (row.ours.get("train_loss") for row in (lower, higher))
-    if measure in ("valid_loss", "rmse_error") and train_low and train_high:
+    if apart and train_low and train_high:
         if train_low.value > train_high.value:
             reasons.append(f"{lower.name} fits its training rows less well too ({_text('train_loss', train_low)} against "
                            f"{_text('train_loss', train_high)})")  # fmt: skip

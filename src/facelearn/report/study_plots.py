@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from facelearn.report.plots import epoch_axis, log_scale
-from facelearn.report.style import GRID, MUTED, SURFACE, house_style, new_figure, plain_text, run_colour, run_marker
 from facelearn.report.study_numbers import LOSSES, Cells, Row, column
+from facelearn.report.style import GRID, MUTED, SURFACE, house_style, new_figure, plain_text, run_colour, run_marker
 from facelearn.training.study import MEASURES, Study
 
 if TYPE_CHECKING:
@@ -27,12 +27,16 @@ def study_curves(study: Study, cells: Cells) -> Figure:
     """
     names = [variation.name for variation in study.variations if variation.name in cells]
     losses = {(name, part): _mean_curve(cells[name], f"{part}_loss") for name in names for part in ("train", "valid")}
-    largest = max((float(np.nanmax(values, initial=0, where=np.isfinite(values))) for values in losses.values()), default=1)
+    largest = max(
+        (float(np.nanmax(values, initial=0, where=np.isfinite(values))) for values in losses.values()), default=1
+    )
     scale = largest if study.normalise and largest > 0 else 1.0
     with house_style():
         figure = new_figure(8.6, 4.8)
         axes = figure.add_subplot()
-        axes.set_title("Loss, as a share of the largest" if study.normalise else "Loss by epoch (bold: validation, thin: training)")
+        axes.set_title(
+            "Loss, as a share of the largest" if study.normalise else "Loss by epoch (bold: validation, thin: training)"
+        )
         for index, name in enumerate(names):
             epochs = _mean_curve(cells[name], "epoch")
             colour = _colour(index, len(names))
@@ -68,9 +72,18 @@ def study_sweep(study: Study, found: Sequence[Row]) -> Figure | None:
 def _sweep_line(axes: Axes, found: Sequence[Row], measure: str) -> None:
     published = [(row.position, row.published[measure]) for row in found if measure in row.published]
     if published:
-        axes.plot(*np.transpose(np.asarray(published, float)), color=MUTED, marker="o", markersize=4, linestyle="--", label="published")
+        axes.plot(
+            *np.transpose(np.asarray(published, float)),
+            color=MUTED,
+            marker="o",
+            markersize=4,
+            linestyle="--",
+            label="published",
+        )
     ours = [(row.position, row.ours[measure].value) for row in found if measure in row.ours]
-    label = "ours" if not any(row.short for row in found) else f"ours, {min(row.epochs for row in found)} epochs or more"
+    label = (
+        "ours" if not any(row.short for row in found) else f"ours, {min(row.epochs for row in found)} epochs or more"
+    )
     axes.plot(*np.transpose(np.asarray(ours, float)), color=run_colour(0), marker=run_marker(0), markersize=6,
               markeredgecolor=SURFACE, label=label)  # fmt: skip
     axes.grid(visible=True, axis="y", color=GRID)

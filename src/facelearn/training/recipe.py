@@ -6,9 +6,9 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from facelearn.errors import RecipeError
 from facelearn.training.search import Space, check_paths
@@ -48,10 +48,16 @@ class OptimiserSettings(Settings):
     weight_decay: float = Field(0.02, ge=0)
     momentum: float = Field(0.9, ge=0, lt=1, description="Nesterov momentum of `sgd`; the first beta of the Adams")
     final_momentum: float | None = Field(
-        None, ge=0, lt=1, description="momentum of `sgd` at the last step, reached along a straight line; the same throughout where not given"
+        None, ge=0, lt=1, description="momentum of `sgd` at the last step, reached along a straight line; None keeps it"
     )
     second_momentum: float = Field(0.99, ge=0, lt=1, description="the second beta of the Adams")
     clip_gradient_norm: float = Field(1.0, ge=0, description="largest norm of a step's gradient; 0 for any")
+
+    @model_validator(mode="after")
+    def _momentum_moves_in_sgd_only(self) -> Self:
+        if self.final_momentum is not None and self.name != "sgd":
+            raise ValueError(f"final_momentum belongs to optimiser 'sgd'; '{self.name}' keeps its betas")
+        return self
 
 
 class ScheduleSettings(Settings):

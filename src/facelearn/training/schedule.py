@@ -18,7 +18,8 @@ def learning_rate(settings: ScheduleSettings, highest: float, step: int, steps: 
 
     Returns:
         A positive rate: `highest` throughout (constant), from it to `final` of it along a straight line (linear) or half a cosine
-        (cosine), or first up from `start` of it over `warm_up` of the steps (one_cycle; Smith, "A disciplined approach to neural network hyper-parameters", 2018).
+        (cosine), or first up from `start` of it over `warm_up` of the steps (one_cycle; Smith, "A disciplined approach to neural
+        network hyper-parameters", 2018).
     """
     if settings.name == "constant" or steps <= 1:
         return highest

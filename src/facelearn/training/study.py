@@ -23,6 +23,7 @@ MEASURES = {
     "best_valid_loss": "best validation loss",
     "normalised_valid_loss": "validation loss, 1 = the largest of all runs",
     "rmse_error": "RMSE px",
+    "robust_rmse_error": "RMSE px without far points",
     "point_failure_error": "failed points",
     "face_failure_error": "failed faces",
     "face_any_failure_error": "faces with a failed point",
@@ -67,7 +68,7 @@ class _Sweep(Settings):
 
     @model_validator(mode="after")
     def _equally_long(self) -> _Sweep:
-        lists = {"names": self.names, "positions": self.positions, **self.published}
+        lists: dict[str, list[Any]] = {"names": self.names, "positions": self.positions, **self.published}
         for key, values in lists.items():
             if values and len(values) != len(self.values):
                 raise ValueError(f"{key} has {len(values)} entries for {len(self.values)} values")
@@ -212,8 +213,10 @@ def _check(path: Path, facts: _File, variations: tuple[Variation, ...]) -> None:
         raise RecipeError(f"{path}: a study needs cells of different names; received {names}")
     for measure in (*facts.measures, *(claim.measure for claim in facts.claims)):
         if measure not in MEASURES:
-            raise RecipeError(f"{path}: " + unknown_name("measure", measure, MEASURES))
-    wanted = [name for claim in facts.claims for item in claim.order for name in ((item,) if isinstance(item, str) else item)]
+            raise RecipeError(f"{path}: " + unknown_name("measure", measure, list(MEASURES)))
+    wanted = [
+        name for claim in facts.claims for item in claim.order for name in ((item,) if isinstance(item, str) else item)
+    ]
     for name in wanted + ([facts.reach.of] if facts.reach else []):
         if name not in names:
             raise RecipeError(f"{path}: " + unknown_name("cell", name, names))
@@ -224,7 +227,9 @@ def _base_path(path: Path, base: str) -> Path:
         found = folder / BASES / f"{base}.toml"
         if found.is_file():
             return found
-    raise RecipeError(f"{path}: " + unknown_name("base recipe", base, [p.stem for p in (FOLDER / BASES).glob("*.toml")]))
+    raise RecipeError(
+        f"{path}: " + unknown_name("base recipe", base, [p.stem for p in (FOLDER / BASES).glob("*.toml")])
+    )
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -125,8 +125,10 @@ def _run_here(
     show = display or (lambda name: nullcontext(None))
     for cell, plan in missing:
         with show(cell if plan.fold is None else f"{cell}, fold {plan.fold[0] + 1}") as reporter:
-            yield cell, plan.key, run_cell(
-                plan, faces, store / plan.key, keep_model=keep, device=device, reporter=reporter
+            yield (
+                cell,
+                plan.key,
+                run_cell(plan, faces, store / plan.key, keep_model=keep, device=device, reporter=reporter),
             )
 
 
@@ -141,10 +143,12 @@ def _run_apart(
     with tempfile.TemporaryDirectory(prefix="facelearn-study-") as scratch:
         faces.save(Path(scratch) / "table")
         with ProcessPoolExecutor(min(jobs, max(1, len(missing))), mp_context=context) as pool:
-            waiting = {
-                pool.submit(run_cell_elsewhere, plan, str(Path(scratch) / "table"), str(store / plan.key), keep, threads, device): (cell, plan)
-                for cell, plan in missing
-            }  # fmt: skip
+            table = str(Path(scratch) / "table")
+            waiting = {}
+            for cell, plan in missing:
+                folder = str(store / plan.key)
+                future = pool.submit(run_cell_elsewhere, plan, table, folder, keep, threads, device)
+                waiting[future] = (cell, plan)
             try:
                 for future in as_completed(waiting):
                     cell, plan = waiting[future]
