@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -94,9 +95,9 @@ def text(study: Study, cells: Cells) -> str:
     return "\n".join(parts)
 
 
-def markdown(study: Study, cells: Cells, pictures: str = "") -> str:
-    """The study as Markdown; `pictures` is put before the names of its pictures."""
-    found = rows(study, cells)
+def markdown(study: Study, cells: Cells, *, found: Sequence[Row] | None = None, pictures: str = "") -> str:
+    """The study as Markdown; `found` are rows already made (`restored`), `pictures` is put before the names of its pictures."""
+    found = rows(study, cells) if found is None else found
     parts = [f"## {study.title}", f"{study.source}. {study.question}", markdown_table(*table(study, found))]
     parts.append("\n".join(f"- {line}" for line in _lines(study, found, cells)))
     if study.claims:
@@ -109,8 +110,34 @@ def markdown(study: Study, cells: Cells, pictures: str = "") -> str:
 
 
 def stored(study: Study, cells: Cells) -> dict[str, Any]:
-    """What the results page keeps of a study: its cells without per-keypoint tables, curves thinned to 200 points."""
-    return {"study": study.name, "cells": {name: [_slim(run) for run in runs] for name, runs in cells.items()}}
+    """What the results page keeps of a study, as JSON: its rows, and its cells with curves thinned to 200 points."""
+    found = [{name: _plain(value) for name, value in dataclasses.asdict(row).items()} for row in rows(study, cells)]
+    return {
+        "study": study.name,
+        "rows": found,
+        "cells": {name: [_slim(run) for run in runs] for name, runs in cells.items()},
+    }
+
+
+def restored(facts: Mapping[str, Any]) -> tuple[list[Row], Cells]:
+    """The rows and the cells of what `stored` gave."""
+    nan = math.nan
+    found = []
+    for row in facts["rows"]:
+        ours = {
+            name: Number(**{key: nan if value is None else value for key, value in number.items()})
+            for name, number in row["ours"].items()
+        }
+        times = {key: nan if row[key] is None else row[key] for key in ("seconds", "published_seconds")}
+        found.append(Row(**{**row, "ours": ours, **times}))
+    return found, facts["cells"]
+
+
+def _plain(value: Any) -> Any:
+    """NaN as null, which JSON knows."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def summary(study: Study, cells: Cells) -> dict[str, Any]:
@@ -143,16 +170,19 @@ def verdict_text(verdict: Verdict) -> str:
 
 def _slim(run: Mapping[str, Any]) -> dict[str, Any]:
     history = run["history"]
-    step = max(1, math.ceil(len(history) / 200))
-    last = len(history) - 1
+    step, last = max(1, math.ceil(len(history) / 200)), len(history) - 1
+    # the first epoch and the validated ones among every `step`th, counted from the last
     kept = [row for index, row in enumerate(history) if (last - index) % step == 0 or index == 0]
-    metrics = {name: value for name, value in run["metrics"].items() if name.endswith(("_error", "_score"))}
-    recipe = run["recipe"]
-    return {**run, "history": [_rounded(row) for row in kept], "metrics": metrics, "recipe": recipe}
+    counts = run["data"]["counts"]
+    return {
+        "fold": run["fold"], "recipe": run["recipe"], "environment": run["environment"], "summary": run["summary"],
+        "data": {"table": run["data"].get("table"), "counts": counts}, "metrics": {}, "history": [_rounded(row) for row in kept],
+    }  # fmt: skip
 
 
 def _rounded(row: Mapping[str, float]) -> dict[str, float]:
-    return {name: float(f"{value:.6g}") for name, value in row.items()}
+    drawn = ("epoch", "train_loss", "valid_loss")
+    return {name: float(f"{value:.5g}") for name, value in row.items() if name in drawn}
 
 
 def _lines(study: Study, found: Sequence[Row], cells: Cells) -> list[str]:

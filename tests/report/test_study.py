@@ -1,0 +1,144 @@
+"""A study's numbers from hand-made cells: measures, ratios, and whether published orders hold."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from facelearn.report.study import markdown, restored, stored, summary, text, verdict_text, write_study
+from facelearn.report.study_numbers import number_text, rows, verdicts
+from facelearn.report.study_plots import study_curves, study_sweep
+from facelearn.training.study import load_study
+
+STUDY = """
+title = "Two ways | compared"
+source = "made up"
+question = "Which?"
+axis = "way"
+normalise = true
+measures = ["train_loss", "valid_loss", "normalised_valid_loss", "rmse_error", "epochs_to_reach", "seconds_to_reach", "unsteadiness"]
+[sweep]
+field = "seed"
+values = [0, 1]
+names = ["a", "b"]
+positions = [1, 2]
+published.valid_loss = [0.1, 0.4]
+[reach]
+of = "b"
+published = "30% less"
+[[claims]]
+measure = "valid_loss"
+order = ["a", "b"]
+text = "a is better."
+[[claims]]
+measure = "rmse_error"
+order = [["a", "b"]]
+text = "They are equal."
+"""
+
+
+def cell(train, valid, *, rmse=(2.0, 1.9, 2.1), fold=None, seconds=2.0):
+    history = [
+        {"epoch": i + 1, "train_loss": t, "seconds": seconds * (i + 1)} | ({"valid_loss": v} if v else {})
+        for i, (t, v) in enumerate(zip(train, valid, strict=True))
+    ]
+    return {
+        "key": "k", "fold": fold, "data": {"counts": {"valid_faces": 20}}, "recipe": {}, "history": history,
+        "summary": {"epochs": len(train), "steps": 3 * len(train), "parameters": 10},
+        "metrics": {"rmse_error": dict(zip(("value", "low", "high"), rmse, strict=True))},
+        "environment": {"processor": "a processor", "threads": 1, "precision": "32-true", "torch": "2"},
+    }  # fmt: skip
+
+
+@pytest.fixture
+def study(tmp_path):
+    path = tmp_path / "ways.toml"
+    path.write_text(STUDY)
+    return load_study(path)
+
+
+CELLS = {
+    "a": [cell([0.8, 0.4, 0.2, 0.1], [1.0, 0.5, 0.25, 0.25])],
+    "b": [cell([0.9, 0.6, 0.5, 0.4], [0.8, 0.5, 0.4, 0.45], rmse=(3.0, 2.9, 3.1), seconds=5.0)],
+}
+
+
+def test_measures_by_hand(study):
+    a, b = rows(study, CELLS)
+    assert (a.ours["train_loss"].value, a.ours["valid_loss"].value, b.ours["valid_loss"].value) == (0.1, 0.25, 0.45)
+    assert a.ours["normalised_valid_loss"].value == 0.25  # the largest loss of all, 1.0, is a's first
+    assert b.ours["best_valid_loss"].value == 0.4
+    assert (a.ours["epochs_to_reach"].value, b.ours["epochs_to_reach"].value) == (3, 3)
+    assert (a.ours["seconds_to_reach"].value, b.ours["seconds_to_reach"].value) == (6, 15)
+    assert (a.seconds, b.seconds, a.steps, a.epochs) == (2.0, 5.0, 3.0, 4)
+    assert a.ratio("valid_loss") == pytest.approx(2.5) and math.isnan(a.ratio("rmse_error"))
+    assert (b.ours["valid_loss"].low, b.ours["valid_loss"].high) == pytest.approx((0.45 * (2.9 / 3) ** 2, 0.45 * (3.1 / 3) ** 2))
+
+
+def test_unsteadiness_is_the_mean_step_of_the_late_logarithm(study):
+    valid = [9, 9, 9, 1, 2, 1]
+    (row,) = rows(study, {"a": [cell(valid, valid)]})
+    assert row.ours["unsteadiness"].value == pytest.approx(np.log(2))
+
+
+def test_epochs_without_a_validation_are_passed_over(study):
+    (row,) = rows(study, {"a": [cell([1, 1, 1, 1], [None, 0.5, None, 0.25])]})
+    assert row.ours["valid_loss"].value == 0.25
+
+
+def test_published_orders_are_checked_with_their_reasons(study):
+    better, equal = verdicts(study, rows(study, CELLS))
+    assert better.holds and not better.reasons
+    assert equal.holds is False and "published as equal" in equal.reasons[0]
+    turned = {"a": CELLS["b"], "b": CELLS["a"]}
+    worse, _ = verdicts(study, rows(study, turned))
+    assert worse.holds is False
+    assert any("fits its training rows less well too" in reason for reason in worse.reasons)
+    assert "Does not hold here" in verdict_text(worse)
+    close = {"a": CELLS["a"], "b": [cell([0.1] * 4, [0.3] * 3 + [0.26])]}
+    overlapping, same = verdicts(study, rows(study, close))
+    assert overlapping.holds and "intervals overlap" in overlapping.reasons[0] and same.holds
+    missing, _ = verdicts(study, rows(study, {"a": CELLS["a"]}))
+    assert missing.holds is None and "not run: b" in verdict_text(missing)
+
+
+def test_folds_give_mean_and_deviation(study):
+    runs = [cell([1, 1], [1, value], fold=[i, 2]) for i, value in enumerate((0.2, 0.4))]
+    (row,) = rows(study, {"a": runs})
+    number = row.ours["valid_loss"]
+    assert number.value == pytest.approx(0.3) and number.deviation == pytest.approx(np.std([0.2, 0.4], ddof=1))
+    assert "0.30000 ± 0.14142" in text(study, {"a": runs})
+
+
+def test_numbers_read_as_their_measure(study):
+    assert number_text("valid_loss", 0.00123456) == "0.00123"
+    assert number_text("point_failure_error", 0.0912) == "9.12%" and number_text("point_failure_error", 0.75) == "75.0%"
+    assert number_text("rmse_error", 1.5701) == "1.57" and number_text("rmse_error", math.nan) == "-"
+
+
+def test_the_tables_say_published_ours_and_ratio(study, tmp_path):
+    page = markdown(study, CELLS, pictures="images/")
+    assert "validation loss, published" in page and "| 0.10000 | 0.25000 | 2.50 |" in page
+    assert "(images/curves.png)" in page and "(images/sweep.png)" in page and "30% less" in page
+    assert summary(study, CELLS)["cells"][0]["ours"]["valid_loss"]["value"] == 0.25
+    folder = write_study(study, CELLS, tmp_path / "out").parent
+    assert (folder / "sweep.png").read_bytes()[:4] == (folder / "curves.png").read_bytes()[:4] == b"\x89PNG"
+    assert "Two ways | compared" in (folder / "study.html").read_text()
+
+
+def test_curves_are_drawn_as_shares_of_the_largest_loss(study):
+    (axes,) = study_curves(study, CELLS).axes
+    bold = [line for line in axes.lines if line.get_label() in ("a", "b")]
+    assert [list(line.get_ydata()) for line in bold] == [[1.0, 0.5, 0.25, 0.25], [0.8, 0.5, 0.4, 0.45]]
+    assert axes.get_yscale() == "log"
+    published, ours = study_sweep(study, rows(study, CELLS)).axes[1].lines
+    assert list(published.get_ydata()) == [0.1, 0.4] and list(ours.get_ydata()) == [0.25, 0.45]
+
+
+def test_what_is_stored_is_thin_and_gives_the_same_table(study):
+    long = {"a": [cell(np.linspace(1, 0.1, 1000).tolist(), np.linspace(1, 0.2, 1000).tolist())]}
+    facts = json.loads(json.dumps(stored(study, long), allow_nan=False))
+    found, kept = restored(facts)
+    assert len(kept["a"][0]["history"]) <= 202 and kept["a"][0]["history"][-1]["epoch"] == 1000
+    assert markdown(study, kept, found=found) == markdown(study, long)
