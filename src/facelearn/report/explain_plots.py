@@ -1,0 +1,101 @@
+"""Kernels and activations of a network as pictures, from plain arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facelearn.report.style import house_style, new_figure, plain_text
+from facelearn.report.tiling import (
+    DIVERGING,
+    PAGE_WIDTH,
+    as_rgb,
+    canvas,
+    colour_bar,
+    column_labels,
+    enlarged,
+    scale_of,
+    show,
+    tiled,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def kernels_figure(tiles: NDArray[np.float32], columns: int, *, title: str) -> Figure:
+    """Kernels side by side on one scale, its middle 0.
+
+    Args:
+        tiles: float (N, h, w): blue below 0, red above; or (N, h, w, 3): red, green and blue weights, grey being 0.
+        columns: tiles in a row.
+        title: above the picture.
+    """
+    largest = float(np.abs(tiles).max(initial=0.0)) or 1.0
+    gap = max(1, round(max(tiles.shape[1:3]) / 12)) if len(tiles) > 1 else 0
+    picture = tiled(tiles, columns, gap)
+    if picture.ndim == 4 or tiles.ndim == 4:
+        gaps = np.isnan(picture)
+        picture = np.where(gaps, 1.0, 0.5 + np.nan_to_num(picture) / (2 * largest))
+    with house_style():
+        figure, axes = canvas(picture.shape, title)
+        shown = show(axes, picture, (-largest, largest), DIVERGING)
+        if tiles.ndim == 3:
+            colour_bar(figure, axes, shown, "weight")
+        else:
+            axes.set_xlabel(f"grey is 0; full colour is {largest:.3g}")
+    return figure
+
+
+def activations_figure(
+    images: NDArray[np.uint8], maps: NDArray[np.float32], numbers: Sequence[int], *, title: str
+) -> Figure:
+    """A row for each image: the image, then what some maps of a layer give for it, all on one scale.
+
+    Args:
+        images: uint8 (N, H, W, C).
+        maps: float32 (N, M, h, w).
+        numbers: which maps of the layer these are, M numbers.
+        title: above the picture.
+    """
+    side = 96 if max(maps.shape[2:]) <= 96 else max(maps.shape[2:])
+    count, chosen = maps.shape[:2]
+    resized = np.stack([enlarged(one, side) for one in maps.reshape(-1, *maps.shape[2:])])
+    gap = side // 16
+    picture = tiled(resized, chosen, gap)
+    faces = tiled(np.stack([enlarged(as_rgb(image), side) for image in images]) / 255, 1, gap)
+    low, high, colours = scale_of(maps)
+    with house_style():
+        unit = min((PAGE_WIDTH - 0.9) / (chosen + 1.25), 1.4)
+        figure = new_figure(max(4.6, unit * (chosen + 1.25) + 0.9), max(1.5, unit * count * 1.07 + 0.7))
+        left, right = figure.subplots(1, 2, width_ratios=[faces.shape[1], picture.shape[1]])
+        show(left, np.where(np.isnan(faces), 1.0, faces), (0, 1), "gray")
+        shown = show(right, picture, (low, high), colours)
+        left.set_title(plain_text(title, 110), pad=22)
+        column_labels(left, ["image"], side, gap)
+        column_labels(right, [str(n) for n in numbers], side, gap)
+        colour_bar(figure, right, shown, "activation")
+    return figure
+
+
+def units_figure(values: NDArray[np.float32], *, title: str) -> Figure:
+    """What the units of a layer without maps give: a row for each image, a column for each unit.
+
+    Args:
+        values: float32 (N, units).
+        title: above the picture.
+    """
+    low, high, colours = scale_of(values)
+    with house_style():
+        figure = new_figure(PAGE_WIDTH, 1.3 + 0.16 * len(values))
+        axes = figure.add_subplot()
+        axes.set_title(plain_text(title, 110))
+        axes.grid(visible=False)
+        shown = axes.imshow(values, vmin=low, vmax=high, cmap=colours, aspect="auto", interpolation="none")
+        axes.set_xlabel("unit")
+        axes.set_yticks(range(len(values)), [f"image {i + 1}" for i in range(len(values))])
+        colour_bar(figure, axes, shown, "activation")
+    return figure

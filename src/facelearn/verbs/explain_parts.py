@@ -1,0 +1,283 @@
+"""The parts of `explain`: each looks at one thing, draws it into the folder and says what it found."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facelearn.bundle.file import write_bytes
+from facelearn.errors import FacelearnError
+from facelearn.report import explain_faces, explain_plots
+from facelearn.report.architecture import TIMES, architecture_figure
+from facelearn.report.explain_page import Shown
+from facelearn.report.style import png, svg
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from torch import Tensor, nn
+
+    from facelearn.explain.opened import OpenedModel
+    from facelearn.models.profile import Layer
+
+MAPS_SHOWN = 12
+UNITS_SHOWN = 6
+_LEAST_INPUT_SAMPLE = 256
+_FIELD_OPERATIONS = 5e11  # about ten seconds of a small machine
+
+
+@dataclass
+class Album:
+    """The pictures so far, written into the folder as PNG files and kept for the page."""
+
+    folder: Path
+    pictures: list[Shown] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def add(self, section: str, figure: Figure, file: str, caption: str) -> None:
+        """Write `figure` as `file`, and put it into the page's section."""
+        self.files.append(str(write_bytes(self.folder / file, png(figure))))
+        self.pictures.append(Shown(section, svg(figure, caption), caption))
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """Images to look at.
+
+    Attributes:
+        pixels: uint8 (N, H, W, C), prepared as the network takes them.
+        source: file of each.
+        row: row of each in its file, -1 where the file is the image.
+        origin: where they come from, for a caption.
+    """
+
+    pixels: NDArray[np.uint8]
+    source: tuple[str, ...]
+    row: tuple[int, ...]
+    origin: str
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What to look at: the opened model, its layers, the images, and what was asked for."""
+
+    model: OpenedModel
+    table: list[Layer]
+    images: Images
+    layer: str | None
+    units: tuple[int, ...]
+    show: int
+    top: int
+    steps: int
+    seed: int
+
+    @property
+    def first(self) -> Tensor:
+        """The images to show, as the network takes them."""
+        return self.model.inputs(self.images.pixels[: self.show])
+
+
+def architecture(album: Album, network: nn.Module, table: list[Layer], input_shape: tuple[int, ...], name: str) -> None:
+    """Draw the network as blocks."""
+    from facelearn.explain.architecture import blocks
+
+    total = sum(row.parameters for row in table)
+    figure = architecture_figure(blocks(network, table), input_shape, title=f"{name}: {total:,} parameters")
+    caption = "Boxes are as high as their maps are large, and as wide as they are many; equal neighbours are one box with a count."
+    album.add("Architecture", figure, "architecture.png", caption)
+
+
+def kernels(album: Album, look: Look) -> dict[str, Any]:
+    """Draw the kernels of the layer asked for, or of the first convolution (the first layer with weights where there is none)."""
+    from facelearn.explain.kernels import kernels as read
+    from facelearn.explain.layers import convolutions, fully_connected
+
+    network, shape = look.model.network, look.model.input_shape
+    first = [*convolutions(network, look.table), *fully_connected(network, look.table)][:1]
+    if look.layer is not None:
+        try:
+            found = read(network, look.layer, shape)
+        except FacelearnError as error:
+            if not first:
+                raise
+            album.notes.append(f"{error}; the kernels shown are those of '{first[0]}'")
+            found = read(network, first[0], shape)
+    elif first:
+        found = read(network, first[0], shape)
+    else:
+        album.notes.append("the network has neither a convolution nor a fully connected layer, so no kernels to show")
+        return {}
+    size = f" {TIMES} ".join(str(n) for n in found.shape)
+    figure = explain_plots.kernels_figure(found.tiles, found.columns, title=f"Weights of '{found.layer}' ({size})")
+    album.add(
+        "Kernels",
+        figure,
+        "kernels.png",
+        f"{found.meaning} One scale for all of them; its ends are ±{found.largest:.3g}.",
+    )
+    return {"layer": found.layer, "shape": list(found.shape), "largest": found.largest, "shown": len(found.tiles)}
+
+
+def activations(album: Album, look: Look) -> list[dict[str, Any]]:
+    """Draw what some layers give for the first images: the one asked for, or the first and the deepest with maps."""
+    from facelearn.explain.activations import activations as read
+    from facelearn.explain.layers import convolutions, map_layer, unit_layer
+
+    network = look.model.network
+    chosen = [*convolutions(network, look.table)[:1], map_layer(network, look.table)]
+    names = [name for name in dict.fromkeys(chosen) if name is not None] or [unit_layer(network, look.table)]
+    found = read(network, look.first, [look.layer] if look.layer is not None else names)
+    facts = []
+    for name, values in found.items():
+        file = f"activations-{name}.png"
+        facts.append(
+            {
+                "layer": name,
+                "shape": list(values.shape[1:]),
+                "least": float(values.min()),
+                "largest": float(values.max()),
+            }
+        )
+        if values.ndim != 4:
+            flat = values.reshape(len(values), -1)
+            caption = f"Layer '{name}': all {flat.shape[1]:,} units for {len(flat)} images ({look.images.origin})."
+            album.add("Activations", explain_plots.units_figure(flat, title=f"What '{name}' gives"), file, caption)
+            continue
+        maps = np.sort(np.argsort(-values.std((0, 2, 3)), kind="stable")[:MAPS_SHOWN])
+        figure = explain_plots.activations_figure(
+            look.images.pixels[: look.show], values[:, maps], maps.tolist(), title=f"What '{name}' gives"
+        )
+        size = f"{values.shape[2]} {TIMES} {values.shape[3]}"
+        caption = f"Layer '{name}': the {len(maps)} of {values.shape[1]} maps ({size}) that vary most, by number, all on one scale."
+        album.add("Activations", figure, file, caption)
+    return facts
+
+
+def saliency(album: Album, look: Look, output: str | None) -> dict[str, Any]:
+    """Draw integrated gradients and Grad-CAM of the outputs asked for over the first images."""
+    from facelearn.explain.layers import map_layer
+    from facelearn.explain.opened import targets
+    from facelearn.explain.saliency import grad_cam, integrated_gradients
+
+    inputs, network = look.first, look.model.network
+    layer = look.layer or map_layer(network, look.table)
+    gradients, cams, facts = [], [], []
+    for target in targets(look.model, output):
+        found = integrated_gradients(network, inputs, target.weights)
+        gradients.append((f"integrated gradients\n{target.name}", found.values.sum(1)))
+        facts.append(
+            {"output": target.name, "unit": target.unit, "change": found.change.tolist(), "gap": found.gap.tolist()}
+        )
+        try:
+            if layer is not None:
+                cams.append((f"Grad-CAM of '{layer}'\n{target.name}", grad_cam(network, inputs, target.weights, layer)))
+        except FacelearnError as error:
+            album.notes.append(str(error))
+            layer = None
+    if layer is None and look.layer is None:
+        album.notes.append("no layer of the network gives maps, so there is no Grad-CAM")
+    pixels = look.images.pixels[: look.show]
+    figure = explain_faces.saliency_figure(
+        pixels, [*gradients, *cams], points=look.model.points(inputs), title="What moves the outputs"
+    )
+    gap = max((abs(g) for one in facts for g in one["gap"]), default=0.0)
+    exact = f"{gap:.2g}{' ' + facts[0]['unit'] if facts[0]['unit'] else ''}"
+    caption = (
+        "Red pixels raise the number (move x right, y down), blue ones lower it, each column on its own scale. Integrated gradients go "
+        f"from a flat picture of the same brightness to the image; their sum misses the change of the output by at most {exact}."
+    )
+    album.add("Saliency", figure, "saliency.png", caption)
+    return {"outputs": facts, "grad_cam_layer": layer}
+
+
+def units(album: Album, look: Look) -> dict[str, Any]:
+    """Draw, for some units of a layer, an input made to excite them and the images that do it most."""
+    from facelearn.explain.excite import Ascent, check_unit, maximise, unit_scores
+    from facelearn.explain.layers import unit_layer
+
+    network = look.model.network
+    layer = look.layer or unit_layer(network, look.table)
+    scores = unit_scores(network, layer, look.images.pixels, look.model.inputs)
+    for unit in look.units:
+        check_unit(unit, scores.value.shape[1], layer)
+    chosen = list(look.units) or scores.most_varied(UNITS_SHOWN)
+    boxes, middle = _fields(look, layer)
+    sample = look.model.inputs(look.images.pixels[:_LEAST_INPUT_SAMPLE])
+    # a flat picture, not the mean face: what shows a face must come from the unit
+    start = sample.mean((0, 2, 3))[:, None, None].expand(*look.model.input_shape)
+    jitter = min(4, min(middle[2] - middle[0], middle[3] - middle[1]) // 8)
+    ascent = Ascent(steps=look.steps, jitter=max(0, jitter), seed=look.seed)
+    made = maximise(network, layer, chosen, start, (float(sample.min()), float(sample.max())), ascent=ascent)
+    facts = [_unit_facts(look, scores, unit, boxes, (made.before[i], made.after[i])) for i, unit in enumerate(chosen)]
+    figure = explain_faces.excited_figure(
+        made.inputs.transpose(0, 2, 3, 1),
+        [[look.images.pixels[one["image"]] for one in fact["top"]] for fact in facts],
+        [[middle, *(tuple(one["box"]) for one in fact["top"])] for fact in facts],
+        names=[f"unit {unit}" for unit in chosen],
+        notes=[
+            [f"{f['before']:.2g} → {f['after']:.2g}", *(f"{one['activation']:.3g}" for one in f["top"])] for f in facts
+        ],
+        title=f"What excites units of '{layer}'",
+    )
+    why = "asked for" if look.units else f"that vary most of {scores.value.shape[1]}"
+    caption = (
+        f"Units {why}. Left: an input made by {look.steps} steps of regularised gradient ascent, its activation before and after. Right: "
+        f"the images of {len(look.images):,} ({look.images.origin}) that excite it most, with the activation; the frame is what the "
+        "unit sees there (its receptive field), left out where that is the whole image."
+    )
+    album.add("Units", figure, "units.png", caption)
+    return {"layer": layer, "units": facts}
+
+
+def _fields(look: Look, layer: str) -> tuple[NDArray[np.int64], tuple[int, int, int, int]]:
+    """Boxes (positions, 4) that a layer's positions see, row by row, and that of the one in the middle."""
+    from facelearn.explain.receptive import receptive_fields
+
+    shape = look.model.input_shape
+    operations = sum(row.multiply_adds for row in look.table) * (shape[1] + shape[2])
+    found = receptive_fields(look.model.network, layer, shape, step=math.ceil(operations / _FIELD_OPERATIONS) or 1)
+    middle = found
+    for size in found.shape[:-1]:
+        middle = middle[size // 2]
+    return found.reshape(-1, 4), _box(middle)
+
+
+def _unit_facts(
+    look: Look, scores: Any, unit: int, boxes: NDArray[np.int64], made: tuple[float, float]
+) -> dict[str, Any]:
+    top = [
+        {
+            "image": int(i),
+            "source": look.images.source[i],
+            "row": look.images.row[i],
+            "activation": float(scores.value[i, unit]),
+            "box": list(_box(boxes[scores.position[i, unit]])),
+        }
+        for i in scores.top(unit, look.top)
+    ]
+    return {"unit": unit, "before": float(made[0]), "after": float(made[1]), "top": top}
+
+
+def _box(numbers: Sequence[int] | NDArray[np.int64]) -> tuple[int, int, int, int]:
+    left, top, right, bottom = (int(n) for n in numbers)
+    return left, top, right, bottom
+
+
+def layer_facts(table: Sequence[Layer]) -> list[dict[str, Any]]:
+    """The layer table as JSON values."""
+    found = []
+    for row in table:
+        facts = asdict(row)
+        found.append(
+            {"name": facts.pop("name"), "kind": facts.pop("kind"), "output": list(facts.pop("output_shape")), **facts}
+        )
+    return found
