@@ -16,7 +16,7 @@ def optimiser_for(model: nn.Module, settings: OptimiserSettings, rate: float) ->
     if settings.name == "sgd":
         nesterov = settings.momentum > 0
         return torch.optim.SGD(
-            parameters, rate, settings.momentum, weight_decay=settings.weight_decay, nesterov=nesterov
+            parameters, rate, settings.momentum, weight_decay=settings.weight_decay, nesterov=nesterov, fused=True
         )
     betas = (settings.momentum, settings.second_momentum)
     if settings.name == "adam":
