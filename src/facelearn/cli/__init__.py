@@ -6,9 +6,10 @@ import sys
 
 import typer
 
-from facelearn.cli import studying as _studying  # noqa: F401 - registers its command
 from facelearn.cli import explaining as _explaining  # noqa: F401 - registers its commands
+from facelearn.cli import studying as _studying  # noqa: F401 - registers its command
 from facelearn.cli import training as _training  # noqa: F401 - registers its commands
+from facelearn.cli import tuning as _tuning  # noqa: F401 - registers its commands
 from facelearn.cli import using as _using  # noqa: F401 - registers its commands
 from facelearn.cli.app import app
 from facelearn.errors import FacelearnError, MissingExtraError

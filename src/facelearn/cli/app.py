@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from facelearn.errors import RecipeError
+
 app = typer.Typer(
     name="facelearn",
     help="Train, check and serve face models from the labels people really have.",
@@ -64,3 +66,13 @@ def warn(warnings: tuple[str, ...] | list[str]) -> None:
     """Print notes to standard error."""
     for warning in warnings:
         typer.echo(f"note: {warning}", err=True)
+
+
+def seconds_of(budget: str | None) -> float | None:
+    """A duration as typed, in seconds; one that is none is a wrong use of the command."""
+    from facelearn.training.recipe import seconds
+
+    try:
+        return None if budget is None else seconds(budget)
+    except RecipeError as error:
+        raise typer.BadParameter(str(error)) from error

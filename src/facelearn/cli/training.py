@@ -20,6 +20,7 @@ from facelearn.cli.app import (
     app,
     print_json,
     say,
+    seconds_of,
     warn,
 )
 from facelearn.errors import FIRST_PROBLEMS, RecipeError
@@ -83,7 +84,7 @@ def train(
 ) -> None:
     """Train a keypoint model on faces with missing labels, and write model, metrics and report."""
     changes = {
-        "model__name": model, "epochs": epochs, "budget_seconds": _seconds(budget), "batch_size": batch_size,
+        "model__name": model, "epochs": epochs, "budget_seconds": seconds_of(budget), "batch_size": batch_size,
         "optimiser__learning_rate": learning_rate, "seed": seed, "precision": precision, "device": device, "devices": devices,
         "split__valid": valid, "split__by": split_by, "read__size": size, "read__crop": crop,
         "read__color": color.value if color else None,
@@ -125,15 +126,6 @@ def _train(
         typer.echo(f"{done}; go on with: facelearn train --resume --out {out}", err=True)
         raise typer.Exit(1)
     _print_run(result, as_json)
-
-
-def _seconds(budget: str | None) -> float | None:
-    from facelearn.training.recipe import seconds
-
-    try:
-        return None if budget is None else seconds(budget)
-    except RecipeError as error:
-        raise typer.BadParameter(str(error)) from error
 
 
 def _source_of_run(out: Path, resume: bool, data: Path | None) -> Path:
