@@ -1,4 +1,5 @@
-"""Make the pages that are generated: docs/cli.md from `facelearn --help`, docs/models.md from the list of networks.
+"""Make the pages that are generated: docs/cli.md from `facelearn --help`, docs/models.md from the list of networks, docs/results.md
+from the stored results of the studies.
 
 `python docs/generate.py` writes them; `--check` only says whether they are up to date (exit code 1 where they are not).
 """
@@ -77,7 +78,15 @@ def _shape(shape: tuple[int, ...]) -> str:
     return " x ".join(map(str, shape))
 
 
-PAGES = {"cli.md": cli_page, "models.md": models_page}
+def results_page() -> str:
+    """docs/results.md: the published experiments, published numbers beside ours."""
+    sys.path.insert(0, str(DOCS))
+    import results
+
+    return results.page(NOTE)
+
+
+PAGES = {"cli.md": cli_page, "models.md": models_page, "results.md": results_page}
 
 
 def main(arguments: list[str]) -> int:

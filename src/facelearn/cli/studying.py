@@ -12,6 +12,7 @@ from facelearn.cli.app import DeviceOption, JsonOption, app, print_json, say
 
 if TYPE_CHECKING:
     from facelearn.training.run import Reporter
+    from facelearn.verbs.study import StudyResult
 
 
 @app.command(epilog="Example: facelearn study ml_resnet --data training.zip --epochs 30")
@@ -38,28 +39,32 @@ def study(
             "say which study and which faces, e.g. facelearn study ml_resnet --data training.zip; --list shows the studies"
         )
     from facelearn.display import training_display
-    from facelearn.report.study import text, write_study
     from facelearn.verbs.study import study as run
 
     def display(cell: str) -> AbstractContextManager[Reporter | None]:
         return training_display(cell, quiet=as_json)
 
-    def done(cell: str, numbers: dict[str, Any], cached: bool) -> None:
-        summary = numbers["summary"]
-        how = "found in the cache" if cached else f"{summary['epochs']} epochs in {summary['seconds']:.0f} s"
-        typer.echo(f"{cell}: {how}", err=True)
-
     result = run(
         name, data, out, epochs=epochs, rows=rows, folds=folds, only=tuple(only or ()), jobs=jobs, device=device,
-        keep_models=keep_models, display=display, done=None if as_json else done,
+        keep_models=keep_models, display=display, done=None if as_json else _say_done,
     )  # fmt: skip
     if result.stopped:
         typer.echo("stopped; the same command goes on where it was", err=True)
         raise typer.Exit(1)
+    _print(result, out, as_json)
+
+
+def _say_done(cell: str, numbers: dict[str, Any], cached: bool) -> None:
+    facts = numbers["summary"]
+    how = "found in the cache" if cached else f"{facts['epochs']} epochs in {facts['seconds']:.0f} s"
+    typer.echo(f"{cell}: {how}", err=True)
+
+
+def _print(result: StudyResult, out: Path, as_json: bool) -> None:
+    from facelearn.report.study import summary, text, write_study
+
     page = write_study(result.study, result.cells, out / result.study.name)
     if as_json:
-        from facelearn.report.study import summary
-
         print_json({**summary(result.study, result.cells), "computed": result.computed, "folder": page.parent})
         return
     say("", text(result.study, result.cells), "", f"page:   {page}", f"curves: {page.parent / 'curves.png'}")

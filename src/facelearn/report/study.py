@@ -12,7 +12,7 @@ from typing import Any
 from facelearn.files import whole_file, write_text
 from facelearn.report import page
 from facelearn.report.study_numbers import Cells, Number, Row, Verdict, number_text, rows, verdicts
-from facelearn.report.study_plots import study_curves, study_sweep
+from facelearn.report.study_plots import is_sweep, study_curves, study_sweep
 from facelearn.report.style import png, svg
 from facelearn.report.tables import markdown_table, text_table
 from facelearn.training.study import MEASURES, Study
@@ -103,7 +103,7 @@ def markdown(study: Study, cells: Cells, *, found: Sequence[Row] | None = None, 
     if study.claims:
         parts.append("\n".join(f"- {verdict_text(one)}" for one in verdicts(study, found)))
     parts.append(f"![Loss of every cell of {study.name}]({pictures}curves.png)")
-    if study_sweep(study, found) is not None:
+    if is_sweep(study, found):
         parts.append(f"![{study.title}: published and ours]({pictures}sweep.png)")
     parts.append(markdown_table(*cost(found)))
     return "\n\n".join(parts) + "\n"

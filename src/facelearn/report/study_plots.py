@@ -52,9 +52,14 @@ def study_curves(study: Study, cells: Cells) -> Figure:
     return figure
 
 
+def is_sweep(study: Study, found: Sequence[Row]) -> bool:
+    """Whether the rows lie along an axis."""
+    return bool(study.axis and found) and all(row.position is not None for row in found)
+
+
 def study_sweep(study: Study, found: Sequence[Row]) -> Figure | None:
     """Our values along the study's axis beside the published ones; None where the study is no sweep."""
-    if not study.axis or not found or any(row.position is None for row in found):
+    if not is_sweep(study, found):
         return None
     shown = [name for name in study.measures if name in LOSSES and any(name in row.ours for row in found)]
     with house_style():

@@ -82,37 +82,35 @@ def study(
     """
     chosen = _chosen(load_study(name), only, epochs)
     faces = _table(data, rows, chosen.variations[0].recipe.seed)
-    plans = [
-        (variation.name, CellPlan(variation.recipe, faces.fingerprint(), fold))
-        for variation in chosen.variations
-        for fold in ([(index, folds) for index in range(folds)] if folds else [None])
-    ]
+    plans = _plans(chosen, faces.fingerprint(), folds)
     store = Path(out) / "cells"
-    found: dict[tuple[str, str], dict[str, Any]] = {}
-    missing, known = [], finished_cells(store)
-    for cell, plan in plans:
-        numbers = known.get(plan.key)
-        if numbers is None:
-            missing.append((cell, plan))
-            continue
-        found[cell, plan.key] = numbers
-        if done:
-            done(cell, numbers, True)
-    run = _run_here if jobs == 1 else _run_apart
-    stopped = False
+    known = finished_cells(store)
+    found = {plan.key: known[plan.key] for _, plan in plans if plan.key in known}
+    if done:
+        for cell, plan in plans:
+            if plan.key in found:
+                done(cell, found[plan.key], True)
+    # cells of equal recipes are one
+    missing = list({plan.key: (cell, plan) for cell, plan in reversed(plans) if plan.key not in found}.values())[::-1]
+    computed, run = 0, _run_here if jobs == 1 else _run_apart
     for cell, key, fresh in run(missing, faces, store, jobs, device, keep_models, display):
         if fresh is None:
-            stopped = True
             break
-        found[cell, key] = fresh
+        found[key] = fresh
+        computed += 1
         if done:
             done(cell, fresh, False)
-    cells = {
-        variation.name: [found[cell, plan.key] for cell, plan in plans if cell == variation.name and (cell, plan.key) in found]
-        for variation in chosen.variations
-    }  # fmt: skip
-    computed = len(missing) - sum((cell, plan.key) not in found for cell, plan in missing)
-    return StudyResult(chosen, {cell: numbers for cell, numbers in cells.items() if numbers}, computed, stopped)
+    cells: dict[str, list[dict[str, Any]]] = {}
+    for cell, plan in plans:
+        if plan.key in found:
+            cells.setdefault(cell, []).append(found[plan.key])
+    return StudyResult(chosen, cells, computed, stopped=computed < len(missing))
+
+
+def _plans(study: Study, data: str, folds: int | None) -> list[tuple[str, CellPlan]]:
+    """Name and plan of every cell, fold by fold."""
+    each = [(index, folds) for index in range(folds)] if folds else [None]
+    return [(one.name, CellPlan(one.recipe, data, fold)) for one in study.variations for fold in each]
 
 
 Outcome = Iterator[tuple[str, str, dict[str, Any] | None]]
