@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from facelearn.errors import RecipeError, unknown_name
+from facelearn.models.locally_connected import LocallyConnected2d
 
 INITIALISATIONS = ("default", "normal", "xavier", "kaiming")
 OPT_OUT = "own_initialisation"
@@ -19,12 +20,14 @@ _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.LayerNorm, nn.Group
 def initialise(
     model: nn.Module, scheme: str = "default", *, std: float | None = None, generator: torch.Generator | None = None
 ) -> nn.Module:
-    """Draw new weights for every convolution and fully connected layer of `model`, in place; returns `model`.
+    """Draw new weights for every convolution, locally and fully connected layer of `model`, in place; returns `model`.
 
     - "default": as the network was built (PyTorch's own, or what its builder chose); nothing is drawn.
     - "normal": N(0, std), std 0.02 unless given (Xu et al. 2017).
     - "xavier": N(0, 2 / (fan_in + fan_out)) (Glorot and Bengio 2010).
     - "kaiming": N(0, 2 / fan_in), for ReLU (He et al. 2015).
+
+    The fans of a locally connected layer are those of one position's kernel.
 
     Except under "default", biases become 0 and the scale and shift of normalisation layers 1 and 0. A module whose attribute
     `own_initialisation` is true, and all that is in it, keeps what its builder chose; so do parameters of any other kind of
@@ -56,6 +59,11 @@ def _draw(module: nn.Module, scheme: str, std: float, generator: torch.Generator
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
+    elif isinstance(module, LocallyConnected2d):
+        fan_in, fan_out = module.fans
+        deviations = {"normal": std, "xavier": math.sqrt(2 / (fan_in + fan_out)), "kaiming": math.sqrt(2 / fan_in)}
+        nn.init.normal_(module.weight, std=deviations[scheme], generator=generator)
+        nn.init.zeros_(module.bias)
     elif isinstance(module, _NORMS):
         if module.weight is not None:
             nn.init.ones_(module.weight)

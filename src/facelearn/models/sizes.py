@@ -10,19 +10,30 @@ from facelearn.errors import RecipeError
 
 @dataclass(frozen=True)
 class Step:
-    """One layer that changes the size: n -> floor((n + 2 padding - kernel) / stride) + 1."""
+    """One layer that changes the size: n -> floor((n + 2 padding - kernel) / stride) + 1, or rounded up with `ceil`.
+
+    A pool that rounds up leaves out a last window that would begin beyond the image and its padding before it, as torch does.
+    """
 
     name: str
     kernel: int
     stride: int = 1
     padding: int = 0
+    ceil: bool = False
 
     def after(self, size: int) -> int:
         """Size after the layer; 0 or less where the kernel does not fit."""
-        return (size + 2 * self.padding - self.kernel) // self.stride + 1
+        whole = (size + 2 * self.padding - self.kernel) // self.stride + 1
+        if not self.ceil:
+            return whole
+        rounded = -((self.kernel - size - 2 * self.padding) // self.stride) + 1
+        return rounded if (rounded - 1) * self.stride < size + self.padding else rounded - 1
 
     def least(self, size: int) -> int:
         """The least size before the layer that leaves `size` after it."""
+        if self.ceil:
+            reached = (size - 2) * self.stride + self.kernel - 2 * self.padding + 1
+            return max(1, reached, (size - 1) * self.stride - self.padding + 1)
         return max(1, (size - 1) * self.stride + self.kernel - 2 * self.padding)
 
 

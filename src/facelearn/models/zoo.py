@@ -7,8 +7,13 @@ from typing import TYPE_CHECKING, Any
 from facelearn.errors import RecipeError, unknown_name
 
 # Each file of builders adds its networks when imported; they import torch only when they build.
+from facelearn.models import deepface as _deepface  # noqa: F401
 from facelearn.models import facelearn_keypoints as _facelearn_keypoints  # noqa: F401
+from facelearn.models import facenet as _facenet  # noqa: F401
+from facelearn.models import imagenet as _imagenet  # noqa: F401
 from facelearn.models import ml_resnet as _ml_resnet  # noqa: F401
+from facelearn.models import randwire as _randwire  # noqa: F401
+from facelearn.models import ucsd as _ucsd  # noqa: F401
 from facelearn.models import w207 as _w207  # noqa: F401
 from facelearn.models.registry import ENTRIES, ModelInfo, build_entry, register
 
