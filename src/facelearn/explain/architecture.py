@@ -5,19 +5,21 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from functools import partial
 from itertools import groupby
+from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
-from facelearn.explain.layers import CONVOLUTIONS
+from facelearn.explain.layers import CONVOLUTIONS, composite_of
 from facelearn.models.profile import Layer
 from facelearn.report.architecture import TIMES, Block
 
-_CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 _MOST_INSIDE = 4
 
 
-def blocks(network: nn.Module, table: Sequence[Layer]) -> list[Block]:
+def blocks(network: nn.Module, table: Sequence[Layer], input_shape: tuple[int, ...]) -> list[Block]:
     """The blocks of a network in the order in which they run.
 
     A composite module (a residual block) is one block that names the layers inside; elsewhere each layer with weights, and each that
@@ -27,28 +29,18 @@ def blocks(network: nn.Module, table: Sequence[Layer]) -> list[Block]:
     Args:
         network: the network.
         table: its `profile`.
+        input_shape: of one sample, e.g. (C, H, W).
     """
-    owners = [(_owner(network, row.name), row) for row in table]
+    owners = [(composite_of(network, row.name), row) for row in table]
+    shapes = _output_shapes(network, {owner for owner, _ in owners if owner}, input_shape)
     found: list[Block] = []
     for owner, group in groupby(owners, key=lambda pair: pair[0]):
         rows = [row for _, row in group]
         if owner:
-            found.append(_composite(network, owner, rows))
+            found.append(_composite(network, owner, rows, shapes.get(owner)))
         else:
             _add_plain(found, network, rows)
     return _folded(found)
-
-
-def _owner(network: nn.Module, name: str) -> str:
-    """The outermost composite module that a layer lies in; empty where it lies in plain containers only."""
-    module, path = network, []
-    parts = name.split(".") if name else []
-    for part in parts[:-1]:
-        module = module.get_submodule(part)
-        path.append(part)
-        if not isinstance(module, _CONTAINERS):
-            return ".".join(path)
-    return ""
 
 
 def _add_plain(found: list[Block], network: nn.Module, rows: Sequence[Layer]) -> None:
@@ -77,7 +69,29 @@ def _is_pool(module: nn.Module) -> bool:
     return "Pool" in type(module).__name__
 
 
-def _composite(network: nn.Module, owner: str, rows: Sequence[Layer]) -> Block:
+def _output_shapes(network: nn.Module, names: set[str], input_shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+    """What composite modules give, without the batch axis: their last layer may not be what ends them."""
+    found: dict[str, tuple[int, ...]] = {}
+
+    def keep(_: nn.Module, __: Any, output: Any, name: str) -> None:
+        if isinstance(output, Tensor):
+            found[name] = tuple(output.shape[1:])
+
+    training = {module: module.training for module in network.modules()}
+    handles = [network.get_submodule(name).register_forward_hook(partial(keep, name=name)) for name in names]
+    first = next(network.parameters(), torch.zeros(()))
+    try:
+        with torch.no_grad():
+            network.eval()(torch.zeros((1, *input_shape), dtype=first.dtype, device=first.device))
+    finally:
+        for handle in handles:
+            handle.remove()
+        for module, was in training.items():
+            module.training = was
+    return found
+
+
+def _composite(network: nn.Module, owner: str, rows: Sequence[Layer], shape: tuple[int, ...] | None) -> Block:
     module = network.get_submodule(owner)
     steps = [_short(network.get_submodule(row.name)) for row in rows if row.multiply_adds]
     inside = [f"{count} {TIMES} {step}" if count > 1 else step for step, count in _counted(steps)]
@@ -85,7 +99,7 @@ def _composite(network: nn.Module, owner: str, rows: Sequence[Layer]) -> Block:
         inside = [*inside[: _MOST_INSIDE - 1], f"… {len(steps)} layers"]
     return Block(
         title=_words(type(module).__name__),
-        shape=rows[-1].output_shape,
+        shape=shape or rows[-1].output_shape,
         parameters=sum(row.parameters for row in rows),
         multiply_adds=sum(row.multiply_adds for row in rows),
         inside=tuple(inside),
@@ -118,11 +132,15 @@ def _title(module: nn.Module) -> str:
         return _convolution(module)
     if isinstance(module, nn.Linear):
         return "fully connected"
+    size = getattr(module, "kernel_size", getattr(module, "kernel", None))
+    wanted = getattr(module, "output_size", None)
     if _is_pool(module):
-        size = getattr(module, "kernel_size", None)
         kind = "max-pool" if "Max" in type(module).__name__ else "mean-pool"
-        return f"{kind} {_sides(size)}" if size is not None else f"global {kind}"
-    return _words(type(module).__name__)
+        if size is not None:
+            return f"{kind} {_sides(size)}"
+        return f"global {kind}" if wanted in (1, (1, 1)) else f"{kind} to {_sides(wanted)}"
+    words = re.sub(r" \dd$", "", _words(type(module).__name__))  # how many axes, the shape says
+    return words if size is None else f"{words} {_sides(size)}"
 
 
 def _short(module: nn.Module) -> str:

@@ -14,6 +14,8 @@ from torch.nn import functional
 from facelearn.errors import FacelearnError
 from facelearn.explain.activations import run_to
 
+_LOOK_EVERY = 4  # steps
+
 
 @dataclass(frozen=True, eq=False)
 class Scores:
@@ -113,19 +115,21 @@ def maximise(
     start: Tensor,
     bounds: tuple[float, float],
     *,
+    scale: NDArray[np.float32] | None = None,
     ascent: Ascent | None = None,
 ) -> Excited:
     """An input for each unit that excites it, by regularised gradient ascent (Erhan et al. 2009, Yosinski et al. 2015).
 
-    The unit of a layer with maps is the one at the middle of its map, so that the result lies within its receptive field. The same
-    arguments give the same inputs.
+    The unit of a layer with maps is the one at the middle of its map, so that the result lies within its receptive field. Of the
+    inputs on the way the one with the highest activation is kept. The same arguments give the same inputs.
 
     Args:
         network: in evaluation mode.
         layer: name as in `network.named_modules()`.
         units: maps or units of it.
-        start: float32 (C, H, W), normalised: where to begin, such as the mean of images.
+        start: float32 (C, H, W), or (U, C, H, W) for each unit its own, normalised: where to begin, such as a flat picture.
         bounds: the least and the largest number an input may hold, such as those of images.
+        scale: float32 (U,), what counts as one step of activation against the penalties, such as its deviation over images; 1 by default.
         ascent: the settings.
 
     Raises:
@@ -135,28 +139,31 @@ def maximise(
     low, high = bounds
     reach = max(high - low, 1e-6)
     random = torch.Generator().manual_seed(ascent.seed)
-    # one start for all units: a unit's result does not depend on which others are asked for
-    noise = torch.randn(start.shape, generator=random) * 0.02 * reach
-    first = (start + noise).clamp(low, high).repeat(len(units), 1, 1, 1)
+    # one noise for all units: a unit's result does not depend on which others are asked for
+    noise = torch.randn(start.shape[-3:], generator=random) * 0.02 * reach
+    first = (start + noise).clamp(low, high).expand(len(units), -1, -1, -1).clone()
     with torch.no_grad():
         before = _answers(network, layer, units, first)
-    x = first.clone().requires_grad_(True)
+    best, after = first.clone(), before.clone()
+    x = first.requires_grad_(True)
     optimiser = torch.optim.Adam([x], lr=ascent.rate * reach)
-    scale = before.abs().clamp(min=1e-3)
-    for step in range(ascent.steps):
+    one = torch.ones(len(units)) if scale is None else torch.from_numpy(scale).clamp(min=1e-6)
+    for step in range(1, ascent.steps + 1):
         down, right = torch.randint(-ascent.jitter, ascent.jitter + 1, (2,), generator=random).tolist()
         shifted = torch.roll(x, (down, right), (2, 3))
         optimiser.zero_grad()
-        loss = _penalty(x, start, reach, ascent) - _answers(network, layer, units, shifted) / scale
+        loss = _penalty(x, start, reach, ascent) - _answers(network, layer, units, shifted, awake=True) / one
         loss.sum().backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         with torch.no_grad():
-            if ascent.blur_every and step % ascent.blur_every == ascent.blur_every - 1 and step < ascent.steps - 1:
+            if ascent.blur_every and step % ascent.blur_every == 0 and step < ascent.steps:
                 x.copy_(_blurred(x))
             x.clamp_(low, high)
-    with torch.no_grad():
-        after = _answers(network, layer, units, x)
-    return Excited(x.detach().numpy(), before.numpy(), after.numpy())
+            if step % _LOOK_EVERY == 0 or step == ascent.steps:
+                now = _answers(network, layer, units, x)
+                better = now > after
+                best[better], after[better] = x[better], now[better]
+    return Excited(best.numpy(), before.numpy(), after.numpy())
 
 
 def check_unit(unit: int, count: int, layer: str) -> None:
@@ -170,16 +177,20 @@ def _check_units(answer: Tensor, layer: str) -> None:
         raise FacelearnError(f"layer '{layer}' gives {answer.ndim} axes, no units; choose another layer")
 
 
-def _answers(network: nn.Module, layer: str, units: Sequence[int], x: Tensor) -> Tensor:
-    """(U,): what unit u gives for input u, at the middle of its map."""
+def _answers(network: nn.Module, layer: str, units: Sequence[int], x: Tensor, *, awake: bool = False) -> Tensor:
+    """(U,): what unit u gives for input u, at the middle of its map.
+
+    After a ReLU that may be 0 without a gradient; with `awake` it is then the mean over the map, which has one.
+    """
     answer = run_to(network, layer, x)
     _check_units(answer, layer)
     for unit in units:
         check_unit(unit, answer.shape[1], layer)
     own = answer[torch.arange(len(units)), torch.as_tensor(list(units))]
+    mean = own.flatten(1).mean(1) if own.ndim > 1 else own
     for size in own.shape[1:]:
         own = own.select(1, size // 2)
-    return own.float()
+    return torch.where(own == 0, mean, own).float() if awake else own.float()
 
 
 def _penalty(x: Tensor, start: Tensor, reach: float, ascent: Ascent) -> Tensor:

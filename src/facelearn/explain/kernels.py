@@ -113,11 +113,11 @@ def _cut(shown: int, all_of_them: int) -> str:
 
 
 def _columns(count: int) -> int:
-    """Columns of a grid about twice as wide as high, with as few empty places as there can be."""
+    """Columns of a grid about three times as wide as high, with as few empty places as there can be."""
     if count < 4:
         return max(1, count)
-    choices = range(math.ceil(math.sqrt(count)), math.ceil(math.sqrt(3.5 * count)) + 1)
-    return min(choices, key=lambda columns: (-count % columns, abs(columns - math.sqrt(2 * count))))
+    choices = range(math.ceil(math.sqrt(count)), math.ceil(math.sqrt(5 * count)) + 1)
+    return min(choices, key=lambda columns: (-count % columns, abs(columns - math.sqrt(3 * count))))
 
 
 def _folded_before(network: nn.Module, layer: str) -> int:

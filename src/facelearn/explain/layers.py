@@ -10,6 +10,7 @@ from torch import nn
 from facelearn.errors import FacelearnError, unknown_name
 from facelearn.models.profile import Layer
 
+_CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _LEAST_SIDE = 4  # a map of fewer cells a side says little about where
 
@@ -40,7 +41,9 @@ def fully_connected(network: nn.Module, table: Sequence[Layer]) -> list[str]:
 
 def map_layer(network: nn.Module, table: Sequence[Layer]) -> str | None:
     """The last of the layers with the smallest maps (at least 4 cells a side where there are such): the last convolution of a usual
-    network, the deepest of one that enlarges its maps again. None where no layer with weights gives maps (C, H, W).
+    network, the last residual block of one that has them, the deepest layer of one that enlarges its maps again.
+
+    None where no layer with weights gives maps (C, H, W).
     """
     modules = dict(network.named_modules())
     found = [row for row in table if _gives_maps(modules[row.name], row)]
@@ -48,7 +51,22 @@ def map_layer(network: nn.Module, table: Sequence[Layer]) -> str | None:
     if not large:
         return None
     smallest = min(math.prod(row.output_shape[1:]) for row in large)
-    return [row.name for row in large if math.prod(row.output_shape[1:]) == smallest][-1]
+    last = [row.name for row in large if math.prod(row.output_shape[1:]) == smallest][-1]
+    # within a block the convolution that runs last may be the one of its shortcut
+    return composite_of(network, last) or last
+
+
+def composite_of(network: nn.Module, name: str) -> str:
+    """The outermost module around a layer that is more than a chain or list of others (a residual block), the network itself left out;
+    empty where there is none.
+    """
+    module, path = network, []
+    for part in name.split(".")[:-1]:
+        module = module.get_submodule(part)
+        path.append(part)
+        if not isinstance(module, _CONTAINERS):
+            return ".".join(path)
+    return ""
 
 
 def unit_layer(network: nn.Module, table: Sequence[Layer]) -> str:

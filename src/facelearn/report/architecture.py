@@ -18,9 +18,14 @@ if TYPE_CHECKING:
 COLUMNS = 8
 TIMES = "\N{MULTIPLICATION SIGN}"
 _CELL, _BOX, _LINE = 1.5, 1.5, 0.165  # inches: a cell's width, the room for a box, a line of text
-_CHARACTERS = 20
+_CHARACTERS = 18
 _MOST_INSIDE = 4
-_COLOURS = (("pool", RUN_COLOURS[6]), ("convolution", RUN_COLOURS[0]), ("connected", RUN_COLOURS[1]))
+_COLOURS = (
+    ("pool", RUN_COLOURS[6]),
+    ("convolution", RUN_COLOURS[0]),
+    ("locally", RUN_COLOURS[0]),
+    ("connected", RUN_COLOURS[1]),
+)
 _OTHER = RUN_COLOURS[2]
 
 
@@ -78,7 +83,7 @@ def architecture_figure(blocks: Sequence[Block], input_shape: tuple[int, ...], *
         MissingExtraError: matplotlib is not installed.
     """
     shown = [Block("input", tuple(input_shape), 0, 0), *blocks]
-    columns = min(COLUMNS, len(shown))
+    columns = math.ceil(len(shown) / math.ceil(len(shown) / COLUMNS))  # rows of about equal length
     rows, height = _place(shown, columns)
     with house_style():
         figure = new_figure(max(5.0, columns * _CELL), height + 0.4)
@@ -124,7 +129,7 @@ def _lines(block: Block) -> tuple[tuple[str, str, float, str], ...]:
     facts = [f" {TIMES} ".join(f"{n:,}" for n in block.shape) or "1"]
     if block.parameters:
         facts.append(f"{short_number(block.parameters)} parameters" + (" in all" if block.repeats > 1 else ""))
-    inside = [line for item in block.inside for line in wrap(plain_text(item), _CHARACTERS + 5)]
+    inside = [line for item in block.inside for line in wrap(plain_text(item), _CHARACTERS + 7)]
     if len(inside) > _MOST_INSIDE:
         inside = [*inside[: _MOST_INSIDE - 1], "…"]
     return (

@@ -13,6 +13,7 @@ from facelearn.report.style import plain_text
 from facelearn.report.tables import text_table
 
 _LONG_TABLE = 30
+_SPACE = '<div style="height: 22px"></div>'
 
 
 @dataclass(frozen=True)
@@ -82,12 +83,12 @@ def explain_page(
         Tile("Parameters", f"{parameters:,}", (f"{short_number(4 * parameters)}B as float32",)),
         Tile("Multiply-adds", short_number(operations), ("for one image, forward",)),
         Tile("Layers with weights", str(weights), (f"of {len(layers)} that run",)),
-        Tile("Input", f" {TIMES} ".join(str(n) for n in input_shape), ("channels, height, width",)),
+        Tile("Input", TIMES.join(str(n) for n in input_shape), ("channels, height, width",)),
     ]
     body = [page.bullets([plain_text(note, 400) for note in notes]), page.tiles(numbers)]
     for name in dict.fromkeys(picture.section for picture in pictures):
         figures = [page.figure(one.drawing, one.caption) for one in pictures if one.section == name]
-        body.append(page.section(name, *figures, intro=introductions.get(name, "")))
+        body.append(page.section(name, _SPACE.join(figures), intro=introductions.get(name, "")))
         if name == "Architecture":
             body.append(_table(layers))
     return page.page(title, subtitle, body, footer="Written by facelearn explain.")

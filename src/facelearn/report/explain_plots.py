@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,8 @@ from facelearn.report.tiling import (
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_FINE = 12
+
 
 def kernels_figure(tiles: NDArray[np.float32], columns: int, *, title: str) -> Figure:
     """Kernels side by side on one scale, its middle 0.
@@ -35,6 +38,9 @@ def kernels_figure(tiles: NDArray[np.float32], columns: int, *, title: str) -> F
         title: above the picture.
     """
     largest = float(np.abs(tiles).max(initial=0.0)) or 1.0
+    if len(tiles) > 1 and max(tiles.shape[1:3]) < _FINE:  # so that a gap can be thinner than a weight
+        times = math.ceil(_FINE / max(tiles.shape[1:3]))
+        tiles = tiles.repeat(times, 1).repeat(times, 2)
     gap = max(1, round(max(tiles.shape[1:3]) / 12)) if len(tiles) > 1 else 0
     picture = tiled(tiles, columns, gap)
     if picture.ndim == 4 or tiles.ndim == 4:
@@ -72,6 +78,7 @@ def activations_figure(
         unit = min((PAGE_WIDTH - 0.9) / (chosen + 1.25), 1.4)
         figure = new_figure(max(4.6, unit * (chosen + 1.25) + 0.9), max(1.5, unit * count * 1.07 + 0.7))
         left, right = figure.subplots(1, 2, width_ratios=[faces.shape[1], picture.shape[1]])
+        left.set_anchor("E")
         show(left, np.where(np.isnan(faces), 1.0, faces), (0, 1), "gray")
         shown = show(right, picture, (low, high), colours)
         left.set_title(plain_text(title, 110), pad=22)

@@ -45,7 +45,7 @@ def canvas(shape: tuple[int, ...], title: str, *, bar: bool = True, label_lines:
         label_lines: lines of `column_labels` between title and picture.
     """
     room = PAGE_WIDTH - (1.0 if bar else 0.5)
-    height = min(room * shape[0] / shape[1], 9.0)
+    height = min(room * shape[0] / shape[1], 7.5)
     width = max(4.6, min(PAGE_WIDTH, height * shape[1] / shape[0] + PAGE_WIDTH - room))
     figure = new_figure(width, max(1.2, height) + 0.5 + 0.16 * label_lines)
     axes = figure.add_subplot()

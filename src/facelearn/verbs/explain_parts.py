@@ -91,7 +91,9 @@ def architecture(album: Album, network: nn.Module, table: list[Layer], input_sha
     from facelearn.explain.architecture import blocks
 
     total = sum(row.parameters for row in table)
-    figure = architecture_figure(blocks(network, table), input_shape, title=f"{name}: {total:,} parameters")
+    figure = architecture_figure(
+        blocks(network, table, input_shape), input_shape, title=f"{name}: {total:,} parameters"
+    )
     caption = "Boxes are as high as their maps are large, and as wide as they are many; equal neighbours are one box with a count."
     album.add("Architecture", figure, "architecture.png", caption)
 
@@ -216,7 +218,15 @@ def units(album: Album, look: Look) -> dict[str, Any]:
     start = sample.mean((0, 2, 3))[:, None, None].expand(*look.model.input_shape)
     jitter = min(4, min(middle[2] - middle[0], middle[3] - middle[1]) // 8)
     ascent = Ascent(steps=look.steps, jitter=max(0, jitter), seed=look.seed)
-    made = maximise(network, layer, chosen, start, (float(sample.min()), float(sample.max())), ascent=ascent)
+    made = maximise(
+        network,
+        layer,
+        chosen,
+        start,
+        (float(sample.min()), float(sample.max())),
+        scale=scores.value[:, chosen].std(0),
+        ascent=ascent,
+    )
     facts = [_unit_facts(look, scores, unit, boxes, (made.before[i], made.after[i])) for i, unit in enumerate(chosen)]
     figure = explain_faces.excited_figure(
         made.inputs.transpose(0, 2, 3, 1),
