@@ -93,7 +93,7 @@ def _tune(data: Path, out: Path, settings: dict[str, Any], as_json: bool) -> Non
     result = run(data, out, **settings, display=display, on_trial=on_trial, read_progress=ReadDisplay(quiet=as_json))
     _print_result(result, as_json)
     if result.stopped:
-        done = sum(trial.state in ("complete", "pruned", "refused") for trial in result.trials)
+        done = sum(trial.state in ("complete", "pruned") for trial in result.trials)
         typer.echo(f"stopped after {done} trials, which are kept; the same command goes on", err=True)
         raise typer.Exit(1)
 
@@ -137,16 +137,10 @@ def _displays() -> tuple[Callable[[str], Any], Callable[[TrialFacts, TrialFacts 
 
 
 def _line(trial: TrialFacts, best: TrialFacts | None) -> str:
-    became = trial.state if trial.score is None else f"{trial.score:.4g}"
-    reason = f" ({trial.reason})" if trial.reason else ""
-    mark = (
-        ""
-        if best is None or best.score is None
-        else ", the best"
-        if best.number == trial.number
-        else f", best {best.score:.4g}"
-    )
-    return f"trial {trial.number}: {became}{mark}{reason}; {_values(trial)}"
+    if trial.score is None:
+        return f"trial {trial.number}: {trial.state}, {trial.reason}; {_values(trial)}"
+    mark = "" if best is None else ", the best so far" if best.number == trial.number else f" (best {best.score:.4g})"
+    return f"trial {trial.number}: {trial.score:.4g}{mark}; {_values(trial)}"
 
 
 def _values(trial: TrialFacts) -> str:

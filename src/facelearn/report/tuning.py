@@ -57,7 +57,8 @@ class TuningReport:
 def write_tuning_report(folder: str | Path, found: TuningReport) -> Path:
     """Write tune.html and the plots as PNG files into `folder`; returns the page's path."""
     folder = Path(folder)
-    ordered = sorted(found.parameters, key=lambda one: -found.importance.get(one.name, 0.0))
+    varied = [one for one in found.parameters if len(np.unique(one.values[~np.isnan(one.values)])) > 1]
+    ordered = sorted(varied, key=lambda one: -found.importance.get(one.name, 0.0))
     figures = {
         "optimisation_history": search_history(found.numbers, found.scores, found.others, found.score_name),
         "parameter_importance": parameter_importance(found.importance),
@@ -70,7 +71,7 @@ def write_tuning_report(folder: str | Path, found: TuningReport) -> Path:
     drawn = {name: svg(figure, name.replace("_", " ")) for name, figure in figures.items()}
     best = int(np.argmin(found.scores)) if len(found.scores) else None
     rows = list(found.rows)[:SHOWN]
-    rest = f" The first {SHOWN} of {len(found.rows)}; all of them are in trials.csv." if len(found.rows) > SHOWN else ""
+    rest = f" These are {SHOWN} of {len(found.rows)}." if len(found.rows) > SHOWN else ""
     body = [
         page.bullets([plain_text(line, 1000) for line in found.notes]),
         page.tiles(_tiles(found)),
@@ -92,7 +93,7 @@ def write_tuning_report(folder: str | Path, found: TuningReport) -> Path:
         page.section(
             "Trials",
             page.table(found.heading, rows, best=0 if best is not None else None),
-            intro=f"The best first.{rest}",
+            intro=f"The best first; refused combinations stand in trials.csv only.{rest}",
         ),
         page.section("The best recipe", page.preformatted(found.best_recipe)),
     ]

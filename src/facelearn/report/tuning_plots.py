@@ -11,7 +11,18 @@ from numpy.typing import NDArray
 
 from facelearn.report.headline import number_text
 from facelearn.report.plots import log_scale
-from facelearn.report.style import GRID, INK, MUTED, SURFACE, house_style, new_figure, note, plain_text, run_colour
+from facelearn.report.style import (
+    ALARM,
+    GRID,
+    INK,
+    MUTED,
+    SURFACE,
+    house_style,
+    new_figure,
+    note,
+    plain_text,
+    run_colour,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,6 +31,8 @@ if TYPE_CHECKING:
 SCORE_MAP = "viridis_r"  # dark is good
 MOST_AXES = 9
 MOST_PANELS = 12
+FEW = 4
+_OTHERS = {"pruned": run_colour(1), "refused": GRID, "failed": ALARM}
 WIDE = 4.0  # a range of so many times its least value is drawn in logarithms
 
 
@@ -76,12 +89,11 @@ def search_history(
         )  # fmt: skip
         if scores.min() > 0:
             log_scale(axes)
-        floor = axes.get_ylim()[0]
-        for index, (kind, places) in enumerate(others.items()):
+        for kind, places in others.items():
             if len(places):
                 axes.plot(
-                    places, np.full(len(places), floor), "|", color=run_colour(index + 1), markersize=13, markeredgewidth=2,
-                    clip_on=False, label=f"{kind} ({len(places)})", zorder=5,
+                    places, np.full(len(places), 0.025), "|", transform=axes.get_xaxis_transform(), markersize=9, markeredgewidth=2,
+                    color=_OTHERS.get(kind, MUTED), label=f"{kind} ({len(places)})", zorder=5,
                 )  # fmt: skip
         axes.grid(visible=False, axis="x")
         axes.set_xlabel("trial")
@@ -111,7 +123,7 @@ def parameter_importance(importance: Mapping[str, float]) -> Figure:
                 color=INK,
                 fontsize=9,
             )
-        axes.set_yticks(range(len(shown)), [plain_text(name, 42) for name, _ in shown], color=INK)
+        axes.set_yticks(range(len(shown)), [_short(name, 60) for name, _ in shown], color=INK)
         axes.set_ylim(len(shown) - 0.4, -0.6)
         axes.set_xlim(0, max(share for _, share in shown) * 115)
         axes.xaxis.set_major_formatter("{x:g}%")
@@ -174,19 +186,21 @@ def parameter_slices(parameters: Sequence[Parameter], scores: NDArray[np.float64
             note(figure.add_subplot(), "no trial is complete yet")
             return figure
         winner = int(np.argmin(scores))
+        first: Axes | None = None
         for index, parameter in enumerate(shown):
-            axes = figure.add_subplot(down, across, index + 1)
-            axes.set_title(_wrapped(parameter.name, 26), fontsize=9)
+            axes = figure.add_subplot(down, across, index + 1, sharey=first)
+            first = first or axes
+            axes.set_title(_short(parameter.name, 26), fontsize=9)
             known = ~np.isnan(parameter.values)
             axes.plot(parameter.values[known], scores[known], "o", color=MUTED, markersize=4, alpha=0.75)
             if known[winner]:
                 style = {"color": run_colour(1), "markerfacecolor": "none", "markeredgewidth": 2}
                 axes.plot(parameter.values[winner], scores[winner], "o", markersize=10, **style)
             _slice_scale(axes, parameter)
-            if _is_wide(scores):
-                log_scale(axes)
-            if index % across == 0:
-                axes.set_ylabel(title)
+            axes.tick_params(axis="y", labelleft=index % across == 0)
+        if first is not None and _is_wide(scores):
+            log_scale(first)
+        figure.supylabel(plain_text(title), fontsize=10, color=MUTED)
     return figure
 
 
@@ -196,25 +210,29 @@ def _slice_scale(axes: Axes, parameter: Parameter) -> None:
         axes.set_xlim(-0.5, len(parameter.choices) - 0.5)
         if max(len(choice) for choice in parameter.choices) > 4:
             axes.tick_params(axis="x", labelrotation=30)
-    elif parameter.log:
+        return
+    if parameter.log:
         axes.set_xscale("log")
-        axes.margins(x=0.1)
-        ticks = _ends(parameter)
-        axes.set_xticks(ticks, [_tick(value) for value in ticks])
-        axes.minorticks_off()
+    axes.margins(x=0.1)
+    ticks = _ticks(parameter)
+    axes.set_xticks(ticks, [_tick(value) for value in ticks])
+    axes.minorticks_off()
 
 
 def _is_wide(values: NDArray[np.float64]) -> bool:
     return bool(len(values) and values.min() > 0 and values.max() / values.min() > WIDE)
 
 
-def _ends(parameter: Parameter) -> tuple[float, ...]:
-    """The least, the middle and the greatest value that was tried."""
-    low, high = float(np.nanmin(parameter.values)), float(np.nanmax(parameter.values))
-    if low == high:
-        return (low,)
+def _ticks(parameter: Parameter) -> tuple[float, ...]:
+    """The least, the middle and the greatest value that was tried; of a few whole numbers all."""
+    known = parameter.values[~np.isnan(parameter.values)]
+    distinct = np.unique(known)
+    whole = bool((distinct == np.round(distinct)).all())
+    if len(distinct) == 1 or (whole and len(distinct) <= FEW):
+        return tuple(float(value) for value in distinct)
+    low, high = float(distinct[0]), float(distinct[-1])
     middle = float(np.sqrt(low * high)) if parameter.log else (low + high) / 2
-    return low, middle, high
+    return low, float(round(middle)) if whole else middle, high
 
 
 def _heights(parameter: Parameter) -> NDArray[np.float64]:
@@ -231,29 +249,28 @@ def _heights(parameter: Parameter) -> NDArray[np.float64]:
 
 def _draw_axis(axes: Axes, place: int, parameter: Parameter) -> None:
     axes.plot([place, place], [0, 1], color=MUTED, linewidth=1.0, zorder=1)
-    axes.text(place, 1.05, _wrapped(parameter.name, 17), ha="center", va="bottom", color=INK, fontsize=8.5)
+    axes.text(place, 1.05, _short(parameter.name, 17), ha="center", va="bottom", color=INK, fontsize=8.5)
     if parameter.choices:
         ticks = [((index + 0.5) / len(parameter.choices), choice) for index, choice in enumerate(parameter.choices)]
     else:
-        values = np.array(_ends(parameter))
-        ends = zip(_heights(Parameter("", values, parameter.log)), values, strict=True)
-        ticks = [(float(height), _tick(float(value))) for height, value in ends]
+        values = _ticks(parameter)
+        # placed among the values that were tried, which they lie between
+        heights = _heights(Parameter("", np.append(parameter.values, values), parameter.log))[-len(values) :]
+        ticks = [(float(height), _tick(value)) for height, value in zip(heights, values, strict=True)]
     box = {"facecolor": SURFACE, "edgecolor": GRID, "linewidth": 0.6, "alpha": 0.85, "pad": 1.5}
     for height, text in ticks:
         axes.text(place + 0.06, height, plain_text(text, 14), va="center", fontsize=8, color=MUTED, bbox=box, zorder=5)
 
 
 def _tick(value: float) -> str:
-    return f"{value:.0f}" if value == round(value) and abs(value) < 1e5 else f"{value:.2g}"
+    return f"{value:.0f}" if abs(value) >= 100 or value == round(value) else f"{value:.2g}"
 
 
-def _wrapped(name: str, width: int) -> str:
-    """A dotted path over two lines at its last dot, where it is long."""
-    text = plain_text(name, 2 * width)
-    if len(text) <= width or "." not in text:
-        return text
-    cut = max(text.rfind(".", 0, width), text.find(".")) + 1
-    return f"{text[:cut]}\n{text[cut:]}"
+def _short(name: str, width: int) -> str:
+    """A parameter's name as a plot has room for it: without the commonest prefix, over two lines where it is long."""
+    text = plain_text(name, 3 * width).removeprefix("model.options.")
+    cut = max(text.rfind(mark, 0, width) for mark in ". ") + 1
+    return text if len(text) <= width or not cut else f"{text[:cut].rstrip()}\n{text[cut:]}"
 
 
 def _score_colours(scores: NDArray[np.float64]) -> list[tuple[float, ...]]:

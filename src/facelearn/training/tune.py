@@ -40,8 +40,9 @@ class TrialFacts:
 
     Attributes:
         number: 0-based, in the order of the trials' beginnings.
-        state: "complete"; "pruned": worse than half of the others at some epoch; "refused": a combination that makes no network or
-            does not train; "failed": killed or stopped, and replaced by another trial; "running".
+        state: "complete"; "pruned": ended before its last epoch, worse than half of the others or diverged; "refused": a combination
+            that makes no network, which costs nothing and does not count; "failed": killed or stopped, and replaced by a trial with the
+            same values; "running".
         score: of a complete trial, lower is better.
         values: path of the recipe -> value.
         seconds: from begin to end.
@@ -106,7 +107,7 @@ class Search:
         self.study.tell(trial, score)
 
     def prune(self, trial: Trial, reason: str, *, refused: bool = False) -> None:
-        """The trial counts, but gets no score; `refused` where its recipe could not be trained at all."""
+        """The trial gets no score; `refused` where its recipe makes no network at all."""
         trial.set_user_attr("reason", reason)
         trial.set_user_attr("refused", refused)
         self.study.tell(trial, state=TrialState.PRUNED)
@@ -117,8 +118,8 @@ class Search:
         self.study.tell(trial, state=TrialState.FAIL)
 
     def count(self) -> int:
-        """Trials that count: finished ones, and those that other processes are at."""
-        return sum(trial.state != TrialState.FAIL for trial in self.study.get_trials(deepcopy=False))
+        """Trials that count: complete and pruned ones, and those that other processes are at."""
+        return sum(trial.state not in ("failed", "refused") for trial in self.trials())
 
     def trials(self) -> list[TrialFacts]:
         """All trials by number."""

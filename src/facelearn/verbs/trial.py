@@ -88,10 +88,10 @@ class TrialRunner:
         except _OutOfTimeError:
             self.search.fail(trial, "the time of the search was up")
         except (RecipeError, DataError) as error:
-            self.search.prune(trial, " ".join(str(error).split()), refused=True)
+            self.search.prune(trial, " ".join(str(error).split()), refused=not self.folder(trial.number).exists())
         except BaseException as error:
             if _out_of_memory(error):
-                self.search.prune(trial, "the network does not fit into memory", refused=True)
+                self.search.prune(trial, "the network does not fit into memory")
                 return trial.number, False
             self.search.fail(trial, type(error).__name__)
             raise
@@ -109,10 +109,9 @@ class TrialRunner:
     def _scores(self, trial: Trial, recipe: Recipe, reporter: Reporter | None) -> list[float] | None:
         """The score of each fold; None when asked to stop."""
         folder = self.folder(trial.number)
-        write_text(folder / "recipe.toml", recipe.to_toml())
         scores: list[float] = []
         for fold, part in enumerate(self.parts):
-            watch = _Watch(self, trial, fold, self._scale(recipe), reporter or Reporter())
+            watch = _Watch(self, trial, fold, recipe, reporter or Reporter())
             place = folder if len(self.parts) == 1 else folder / f"fold-{fold + 1}"
             train, valid = (self.faces[part.parts[name]] for name in ("train", "valid"))
             try:
@@ -120,8 +119,9 @@ class TrialRunner:
                     train, valid, place, recipe=recipe, facts={"split": part.report()}, reporter=watch.reporter()
                 )
             finally:
-                write_history(place / "history.csv", watch.history)
-                trial.set_user_attr("epochs", sum(1 for _ in watch.history) + trial.user_attrs.get("epochs", 0))
+                if watch.history:
+                    write_history(place / "history.csv", watch.history)
+                trial.set_user_attr("epochs", len(watch.history) + trial.user_attrs.get("epochs", 0))
             if fitted.result.stopped:
                 return None
             scores.append(_score_of(watch, recipe))
@@ -133,7 +133,7 @@ class TrialRunner:
             self._keep_best(trial, scores[0], fitted)
         return scores
 
-    def _scale(self, recipe: Recipe) -> float:
+    def scale(self, recipe: Recipe) -> float:
         """Pixels of the images as read to one of the network's input; 1 for the loss, which has no pixels."""
         if self.objective == "loss":
             return 1.0
@@ -155,8 +155,9 @@ class TrialRunner:
 class _Watch:
     """The callbacks of one training: it reports, prunes and looks at the clock."""
 
-    def __init__(self, runner: TrialRunner, trial: Trial, fold: int, scale: float, inner: Reporter) -> None:
-        self.runner, self.trial, self.fold, self.scale, self.inner = runner, trial, fold, scale, inner
+    def __init__(self, runner: TrialRunner, trial: Trial, fold: int, recipe: Recipe, inner: Reporter) -> None:
+        self.runner, self.trial, self.fold, self.recipe, self.inner = runner, trial, fold, recipe, inner
+        self.scale = runner.scale(recipe)
         self.history: list[dict[str, float]] = []
         self.epochs = 0
         self.said = time.monotonic()
@@ -172,6 +173,8 @@ class _Watch:
 
     def _start(self, progress: Progress, batches: int) -> None:
         self.epochs = progress.epochs
+        # only a trial that trains has a folder
+        write_text(self.runner.folder(self.trial.number) / "recipe.toml", self.recipe.to_toml())
         self.inner.on_start(progress, batches)
 
     def _batch(self, progress: Progress, images: int, loss: float) -> None:

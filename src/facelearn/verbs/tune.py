@@ -25,7 +25,7 @@ from facelearn.verbs.tuning_files import write_search
 STORAGE = "tuning.sqlite"
 DEFAULT_TRIALS = 20
 PRUNE_SHARE = 4  # no trial is pruned in the first quarter of its epochs
-REFUSED_AT_FIRST = 10  # so many refused trials and no other: the fault is in the base recipe
+MOST_REFUSED = 30  # for each other trial: a space of which next to nothing makes a network is a mistake
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def tune(
         data: a path that `facelearn.read` takes, or `Faces`.
         out: folder for trials.csv, best_recipe.toml, tune.html, the plots, and a folder a trial.
         recipe: what does not vary, and in `search` what does; without a search section `default_space(recipe)` is searched.
-        trials: how many in all, earlier sittings included; 20 where no budget is given either.
+        trials: how many in all, earlier sittings included and refused ones not; 20 where no budget is given either.
         budget: seconds of this sitting; a trial in progress at its end does not count.
         folds: score each trial by its mean over so many folds instead of one split; from 2.
         objective: "rmse", in pixels of the images as read, or "loss", the recipe's own.
@@ -200,8 +200,8 @@ def _run(
                 on_trial(runner.search.trials()[number], runner.search.best())
             if stopped:
                 return True
-            known = runner.search.trials()
-            if len(known) == REFUSED_AT_FIRST and all(trial.state == "refused" for trial in known):
+            refused = sum(trial.state == "refused" for trial in runner.search.trials())
+            if refused >= MOST_REFUSED * (runner.search.count() + 1):
                 return False
     except KeyboardInterrupt:
         return True
@@ -220,8 +220,11 @@ def _nothing(search: Search, budget: float | None) -> str:
     """Why a search has no best trial."""
     trials = search.trials()
     refused = [trial for trial in trials if trial.state == "refused"]
-    if refused and len(refused) == len([trial for trial in trials if trial.state != "failed"]):
-        return f"all {len(refused)} trials were refused, the last one because: {refused[-1].reason}"
+    if len(refused) >= MOST_REFUSED:
+        return f"{len(refused)} combinations were refused, and next to none makes a network; the last one: {refused[-1].reason}"
+    ended = [trial for trial in trials if trial.state == "pruned"]
+    if ended and search.count() == len(ended):
+        return f"none of the {len(ended)} trials came to its end; the last one: {ended[-1].reason}"
     if budget is not None:
         return f"no trial was complete within {budget:g} s; give a larger --budget, or a recipe with fewer epochs"
     return "no trial is complete yet: other processes may still be at theirs"

@@ -49,7 +49,7 @@ def write_search(
             *(path.rpartition(".")[2] for path in paths),
             "what became of it",
         ],
-        rows=[_row(trial, paths) for trial in sorted(trials, key=_rank)],
+        rows=[_row(trial, paths) for trial in sorted(trials, key=_rank) if trial.state != "refused"],
         best_recipe=text,
     )
     return write_tuning_report(out, report)
@@ -69,7 +69,7 @@ def _row(trial: TrialFacts, paths: list[str]) -> list[str]:
 def _value(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.3g}"
-    return value if isinstance(value, str) else json.dumps(value)
+    return value if isinstance(value, str) else json.dumps(value).replace(", ", ",\u00a0")  # no line ends inside a list
 
 
 def _write_table(path: Path, trials: list[TrialFacts]) -> None:
