@@ -18,6 +18,7 @@ from facelearn.predict.sources import Source, photos
 from facelearn.report.explain_page import explain_page
 from facelearn.verbs import explain_parts as parts
 from facelearn.verbs.explain_parts import Album, Images, Look
+from facelearn.verbs.explain_units import units as units_part
 
 PAGE = "explain.html"
 FOLDER = Path("runs/explain")
@@ -96,7 +97,7 @@ def explain(
         "kernels": parts.kernels(album, look),
         "activations": parts.activations(album, look),
         "saliency": parts.saliency(album, look, output),
-        "units": parts.units(album, look),
+        "units": units_part(album, look),
     }
     title = f"Inside {Path(model).name}"
     subtitle = f"Network {opened.bundle.network}; looked at with {len(given):,} images ({given.origin})."

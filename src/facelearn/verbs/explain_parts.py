@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -26,9 +25,6 @@ if TYPE_CHECKING:
     from facelearn.models.profile import Layer
 
 MAPS_SHOWN = 12
-UNITS_SHOWN = 6
-_LEAST_INPUT_SAMPLE = 256
-_FIELD_OPERATIONS = 5e11  # about ten seconds of a small machine
 
 
 @dataclass
@@ -199,87 +195,6 @@ def saliency(album: Album, look: Look, output: str | None) -> dict[str, Any]:
     )
     album.add("Saliency", figure, "saliency.png", caption)
     return {"outputs": facts, "grad_cam_layer": layer}
-
-
-def units(album: Album, look: Look) -> dict[str, Any]:
-    """Draw, for some units of a layer, an input made to excite them and the images that do it most."""
-    from facelearn.explain.excite import Ascent, check_unit, maximise, unit_scores
-    from facelearn.explain.layers import unit_layer
-
-    network = look.model.network
-    layer = look.layer or unit_layer(network, look.table)
-    scores = unit_scores(network, layer, look.images.pixels, look.model.inputs)
-    for unit in look.units:
-        check_unit(unit, scores.value.shape[1], layer)
-    chosen = list(look.units) or scores.most_varied(UNITS_SHOWN)
-    boxes, middle = _fields(look, layer)
-    sample = look.model.inputs(look.images.pixels[:_LEAST_INPUT_SAMPLE])
-    # a flat picture, not the mean face: what shows a face must come from the unit
-    start = sample.mean((0, 2, 3))[:, None, None].expand(*look.model.input_shape)
-    jitter = min(4, min(middle[2] - middle[0], middle[3] - middle[1]) // 8)
-    ascent = Ascent(steps=look.steps, jitter=max(0, jitter), seed=look.seed)
-    made = maximise(
-        network,
-        layer,
-        chosen,
-        start,
-        (float(sample.min()), float(sample.max())),
-        scale=scores.value[:, chosen].std(0),
-        ascent=ascent,
-    )
-    facts = [_unit_facts(look, scores, unit, boxes, (made.before[i], made.after[i])) for i, unit in enumerate(chosen)]
-    figure = explain_faces.excited_figure(
-        made.inputs.transpose(0, 2, 3, 1),
-        [[look.images.pixels[one["image"]] for one in fact["top"]] for fact in facts],
-        [[middle, *(tuple(one["box"]) for one in fact["top"])] for fact in facts],
-        names=[f"unit {unit}" for unit in chosen],
-        notes=[
-            [f"{f['before']:.2g} → {f['after']:.2g}", *(f"{one['activation']:.3g}" for one in f["top"])] for f in facts
-        ],
-        title=f"What excites units of '{layer}'",
-    )
-    why = "asked for" if look.units else f"that vary most of {scores.value.shape[1]}"
-    caption = (
-        f"Units {why}. Left: an input made by {look.steps} steps of regularised gradient ascent, its activation before and after. Right: "
-        f"the images of {len(look.images):,} ({look.images.origin}) that excite it most, with the activation; the frame is what the "
-        "unit sees there (its receptive field), left out where that is the whole image."
-    )
-    album.add("Units", figure, "units.png", caption)
-    return {"layer": layer, "units": facts}
-
-
-def _fields(look: Look, layer: str) -> tuple[NDArray[np.int64], tuple[int, int, int, int]]:
-    """Boxes (positions, 4) that a layer's positions see, row by row, and that of the one in the middle."""
-    from facelearn.explain.receptive import receptive_fields
-
-    shape = look.model.input_shape
-    operations = sum(row.multiply_adds for row in look.table) * (shape[1] + shape[2])
-    found = receptive_fields(look.model.network, layer, shape, step=math.ceil(operations / _FIELD_OPERATIONS) or 1)
-    middle = found
-    for size in found.shape[:-1]:
-        middle = middle[size // 2]
-    return found.reshape(-1, 4), _box(middle)
-
-
-def _unit_facts(
-    look: Look, scores: Any, unit: int, boxes: NDArray[np.int64], made: tuple[float, float]
-) -> dict[str, Any]:
-    top = [
-        {
-            "image": int(i),
-            "source": look.images.source[i],
-            "row": look.images.row[i],
-            "activation": float(scores.value[i, unit]),
-            "box": list(_box(boxes[scores.position[i, unit]])),
-        }
-        for i in scores.top(unit, look.top)
-    ]
-    return {"unit": unit, "before": float(made[0]), "after": float(made[1]), "top": top}
-
-
-def _box(numbers: Sequence[int] | NDArray[np.int64]) -> tuple[int, int, int, int]:
-    left, top, right, bottom = (int(n) for n in numbers)
-    return left, top, right, bottom
 
 
 def layer_facts(table: Sequence[Layer]) -> list[dict[str, Any]]:
