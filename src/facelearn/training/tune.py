@@ -82,14 +82,12 @@ class Search:
     def begin(self, space: Mapping[str, Dimension]) -> tuple[Trial, dict[str, Any]]:
         """A new trial and its values (path -> value); one of the methods below tells it its end."""
         trial = self.study.ask()
-        trial.set_user_attr("machine", socket.gethostname())
-        trial.set_user_attr("process", os.getpid())
-        self.alive(trial)
+        trial.set_user_attr("owner", {"machine": socket.gethostname(), "process": os.getpid()})
         place = self._place(trial.number)
-        trial.set_user_attr("place", place)
         self.study.sampler = sampler_for(self.sampler, self.seed, place)
         values = suggest(trial, space)
-        trial.set_user_attr("values", values)
+        # one attribute: to a storage each is a write that waits for the disk
+        trial.set_user_attr("drawn", {"place": place, "values": values})
         return trial, values
 
     def alive(self, trial: Trial) -> None:
@@ -103,13 +101,15 @@ class Search:
 
     def complete(self, trial: Trial, score: float, folds: tuple[float, ...] = ()) -> None:
         """The trial has its score."""
-        trial.set_user_attr("folds", folds)
+        if folds:
+            trial.set_user_attr("folds", folds)
         self.study.tell(trial, score)
 
     def prune(self, trial: Trial, reason: str, *, refused: bool = False) -> None:
         """The trial gets no score; `refused` where its recipe makes no network at all."""
         trial.set_user_attr("reason", reason)
-        trial.set_user_attr("refused", refused)
+        if refused:
+            trial.set_user_attr("refused", True)
         self.study.tell(trial, state=TrialState.PRUNED)
 
     def fail(self, trial: Trial, reason: str) -> None:
@@ -175,9 +175,9 @@ class Search:
         """The first place that no earlier trial has."""
         trials = self.study.get_trials(deepcopy=False)
         earlier = [trial for trial in trials if trial.number < number and trial.state != TrialState.FAIL]
-        taken = {trial.user_attrs["place"] for trial in earlier if "place" in trial.user_attrs}
+        taken = {trial.user_attrs["drawn"]["place"] for trial in earlier if "drawn" in trial.user_attrs}
         # those that another process has only just begun will take the first free ones
-        waiting = len(earlier) - sum("place" in trial.user_attrs for trial in earlier)
+        waiting = sum("drawn" not in trial.user_attrs for trial in earlier)
         return [place for place in range(number + 1) if place not in taken][waiting]
 
 
@@ -228,8 +228,9 @@ def sampler_for(name: SamplerName, seed: int, place: int) -> optuna.samplers.Bas
 
 def _is_lost(trial: FrozenTrial) -> bool:
     """Whether a running trial's process is gone: on this machine it can be looked for, and it must have said something lately."""
-    process = trial.user_attrs.get("process")
-    if process is not None and trial.user_attrs.get("machine") == socket.gethostname() and os.name == "posix":
+    owner = trial.user_attrs.get("owner", {})
+    process = owner.get("process")
+    if process is not None and owner["machine"] == socket.gethostname() and os.name == "posix":
         if process == os.getpid():  # numbers are given again, and this process has begun none yet
             return True
         try:
@@ -248,6 +249,12 @@ def _facts(trial: FrozenTrial) -> TrialFacts:
     reason = known.get("reason", "killed" if state == "failed" else "")
     seconds = trial.duration.total_seconds() if trial.duration else 0.0
     return TrialFacts(
-        number=trial.number, state=state, score=trial.value if state == "complete" else None, values=known.get("values", {}),
-        seconds=seconds, epochs=known.get("epochs", 0), reason=reason, folds=tuple(known.get("folds", ())),
-    )  # fmt: skip
+        number=trial.number,
+        state=state,
+        score=trial.value if state == "complete" else None,
+        values=known.get("drawn", {}).get("values", {}),
+        seconds=seconds,
+        epochs=known.get("epochs", 0),
+        reason=reason,
+        folds=tuple(known.get("folds", ())),
+    )
