@@ -44,7 +44,7 @@ def saliency_figure(
     picture = tiled(np.stack(panels) / 255, len(columns) + 1, gap)
     with house_style():
         figure, axes = canvas(picture.shape, title, label_lines=2)
-        show(axes, np.where(np.isnan(picture), 1.0, picture), (0, 1), "gray")
+        show(axes, picture, (0, 1), "gray")
         column_labels(axes, ["image", *(heading for heading, _ in columns)], width, gap)
         colour_bar(figure, axes, _empty_scale(), "lowers … raises", ticks=False)
     return figure
@@ -96,17 +96,20 @@ def excited_figure(
     """
     side, gap, below = 144, 8, 20
     columns = 1 + max((len(row) for row in images), default=0)
-    cells = []
+    cells: list[NDArray[np.float32]] = []
     for unit, row in enumerate(images):
         pictures = [_stretched(made[unit]), *row]
-        framed = [_framed(one, box, side) for one, box in zip(pictures, boxes[unit], strict=True)]
-        cells += framed + [np.full_like(framed[0], 255)] * (columns - len(framed))
+        framed = [
+            np.asarray(_framed(one, box, side) / 255, np.float32)
+            for one, box in zip(pictures, boxes[unit], strict=True)
+        ]
+        cells += framed + [np.full_like(framed[0], np.nan)] * (columns - len(framed))
     height, width = cells[0].shape[:2]
-    padded = np.pad(np.stack(cells), ((0, 0), (0, below), (0, 0), (0, 0)), constant_values=255)
-    picture = tiled(padded / 255, columns, gap)
+    padded = np.pad(np.stack(cells), ((0, 0), (0, below), (0, 0), (0, 0)), constant_values=np.nan)
+    picture = tiled(padded, columns, gap)
     with house_style():
         figure, axes = canvas(picture.shape, title, bar=False, label_lines=1)
-        show(axes, np.where(np.isnan(picture), 1.0, picture), (0, 1), "gray")
+        show(axes, picture, (0, 1), "gray")
         column_labels(axes, ["made", "images that excite it most, the first one most"], width, gap)
         for unit, name in enumerate(names):
             top = unit * (height + below + gap)

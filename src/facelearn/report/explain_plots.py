@@ -43,9 +43,8 @@ def kernels_figure(tiles: NDArray[np.float32], columns: int, *, title: str) -> F
         tiles = tiles.repeat(times, 1).repeat(times, 2)
     gap = max(1, round(max(tiles.shape[1:3]) / 12)) if len(tiles) > 1 else 0
     picture = tiled(tiles, columns, gap)
-    if picture.ndim == 4 or tiles.ndim == 4:
-        gaps = np.isnan(picture)
-        picture = np.where(gaps, 1.0, 0.5 + np.nan_to_num(picture) / (2 * largest))
+    if tiles.ndim == 4:
+        picture = 0.5 + picture / (2 * largest)
     with house_style():
         figure, axes = canvas(picture.shape, title)
         shown = show(axes, picture, (-largest, largest), DIVERGING)
@@ -79,7 +78,7 @@ def activations_figure(
         figure = new_figure(max(4.6, unit * (chosen + 1.25) + 0.9), max(1.5, unit * count * 1.07 + 0.7))
         left, right = figure.subplots(1, 2, width_ratios=[faces.shape[1], picture.shape[1]])
         left.set_anchor("E")
-        show(left, np.where(np.isnan(faces), 1.0, faces), (0, 1), "gray")
+        show(left, faces, (0, 1), "gray")
         shown = show(right, picture, (low, high), colours)
         left.set_title(plain_text(title, 110), pad=22)
         column_labels(left, ["image"], side, gap)

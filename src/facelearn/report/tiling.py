@@ -54,8 +54,19 @@ def canvas(shape: tuple[int, ...], title: str, *, bar: bool = True, label_lines:
 
 
 def show(axes: Axes, picture: Picture, limits: tuple[float, float], colours: str) -> AxesImage:
-    """A picture without axes; NaN is a gap. `limits` are the values at the ends of the scale `colours`."""
+    """A picture without axes.
+
+    Args:
+        axes: empty.
+        picture: numbers (H, W), NaN a grey gap; or red, green and blue from 0 to 1 (H, W, 3), NaN a gap that lets the page through.
+        limits: the numbers at the ends of the scale `colours`; of no account for a picture in colour.
+        colours: a colour map's name.
+    """
     import matplotlib
+
+    if picture.ndim == 3:
+        seen = ~np.isnan(picture).any(2, keepdims=True)
+        picture = np.concatenate([np.nan_to_num(picture), seen], 2)
 
     axes.grid(visible=False)
     axes.set_xticks([])

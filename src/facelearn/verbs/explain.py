@@ -15,9 +15,10 @@ from facelearn.errors import DataError, FacelearnError, Problem
 from facelearn.files import write_text
 from facelearn.predict.fit import fit
 from facelearn.predict.sources import Source, photos
+from facelearn.report.album import Album
 from facelearn.report.explain_page import explain_page
 from facelearn.verbs import explain_parts as parts
-from facelearn.verbs.explain_parts import Album, Images, Look
+from facelearn.verbs.explain_parts import Images, Look
 from facelearn.verbs.explain_units import units as units_part
 
 PAGE = "explain.html"

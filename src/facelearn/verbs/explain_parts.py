@@ -3,43 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from facelearn.bundle.file import write_bytes
 from facelearn.errors import FacelearnError
 from facelearn.report import explain_faces, explain_plots
+from facelearn.report.album import Album
 from facelearn.report.architecture import TIMES, architecture_figure
-from facelearn.report.explain_page import Shown
-from facelearn.report.style import png, svg
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
     from torch import Tensor, nn
 
     from facelearn.explain.opened import OpenedModel
     from facelearn.models.profile import Layer
 
 MAPS_SHOWN = 12
-
-
-@dataclass
-class Album:
-    """The pictures so far, written into the folder as PNG files and kept for the page."""
-
-    folder: Path
-    pictures: list[Shown] = field(default_factory=list)
-    files: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-    def add(self, section: str, figure: Figure, file: str, caption: str) -> None:
-        """Write `figure` as `file`, and put it into the page's section."""
-        self.files.append(str(write_bytes(self.folder / file, png(figure))))
-        self.pictures.append(Shown(section, svg(figure, caption), caption))
 
 
 @dataclass(frozen=True, eq=False)

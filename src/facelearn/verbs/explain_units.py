@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facelearn.report import explain_faces
-from facelearn.verbs.explain_parts import Album, Look
+from facelearn.report.album import Album
+from facelearn.verbs.explain_parts import Look
 
 if TYPE_CHECKING:
     from facelearn.explain.excite import Excited, Scores
