@@ -24,7 +24,10 @@ from facelearn.models.zoo import build
 def test_rising_nonlinearities_and_max_pool_commute(nonlinearity, pool, stride, scale, seed):
     x = scale * torch.randn(2, 3, 9, 8, generator=torch.Generator().manual_seed(seed))
     first = nn.functional.max_pool2d(nonlinearity(x), pool, stride)
-    assert torch.equal(first, nonlinearity(nn.functional.max_pool2d(x, pool, stride)))
+    second = nonlinearity(nn.functional.max_pool2d(x, pool, stride))
+    # sigmoid and tanh of a vector and of its tail are rounded differently, in the last bit
+    tolerance = 0 if nonlinearity is torch.relu else 1e-6
+    torch.testing.assert_close(first, second, rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize(("nonlinearity", "other"), [(torch.relu, 1.0), (torch.sigmoid, 0.25), (torch.tanh, 0.3)])

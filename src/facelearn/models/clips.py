@@ -7,6 +7,7 @@ train` feeds it single images; a clip (C, T, H, W) with keypoints for each frame
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from facelearn.errors import RecipeError
@@ -16,43 +17,49 @@ from facelearn.models.registry import whole_number, whole_numbers
 
 
 class ClipKeypoints(nn.Module):
-    """A stem and residual blocks over space and time, a heat map and soft-argmax for each keypoint of each frame.
+    """A stem over space and time, residual blocks, a heat map and soft-argmax for each keypoint of each frame.
+
+    Kernels over time start with weight on their middle frame only, so that training starts from a per-frame model.
 
     Attributes:
-        frames_kernel: frames that each convolution sees; 1 means that each frame is looked at alone.
-        receptive_frames: frames, up to this many with the frame itself in the middle, that a frame's keypoints depend on.
+        receptive_frames: frames, the frame itself in the middle, that a frame's keypoints depend on.
     """
 
-    def __init__(self, in_channels: int, keypoints: int, widths: tuple[int, ...], frames_kernel: int) -> None:
+    def __init__(
+        self, in_channels: int, keypoints: int, widths: tuple[int, ...], stem_frames: int, block_frames: int
+    ) -> None:
         super().__init__()
-        self.frames_kernel = frames_kernel
-        self.dimensions = 2 if frames_kernel == 1 else 3
-        self.stem = ConvNorm(
-            in_channels, widths[0], self._over(5), padding=self._over(2, frames_kernel // 2), dimensions=self.dimensions
+        # one frame under the kernel: the block in two dimensions, which is faster
+        self.stem_dimensions, self.block_dimensions = (
+            2 if frames == 1 else 3 for frames in (stem_frames, block_frames)
         )
-        # ReLU and max-pool commute; after the pool, ReLU has a quarter of the work.
-        self.pool = nn.Sequential((nn.MaxPool2d if self.dimensions == 2 else nn.MaxPool3d)(self._over(2, 1)), nn.ReLU())
+        self.stem = ConvNorm(
+            in_channels,
+            widths[0],
+            _extent(stem_frames, 5),
+            padding=_extent(stem_frames, 2, stem_frames // 2),
+            dimensions=self.stem_dimensions,
+        )
+        # ReLU and max-pool commute; after the pool, ReLU has a quarter of the work. It looks at each frame alone.
+        self.pool = nn.Sequential(nn.MaxPool2d(2), nn.ReLU())
         blocks, previous = [], widths[0]
         for number, width in enumerate(widths[1:]):
             # halved once, to a quarter of the image; after that dilation makes the surroundings larger, not the map smaller
-            strides = (self._over(2, 1) if number == 0 else 1, 1)
-            spread = self._over(2 ** max(0, number - 1), 1)
+            strides = (_extent(block_frames, 2, 1), 1) if number == 0 else (1, 1)
+            spread = _extent(block_frames, 2 ** max(0, number - 1), 1)
+            kernel = _extent(block_frames, 3)
             blocks.append(
                 TwoConvBlock(
-                    previous, width, strides=strides, kernel=self._over(3), dilation=spread, dimensions=self.dimensions
+                    previous, width, strides=strides, kernel=kernel, dilation=spread, dimensions=self.block_dimensions
                 )
             )
             previous = width
         self.blocks = nn.Sequential(*blocks)
-        self.receptive_frames = 1 + (frames_kernel - 1) * (1 + 2 * len(blocks))
+        self.receptive_frames = stem_frames + 2 * (block_frames - 1) * len(blocks)
         self.head = nn.Conv2d(previous, keypoints, 1)
         nn.init.normal_(self.head.weight, std=HEAD_DEVIATION)
         self.decode = SoftArgmax()
-
-    def _over(self, space: int, time: int | None = None) -> tuple[int, ...]:
-        """`space` in y and x; before them `time` (the kernel's frames unless given), where there is time."""
-        frames = () if self.dimensions == 2 else (self.frames_kernel if time is None else time,)
-        return (*frames, space, space)
+        _start_from_the_middle_frame(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """Float (B, C, T, H, W) -> (B, T, 2K): x0, y0, x1, y1 ... in unit coordinates of each frame."""
@@ -61,21 +68,42 @@ class ClipKeypoints(nn.Module):
                 f"clip_keypoints takes clips (B, C, T, H, W); received {tuple(x.shape)}; x[:, :, None] is one of 1 frame"
             )
         clips, frames = len(x), x.shape[2]
-        if self.dimensions == 2:
-            x = x.transpose(1, 2).flatten(0, 1)  # (B T, C, H, W)
-        features = self.blocks(self.pool(self.stem(x)))  # (B, widths[-1], T, H/4, W/4)
-        if self.dimensions == 3:
-            features = features.transpose(1, 2).flatten(0, 1)
-        points: Tensor = self.decode(self.head(features))  # (B T, K, 2)
+        x = _in_dimensions(self.stem, self.stem_dimensions, x)  # (B, widths[0], T, H, W)
+        x = _in_dimensions(self.pool, 2, x)  # (B, widths[0], T, H/2, W/2)
+        x = _in_dimensions(self.blocks, self.block_dimensions, x)  # (B, widths[-1], T, H/4, W/4)
+        points: Tensor = self.decode(self.head(x.transpose(1, 2).flatten(0, 1)))  # (B T, K, 2)
         return points.reshape(clips, frames, -1)
+
+
+def _extent(frames: int, space: int, time: int | None = None) -> tuple[int, ...]:
+    """`space` in y and x; before them `time` (`frames` unless given), where more than one frame is looked at."""
+    return (space, space) if frames == 1 else (frames if time is None else time, space, space)
+
+
+def _in_dimensions(layer: nn.Module, dimensions: int, x: Tensor) -> Tensor:
+    """A clip (B, C, T, H, W) through a layer, which in two dimensions takes its frames one by one."""
+    if dimensions == 3:
+        through: Tensor = layer(x)
+        return through
+    frames = layer(x.transpose(1, 2).flatten(0, 1))  # (B T, C', H', W')
+    return torch.unflatten(frames, 0, (len(x), x.shape[2])).transpose(1, 2)
+
+
+@torch.no_grad()
+def _start_from_the_middle_frame(model: nn.Module) -> None:
+    for module in model.modules():
+        if isinstance(module, nn.Conv3d):
+            middle = module.weight[:, :, module.kernel_size[0] // 2].clone()
+            module.weight.zero_()[:, :, module.kernel_size[0] // 2] = middle
 
 
 def clip_keypoints(
     *,
     in_channels: int = 1,
     outputs: int = 136,
-    widths: tuple[int, ...] = (16, 32, 64, 64),
-    frames_kernel: int = 3,
+    widths: tuple[int, ...] = (16, 32, 32, 32),
+    stem_frames: int = 3,
+    block_frames: int = 1,
 ) -> ClipKeypoints:
     """Network for clips: float (B, in_channels, T, H, W) -> (B, T, outputs), keypoints of every frame in unit coordinates.
 
@@ -84,19 +112,21 @@ def clip_keypoints(
     Args:
         outputs: 2K numbers for each frame.
         widths: maps of the stem and of each residual block after it, at least two.
-        frames_kernel: frames under each convolution, odd; 1 is the per-frame model: the same blocks in two dimensions.
+        stem_frames, block_frames: frames under each convolution of the stem and of the blocks, odd. Both 1 is the per-frame model:
+            the same blocks in two dimensions.
 
     Raises:
         RecipeError: an option out of its range.
     """
     name = "clip_keypoints"
-    if whole_number(name, "frames_kernel", frames_kernel) % 2 == 0:
-        raise RecipeError(
-            f"{name}: frames_kernel must be odd, as many frames before as after, e.g. 3; received {frames_kernel}"
-        )
+    for option, frames in (("stem_frames", stem_frames), ("block_frames", block_frames)):
+        if whole_number(name, option, frames) % 2 == 0:
+            raise RecipeError(
+                f"{name}: {option} must be odd, as many frames before as after, e.g. 3; received {frames}"
+            )
     if whole_number(name, "outputs", outputs) % 2:
         raise RecipeError(f"{name}: outputs must be even, two for each keypoint; received {outputs}")
     maps = whole_numbers(name, "widths", widths)
     if len(maps) < 2:
         raise RecipeError(f"{name}: widths must hold the stem's maps and at least one block's; received {list(maps)}")
-    return ClipKeypoints(whole_number(name, "in_channels", in_channels), outputs // 2, maps, frames_kernel)
+    return ClipKeypoints(whole_number(name, "in_channels", in_channels), outputs // 2, maps, stem_frames, block_frames)

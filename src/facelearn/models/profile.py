@@ -73,7 +73,8 @@ def profile(model: nn.Module, input_shape: tuple[int, ...]) -> list[Layer]:
 
 
 def _multiply_adds(module: nn.Module, output: Tensor) -> int:
-    positions = output.numel() // len(output)
+    # one sample ran; a first axis longer than 1 is its frames or crops, folded into the batch
+    positions = output.numel()
     if isinstance(module, _CONVOLUTIONS):
         return positions * (module.in_channels // module.groups) * math.prod(module.kernel_size)
     if isinstance(module, nn.Linear):
