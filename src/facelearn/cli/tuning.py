@@ -94,7 +94,10 @@ def _tune(data: Path, out: Path, settings: dict[str, Any], as_json: bool) -> Non
     _print_result(result, as_json)
     if result.stopped:
         done = sum(trial.state in ("complete", "pruned") for trial in result.trials)
-        typer.echo(f"stopped after {done} trials, which are kept; the same command goes on", err=True)
+        typer.echo(
+            f"stopped; {done} ended {'trial is' if done == 1 else 'trials are'} kept, and the same command goes on",
+            err=True,
+        )
         raise typer.Exit(1)
 
 
