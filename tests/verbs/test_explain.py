@@ -108,6 +108,7 @@ def self_contained_page():
     return parse
 
 
+@pytest.mark.slow
 def test_the_same_arguments_give_the_same_facts(model, tmp_path):
     first, second = (explain(model, out=tmp_path / name, **QUICK) for name in "ab")
     for facts in (first, second):
@@ -120,10 +121,15 @@ def test_the_same_arguments_give_the_same_facts(model, tmp_path):
     ("network", "size", "options"),
     [
         ("mlp", (16, 16), {}),
-        ("mlp", (8, 8), {"channels": 3, "hidden": ()}),
-        ("net6", (20, 26), {"channels": 3, "steps": ("scale",), "maps": (3, 4, 5), "hidden": ()}),
+        pytest.param("mlp", (8, 8), {"channels": 3, "hidden": ()}, marks=pytest.mark.slow),
+        pytest.param(
+            "net6",
+            (20, 26),
+            {"channels": 3, "steps": ("scale",), "maps": (3, 4, 5), "hidden": ()},
+            marks=pytest.mark.slow,
+        ),
         ("facelearn_keypoints", (16, 16), {"schemes": 2, "widths": (8, 8, 8), "depths": (1, 1, 1), "fusion_width": 8}),
-        ("ml_resnet", (16, 16), {"hidden": 8, "steps": ("grey", "scale")}),
+        pytest.param("ml_resnet", (16, 16), {"hidden": 8, "steps": ("grey", "scale")}, marks=pytest.mark.slow),
         ("net5", (16, 16), {"task": "identification", "maps": (3, 4, 5), "hidden": (8,)}),
     ],
 )
