@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -194,7 +194,7 @@ def parameter_slices(parameters: Sequence[Parameter], scores: NDArray[np.float64
             known = ~np.isnan(parameter.values)
             axes.plot(parameter.values[known], scores[known], "o", color=MUTED, markersize=4, alpha=0.75)
             if known[winner]:
-                style = {"color": run_colour(1), "markerfacecolor": "none", "markeredgewidth": 2}
+                style: dict[str, Any] = {"color": run_colour(1), "markerfacecolor": "none", "markeredgewidth": 2}
                 axes.plot(parameter.values[winner], scores[winner], "o", markersize=10, **style)
             _slice_scale(axes, parameter)
             axes.tick_params(axis="y", labelleft=index % across == 0)
@@ -257,7 +257,7 @@ def _draw_axis(axes: Axes, place: int, parameter: Parameter) -> None:
         # placed among the values that were tried, which they lie between
         heights = _heights(Parameter("", np.append(parameter.values, values), parameter.log))[-len(values) :]
         ticks = [(float(height), _tick(value)) for height, value in zip(heights, values, strict=True)]
-    box = {"facecolor": SURFACE, "edgecolor": GRID, "linewidth": 0.6, "alpha": 0.85, "pad": 1.5}
+    box: dict[str, Any] = {"facecolor": SURFACE, "edgecolor": GRID, "linewidth": 0.6, "alpha": 0.85, "pad": 1.5}
     for height, text in ticks:
         axes.text(place + 0.06, height, plain_text(text, 14), va="center", fontsize=8, color=MUTED, bbox=box, zorder=5)
 
