@@ -18,7 +18,7 @@ from facelearn.transforms.preprocess import Preprocess
 
 _NETWORK = "network."
 _PREPROCESS = "preprocess."
-_BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
+_BUFFERS = ("running_mean", "running_var")
 _WEIGHT_DTYPES = (np.dtype(np.float32), np.dtype(np.int64))
 _FACTS = ("thresholds", "metrics", "data", "recipe", "prediction", "versions")
 
@@ -81,8 +81,9 @@ class Bundle:
 
     @property
     def parameters(self) -> int:
-        """Number of trained numbers (running statistics of batch norm are not counted)."""
-        return sum(array.size for name, array in self.weights.items() if name.rpartition(".")[2] not in _BUFFERS)
+        """Number of trained numbers (running statistics of batch norm and whole numbers, as of a wiring, are not counted)."""
+        trained = (name for name, array in self.weights.items() if array.dtype.kind == "f")
+        return sum(self.weights[name].size for name in trained if name.rpartition(".")[2] not in _BUFFERS)
 
     @property
     def schemes(self) -> tuple[str, ...]:
