@@ -64,6 +64,8 @@ def search_history(
         others: numbers of the trials without a score, by what became of them ("pruned", "refused", ...).
         title: what the score is.
     """
+    from matplotlib.ticker import MaxNLocator
+
     with house_style():
         figure = new_figure(7.4, 3.9)
         axes = figure.add_subplot()
@@ -97,7 +99,7 @@ def search_history(
                 )  # fmt: skip
         axes.grid(visible=False, axis="x")
         axes.set_xlabel("trial")
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True, min_n_ticks=1))
         axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
     return figure
 
