@@ -7,14 +7,15 @@ from torch import nn
 from facelearn.errors import RecipeError
 from facelearn.models.blocks import Dropout, dense_head
 from facelearn.models.convolutional import to_convolutional
-from facelearn.models.zoo import build, list_models
+from facelearn.models.maxout import Maxout, UnitLength
+from facelearn.models.zoo import build, list_models, model_info
 
 # our own network has no fully connected layers; `test_a_network_without_such_a_head_is_refused` holds it to that
 KEYPOINTS = [info.name for info in list_models("keypoints") if info.name != "facelearn_keypoints"]
 
 
 def small_side(name):
-    return {"net6_large_pool": 86, "net6_strided_xl": 56}.get(name, 40)
+    return {"net6_large_pool": 86, "net6_strided_xl": 56}.get(name, 24 if "no_pool" in name or "hidden" in name else 40)
 
 
 def settled(model):
@@ -103,6 +104,29 @@ def test_dropout_and_batch_norm_of_the_head_are_kept():
     assert not any(module._forward_pre_hooks for module in model.modules())
 
 
+def test_maxout_and_unit_length_work_along_the_channels_of_a_map():
+    torch.manual_seed(0)
+    model = unpadded([nn.Flatten(), Maxout(125, 6, 3), Dropout(0.2), Maxout(6, 4), UnitLength()]).eval()
+    dense, image = to_convolutional(model, 22), torch.randn(1, 1, 30, 26)
+    found = dense(image)
+    assert found.shape == (1, 4, 3, 2)
+    torch.testing.assert_close(found[:, :, 2, 1], model(image[:, :, 8:30, 4:26]))
+    torch.testing.assert_close(found.norm(dim=1), torch.ones(1, 3, 2))
+
+
+@pytest.mark.parametrize("name", [info.name for info in list_models() if info.task != "keypoints"])
+def test_networks_of_other_tasks_become_maps_too_or_say_why_not(name):
+    channels, height, width = model_info(name).input
+    with torch.device("meta"):
+        model = build(name)
+        if name == "deepface":  # locally connected layers have weights of each place
+            with pytest.raises(RecipeError, match=r"fits images of \(152, 152\) only"):
+                to_convolutional(model, (height, width))
+            return
+        dense = to_convolutional(model, (height, width))
+        assert min(dense(torch.zeros(1, channels, height + 64, width + 64)).shape[2:]) > 1
+
+
 def test_the_generator_is_left_alone():
     model = unpadded([nn.Flatten(), nn.Linear(125, 2)])
     torch.manual_seed(5)
@@ -114,7 +138,7 @@ def test_the_generator_is_left_alone():
 
 def test_a_network_without_such_a_head_is_refused():
     with pytest.raises(RecipeError, match=r"FusedHeatmaps has no fully connected head.*runs on larger images as it is"):
-        to_convolutional(build("facelearn_keypoints", image_size=48), 48, in_channels=1)
+        to_convolutional(build("facelearn_keypoints", image_size=48), 48)
 
 
 class Places(nn.Module):

@@ -10,11 +10,12 @@ from torch import Tensor, nn
 
 from facelearn.errors import RecipeError
 from facelearn.models.blocks import NONLINEARITIES, Dropout
+from facelearn.models.maxout import UnitLength
 from facelearn.models.registry import whole_number
 
-# what may stand between and after the fully connected layers: it treats every number alike, or every channel
+# what may stand between and after the fully connected layers: it treats every number alike, or works along the channels
 _POINTWISE = (
-    *NONLINEARITIES.values(), Dropout, nn.Dropout, nn.Identity, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Softplus, nn.Hardtanh,
+    *NONLINEARITIES.values(), Dropout, nn.Dropout, nn.Identity, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Softplus, UnitLength,
 )  # fmt: skip
 _Ran = tuple[str, Any, tuple[int, ...]]
 
@@ -44,6 +45,8 @@ def to_convolutional(
         (image_size, image_size) if isinstance(image_size, int) else (int(image_size[0]), int(image_size[1]))
     )
     size = (whole_number(name, "image_size", height), whole_number(name, "image_size", width))
+    if not any(isinstance(module, nn.Linear) for module in model.modules()):
+        raise RecipeError(_no_head(name, sum(isinstance(module, nn.Flatten) for module in model.modules())))
     channels = _channels(model, size) if in_channels is None else in_channels
     parameter = next(model.parameters(), torch.zeros(()))
     generator = torch.Generator().manual_seed(0)
@@ -112,10 +115,7 @@ def _replacements(dense: nn.Module, order: list[_Ran]) -> dict[str, nn.Module]:
     name = type(dense).__name__
     flats = [index for index, (_, module, _) in enumerate(order) if isinstance(module, nn.Flatten)]
     if len(flats) != 1 or not any(isinstance(module, nn.Linear) for _, module, _ in order[flats[0] :]):
-        raise RecipeError(
-            f"{name} has no fully connected head that could become convolutions: {len(flats)} nn.Flatten, and one with nn.Linear after it "
-            "is accepted. A network without fully connected layers runs on larger images as it is"
-        )
+        raise RecipeError(_no_head(name, len(flats)))
     found: dict[str, nn.Module] = {}
     for path, module, shape in order[: flats[0]]:
         if isinstance(module, nn.AdaptiveAvgPool2d):
@@ -141,6 +141,13 @@ def _replacements(dense: nn.Module, order: list[_Ran]) -> dict[str, nn.Module]:
                 f"nn.BatchNorm1d, {', '.join(kind.__name__ for kind in _POINTWISE)}"
             )
     return found
+
+
+def _no_head(name: str, flattens: int) -> str:
+    return (
+        f"{name} has no fully connected head that could become convolutions: {flattens} nn.Flatten, and one with nn.Linear after it "
+        "is accepted. A network without fully connected layers runs on larger images as it is"
+    )
 
 
 def _plain_pool(name: str, pool: nn.AdaptiveAvgPool2d, size: tuple[int, ...]) -> nn.Module:
