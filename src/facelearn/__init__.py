@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from facelearn.verbs.convert import convert as convert
     from facelearn.verbs.evaluate import evaluate as evaluate
     from facelearn.verbs.inspect import inspect as inspect
+    from facelearn.verbs.study import study as study
     from facelearn.verbs.train import train as train
+    from facelearn.verbs.tune import tune as tune
 
 __version__ = "0.1.0"
 
@@ -57,8 +59,10 @@ _HOME = {
     "read": "facelearn.data.readers",
     "read_with_report": "facelearn.data.readers",
     "split": "facelearn.data.splits",
+    "study": "facelearn.verbs.study",
     "synthetic_faces": "facelearn.data.synthetic",
     "train": "facelearn.verbs.train",
+    "tune": "facelearn.verbs.tune",
 }
 """The module each public name lives in."""
 

@@ -199,6 +199,9 @@ def _lines(study: Study, found: Sequence[Row], cells: Cells) -> list[str]:
     lines.append("Machine: " + "; ".join(sorted(machines)) + ".")
     if any(row.short for row in found):
         lines.append(f"{SHORT_MARK} fewer epochs than published.")
+    missing = [variation.name for variation in study.variations if variation.name not in cells]
+    if missing:
+        lines.append(f"Not run: {', '.join(missing)}.")
     folds = {row.folds for row in found if row.folds}
     if folds:
         lines.append(f"Mean and standard deviation over {'/'.join(map(str, sorted(folds)))} folds.")
