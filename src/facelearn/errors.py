@@ -16,6 +16,10 @@ class RecipeError(FacelearnError):
     """A recipe, model name or option that does not describe a possible run."""
 
 
+class DivergedError(RecipeError):
+    """Training whose loss became NaN or infinite."""
+
+
 class BundleError(FacelearnError):
     """A model file that cannot be used: cut short, edited, from a newer version, or of another kind."""
 

@@ -15,6 +15,8 @@ STUDY = """
 title = "Two ways | compared"
 source = "made up"
 question = "Which?"
+published_images = 160
+recipe.epochs = 4
 axis = "way"
 normalise = true
 measures = ["train_loss", "valid_loss", "normalised_valid_loss", "rmse_error", "epochs_to_reach", "seconds_to_reach", "unsteadiness"]
@@ -38,13 +40,14 @@ text = "They are equal."
 """
 
 
-def cell(train, valid, *, rmse=(2.0, 1.9, 2.1), fold=None, seconds=2.0):
+def cell(train, valid, *, rmse=(2.0, 1.9, 2.1), fold=None, seconds=2.0, labels=240):
     history = [
         {"epoch": i + 1, "train_loss": t, "seconds": seconds * (i + 1)} | ({"valid_loss": v} if v else {})
         for i, (t, v) in enumerate(zip(train, valid, strict=True))
     ]
     return {
-        "key": "k", "fold": fold, "data": {"counts": {"valid_faces": 20}}, "recipe": {}, "history": history,
+        "key": "k", "fold": fold, "data": {"counts": {"valid_faces": 20, "train_faces": 80, "train_labels": labels}},
+        "recipe": {}, "history": history,
         "summary": {"epochs": len(train), "steps": 3 * len(train), "parameters": 10},
         "metrics": {"rmse_error": dict(zip(("value", "low", "high"), rmse, strict=True))},
         "environment": {"processor": "a processor", "threads": 1, "precision": "32-true", "torch": "2"},
@@ -73,13 +76,17 @@ def test_measures_by_hand(study):
     assert (a.ours["seconds_to_reach"].value, b.ours["seconds_to_reach"].value) == (6, 15)
     assert (a.seconds, b.seconds, a.steps, a.epochs) == (2.0, 5.0, 3.0, 4)
     assert a.ratio("valid_loss") == pytest.approx(2.5) and math.isnan(a.ratio("rmse_error"))
-    assert (b.ours["valid_loss"].low, b.ours["valid_loss"].high) == pytest.approx((0.45 * (2.9 / 3) ** 2, 0.45 * (3.1 / 3) ** 2))
+    assert (b.ours["valid_loss"].low, b.ours["valid_loss"].high) == pytest.approx(
+        (0.45 * (2.9 / 3) ** 2, 0.45 * (3.1 / 3) ** 2)
+    )
 
 
-def test_unsteadiness_is_the_mean_step_of_the_late_logarithm(study):
-    valid = [9, 9, 9, 1, 2, 1]
-    (row,) = rows(study, {"a": [cell(valid, valid)]})
-    assert row.ours["unsteadiness"].value == pytest.approx(np.log(2))
+def test_a_smooth_curve_is_steadier_than_a_noisy_one_however_it_falls(study):
+    falling = np.exp(-0.06 * np.arange(40))
+    noisy = 0.5 * (1 + 0.03 * (-1.0) ** np.arange(40))
+    smooth, shaking = rows(study, {"a": [cell(falling, falling)], "b": [cell(noisy, noisy)]})
+    assert smooth.ours["unsteadiness"].value == pytest.approx(0, abs=1e-9)
+    assert shaking.ours["unsteadiness"].value == pytest.approx(2 * np.log(1.03 / 0.97))
 
 
 def test_epochs_without_a_validation_are_passed_over(study):
@@ -94,13 +101,45 @@ def test_published_orders_are_checked_with_their_reasons(study):
     turned = {"a": CELLS["b"], "b": CELLS["a"]}
     worse, _ = verdicts(study, rows(study, turned))
     assert worse.holds is False
-    assert any("fits its training rows less well too" in reason for reason in worse.reasons)
+    assert any("fits its training rows less well" in reason for reason in worse.reasons)
     assert "Does not hold here" in verdict_text(worse)
     close = {"a": CELLS["a"], "b": [cell([0.1] * 4, [0.3] * 3 + [0.26])]}
     overlapping, same = verdicts(study, rows(study, close))
     assert overlapping.holds and "intervals overlap" in overlapping.reasons[0] and same.holds
     missing, _ = verdicts(study, rows(study, {"a": CELLS["a"]}))
     assert missing.holds is None and "not run: b" in verdict_text(missing)
+
+
+def test_training_losses_of_unlike_rows_explain_nothing(study):
+    turned = {"a": [cell([1, 0.4], [1, 0.45], labels=120)], "b": CELLS["a"]}
+    worse, _ = verdicts(study, rows(study, turned))
+    assert worse.holds is False and not any("fits its training rows" in reason for reason in worse.reasons)
+
+
+def test_epochs_that_one_fold_never_reached_have_no_mean(study):
+    folds = [[cell([1, 1], [1, low], fold=[i, 2]) for i, low in enumerate(lows)] for lows in ((0.2, 0.5), (0.3, 0.4))]
+    a, b = rows(study, {"a": folds[0], "b": folds[1]})
+    assert b.ours["epochs_to_reach"].value == 2 and "epochs_to_reach" not in a.ours
+
+
+def test_a_cell_that_diverged_is_said_and_drawn_nowhere(study):
+    cells = {
+        "a": CELLS["a"],
+        "b": [{"key": "k", "fold": None, "recipe": {}, "diverged": "the training loss became nan in epoch 3"}],
+    }
+    assert "b diverged: the training loss became nan in epoch 3" in text(study, cells)
+    assert len(rows(study, cells)) == 1 and len(study_curves(study, cells).axes[0].lines) == 2
+    json.dumps(stored(study, cells), allow_nan=False)
+
+
+def test_epochs_below_the_recipe_are_marked_where_none_are_published(study, tmp_path):
+    import dataclasses
+
+    longer = dataclasses.replace(
+        study, variations=tuple(dataclasses.replace(one, epochs=9) for one in study.variations)
+    )
+    shown = text(longer, CELLS)
+    assert "4 of 9**" in shown and "the publication does not say how many" in shown
 
 
 def test_folds_give_mean_and_deviation(study):
@@ -120,6 +159,7 @@ def test_numbers_read_as_their_measure(study):
 def test_the_tables_say_published_ours_and_ratio(study, tmp_path):
     page = markdown(study, CELLS, pictures="images/")
     assert "validation loss, published" in page and "| 0.10000 | 0.25000 | 2.50 |" in page
+    assert "| a | 10 | 80 | 3 | 2.00 |" in page
     assert "(images/curves.png)" in page and "(images/sweep.png)" in page and "30% less" in page
     assert summary(study, CELLS)["cells"][0]["ours"]["valid_loss"]["value"] == 0.25
     folder = write_study(study, CELLS, tmp_path / "out").parent

@@ -13,8 +13,8 @@ PUBLISHED = {  # (study, cell): numbers as printed by the studies
     ("ml_resnet", "CNN, complete rows"): {"normalised_valid_loss": 0.06, "point_failure_error": 0.75, "epochs": 1000},
     ("w207_hidden_units", "300 units"): {"train_loss": 0.00107, "valid_loss": 0.00245, "epochs": 1000},
     ("w207_conv1_kernel", "12x12"): {"train_loss": 0.00211, "valid_loss": 0.00216, "epochs": 150},
-    ("w207_dropout", "0.20"): {"train_loss": 0.0016, "valid_loss": 0.00217, "epochs": 1000},
-    ("w207_preprocessing", "histogram equalisation"): {"train_loss": 0.00099, "valid_loss": 0.00197, "epochs": 1000},
+    ("w207_dropout", "0.20"): {"train_loss": 0.0016, "valid_loss": 0.00217},
+    ("w207_preprocessing", "histogram equalisation"): {"train_loss": 0.00099, "valid_loss": 0.00197},
     ("w207_networks", "net6_one_hidden"): {"train_loss": 0.00037, "valid_loss": 0.00105, "epochs": 2000, "seconds_per_epoch": 18.9},
     ("w207_final", "histogram equalisation"): {"valid_loss": 0.00107, "rmse_error": 1.570},
 }  # fmt: skip
@@ -61,9 +61,22 @@ def test_the_ml_resnet_study_trains_as_published():
     first, *_, last = (variation.recipe for variation in study.variations)
     assert (first.model.name, first.rows, last.model.name, last.rows) == ("plain_cnn", "complete", "ml_resnet", "all")
     for recipe in (first, last):
-        assert (recipe.optimiser.name, recipe.optimiser.learning_rate, recipe.optimiser.weight_decay) == ("adam", 1e-4, 5e-4)
-        assert (recipe.batch_size, recipe.epochs, recipe.model.initialise, recipe.model.initial_deviation) == (256, 1000, "normal", 0.02)
-        assert recipe.average_decay == 0 and recipe.optimiser.clip_gradient_norm == 0 and recipe.schedule.name == "constant"
+        assert (recipe.optimiser.name, recipe.optimiser.learning_rate, recipe.optimiser.weight_decay) == (
+            "adam",
+            1e-4,
+            5e-4,
+        )
+        assert (recipe.batch_size, recipe.epochs, recipe.model.initialise, recipe.model.initial_deviation) == (
+            256,
+            1000,
+            "normal",
+            0.02,
+        )
+        assert (
+            recipe.average_decay == 0
+            and recipe.optimiser.clip_gradient_norm == 0
+            and recipe.schedule.name == "constant"
+        )
 
 
 def test_the_networks_study_has_every_network_of_its_publication():
@@ -118,6 +131,17 @@ def test_a_cell_is_named_by_what_decides_its_numbers():
         cell_key(recipe, "data", (1, 5)), cell_key(recipe.with_changes(model__options={"x": 1}), "data"),
     ]  # fmt: skip
     assert len({key, *others}) == 6
+
+
+def test_what_changes_nothing_does_not_name_another_cell():
+    net6 = Recipe().with_changes(model__name="net6", augment__warp=0.0)
+    spelled = net6.with_changes(
+        model__options={"nonlinearity": "relu", "hidden": [500, 500]}, augment__shift=0.5, augment__dct_pass="low"
+    )
+    assert cell_key(net6, "data") == cell_key(spelled, "data")
+    assert cell_key(net6, "data") != cell_key(net6.with_changes(model__options={"nonlinearity": "tanh"}), "data")
+    assert cell_key(net6, "data") != cell_key(spelled.with_changes(augment__warp=0.5), "data")
+    assert cell_key(net6, "data") != cell_key(spelled.with_changes(augment__dct=0.5), "data")
 
 
 def test_nested_tables_merge_and_lists_are_replaced():

@@ -3,10 +3,15 @@
 import json
 import os
 import signal
+import subprocess
+import sys
+import time
 from contextlib import contextmanager
 
+import numpy as np
 import pytest
 
+from facelearn.data.writers import write_wide_csv
 from facelearn.errors import DataError, RecipeError
 from facelearn.report.study import text, write_study
 from facelearn.training.run import Reporter
@@ -57,6 +62,8 @@ def test_only_what_is_missing_is_trained(toml, tmp_path):
     more = study(toml('[[cells]]\nname = "again"\nrecipe.seed = 1'), faces, tmp_path)
     assert more.computed == 1 and list(more.cells) == ["all", "complete", "again"]
     assert seen == [("all", False), ("complete", False)]
+    one = study(toml(), faces, tmp_path, only=("complete",))
+    assert one.computed == 0 and list(one.cells) == ["all", "complete"]  # the page keeps what is there
     other_data = study(toml(), blob_faces(60, seed=1), tmp_path, only=("all",))
     assert other_data.computed == 1
 
@@ -71,6 +78,7 @@ def test_all_cells_are_measured_on_the_same_rows_and_leave_no_weights(toml, tmp_
     kept = study(toml(), blob_faces(60), tmp_path / "kept", keep_models=True)
     assert len(list((tmp_path / "kept" / "cells").glob("*/model.safetensors"))) == 2
     assert kept.cells["all"][0]["key"] == result.cells["all"][0]["key"]
+    assert study(toml(), blob_faces(60), tmp_path, keep_models=True, only=("all",)).computed == 1
 
 
 def test_epochs_rows_and_folds_are_other_cells(toml, tmp_path):
@@ -127,6 +135,63 @@ def test_what_cannot_be_run_is_said(toml, tmp_path):
         from facelearn.data.faces import Faces
 
         study(toml(), Faces.create(blob_faces(20).images), tmp_path)
+
+
+def test_a_cell_that_diverges_is_finished_and_the_others_run(toml, tmp_path):
+    more = (
+        '[[cells]]\nname = "wild"\nrecipe.optimiser = { name = "sgd", learning_rate = 1e30, clip_gradient_norm = 0.0 }'
+    )
+    result = study(toml(more), blob_faces(60), tmp_path)
+    assert "became" in result.cells["wild"][0]["diverged"] and result.computed == 3
+    assert study(toml(more), blob_faces(60), tmp_path).computed == 0
+    assert "wild diverged" in text(result.study, result.cells)
+
+
+def test_a_cell_that_cannot_be_trained_does_not_stop_the_others(toml, tmp_path):
+    faces = blob_faces(60, missing=1.0)
+    broken = faces.replace(keypoints=np.where(faces.complete[:, None, None], np.nan, faces.keypoints))
+    result = study(toml(), broken, tmp_path)
+    assert list(result.cells) == ["all"] and "every keypoint" in result.problems["complete"] and not result.stopped
+
+
+def test_a_state_that_is_cut_short_costs_a_new_start_only(toml, tmp_path):
+    faces = blob_faces(60)
+    first = study(toml(), faces, tmp_path / "a", only=("all",))
+    folder = tmp_path / "b" / "cells" / first.cells["all"][0]["key"]
+    folder.mkdir(parents=True)
+    (folder / "last.safetensors").write_bytes(b"cut")
+    again = study(toml(), faces, tmp_path / "b", only=("all",))
+    assert again.cells["all"][0]["history"][-1]["valid_loss"] == first.cells["all"][0]["history"][-1]["valid_loss"]
+
+
+@pytest.mark.slow
+def test_a_stop_reaches_cells_in_other_processes_and_starts_no_further_one(toml, tmp_path):
+    more = '[[cells]]\nname = "third"\nrecipe.seed = 3'
+    path = toml(more)
+    path.write_text(path.read_text().replace("epochs = 3", "epochs = 100000", 1))
+    command = [
+        sys.executable,
+        "-m",
+        "facelearn",
+        "study",
+        path,
+        "--data",
+        tmp_path / "faces.csv",
+        "--out",
+        tmp_path,
+        "--jobs",
+        "2",
+    ]
+    write_wide_csv(blob_faces(60), tmp_path / "faces.csv")
+    process = subprocess.Popen([str(word) for word in command], stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while len(list((tmp_path / "cells").glob("*/recipe.toml"))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.5)
+    time.sleep(5)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 1 and "the same command goes on" in said and "third: training" not in said
+    assert len(list((tmp_path / "cells").glob("*/last.safetensors"))) == 2
 
 
 @pytest.mark.slow

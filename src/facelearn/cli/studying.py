@@ -44,26 +44,39 @@ def study(
     def display(cell: str) -> AbstractContextManager[Reporter | None]:
         return training_display(cell, quiet=as_json)
 
+    def started(cell: str) -> None:
+        typer.echo(f"{cell}: training", err=True)
+
     result = run(
         name, data, out, epochs=epochs, rows=rows, folds=folds, only=tuple(only or ()), jobs=jobs, device=device,
-        keep_models=keep_models, display=display, done=None if as_json else _say_done,
+        keep_models=keep_models, display=display, started=None if as_json else started, done=None if as_json else _say_done,
     )  # fmt: skip
+    for cell, why in result.problems.items():
+        typer.echo(f"{cell}: {why}", err=True)
+    if result.cells:
+        _print(result, out, as_json)
     if result.stopped:
         typer.echo("stopped; the same command goes on where it was", err=True)
+    if result.stopped or result.problems:
         raise typer.Exit(1)
-    _print(result, out, as_json)
 
 
 def _say_done(cell: str, numbers: dict[str, Any], cached: bool) -> None:
-    facts = numbers["summary"]
-    how = "found in the cache" if cached else f"{facts['epochs']} epochs in {facts['seconds']:.0f} s"
+    facts = numbers.get("summary", {})
+    how = (
+        "found in the cache"
+        if cached
+        else f"{facts['epochs']} epochs in {facts['seconds']:.0f} s"
+        if facts
+        else "diverged"
+    )
     typer.echo(f"{cell}: {how}", err=True)
 
 
 def _print(result: StudyResult, out: Path, as_json: bool) -> None:
     from facelearn.report.study import summary, text, write_study
 
-    page = write_study(result.study, result.cells, out / result.study.name)
+    page = write_study(result.study, result.cells, out / result.label)
     if as_json:
         print_json({**summary(result.study, result.cells), "computed": result.computed, "folder": page.parent})
         return

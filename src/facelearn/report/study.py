@@ -17,11 +17,17 @@ from facelearn.report.style import png, svg
 from facelearn.report.tables import markdown_table, text_table
 from facelearn.training.study import MEASURES, Study
 
-SHORT_MARK = "*"
+SHORT_MARK, UNKNOWN_MARK = "*", "**"
 
 
 def write_study(study: Study, cells: Cells, folder: str | Path) -> Path:
-    """Write study.md, study.html, study.json, curves.png and, for a sweep, sweep.png to `folder`; returns the HTML file."""
+    """Write study.md, study.html, study.json, curves.png and, for a sweep, sweep.png to `folder`; returns the HTML file.
+
+    Args:
+        study: the experiment.
+        cells: name -> the numbers of its runs, one for each fold.
+        folder: where to.
+    """
     folder = Path(folder)
     found = rows(study, cells)
     pictures = {"curves": study_curves(study, cells), "sweep": study_sweep(study, found)}
@@ -41,7 +47,7 @@ def write_study(study: Study, cells: Cells, folder: str | Path) -> Path:
         page.section("Published and ours", remarks, page.table(heading, body)),
         page.section("Published orders", orders) if study.claims else "",
         page.section("Curves", page.plots(*figures)),
-        page.section("Cost", page.table(*cost(found))),
+        page.section("Cost", page.table(*cost(found, study.published_images))),
     ]
     document = page.page(study.title, f"{study.source}. {study.question}", sections, footer="Written by facelearn.")
     return write_text(folder / "study.html", document)
@@ -76,13 +82,21 @@ def table(study: Study, found: Sequence[Row]) -> tuple[list[str], list[list[str]
     return heading, body
 
 
-def cost(found: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
-    """What an epoch costs, then and now, as a heading and rows of texts."""
-    heading = ["cell", "parameters", "steps an epoch", "seconds an epoch then", "seconds an epoch here"]
-    return heading, [
-        [row.name, f"{row.parameters:,}", f"{row.steps:.0f}", _seconds(row.published_seconds), _seconds(row.seconds)]
-        for row in found
-    ]
+def cost(found: Sequence[Row], images: int | None = None) -> tuple[list[str], list[list[str]]]:
+    """What an epoch costs, then and now, as a heading and rows of texts; `images` are those of a published epoch."""
+    heading = ["cell", "parameters", "images an epoch", "steps an epoch", "seconds an epoch"]
+    then = any(math.isfinite(row.published_seconds) for row in found)
+    machines = len({row.machine for row in found}) > 1
+    if then and images:
+        heading += [f"seconds for the published {images:,} images, then", "here"]
+    heading += ["machine"] if machines else []
+    body = []
+    for row in found:
+        cells = [row.name, f"{row.parameters:,}", f"{row.images:,}", f"{row.steps:.0f}", _seconds(row.seconds)]
+        if then and images:
+            cells += [_seconds(row.published_seconds), _seconds(row.seconds * images / max(1, row.images))]
+        body.append([*cells, row.machine] if machines else cells)
+    return heading, body
 
 
 def text(study: Study, cells: Cells) -> str:
@@ -91,7 +105,7 @@ def text(study: Study, cells: Cells) -> str:
     parts = [study.title, f"{study.source}. {study.question}", "", text_table(*table(study, found)), ""]
     parts += _lines(study, found, cells)
     parts += [verdict_text(one) for one in verdicts(study, found)]
-    parts += ["", text_table(*cost(found))]
+    parts += ["", text_table(*cost(found, study.published_images))]
     return "\n".join(parts)
 
 
@@ -105,7 +119,7 @@ def markdown(study: Study, cells: Cells, *, found: Sequence[Row] | None = None, 
     parts.append(f"![Loss of every cell of {study.name}]({pictures}curves.png)")
     if is_sweep(study, found):
         parts.append(f"![{study.title}: published and ours]({pictures}sweep.png)")
-    parts.append(markdown_table(*cost(found)))
+    parts.append(markdown_table(*cost(found, study.published_images)))
     return "\n\n".join(parts) + "\n"
 
 
@@ -149,14 +163,18 @@ def summary(study: Study, cells: Cells) -> dict[str, Any]:
             {
                 "name": row.name, "epochs": row.epochs, "published_epochs": row.published_epochs, "parameters": row.parameters,
                 "seconds_per_epoch": row.seconds, "published": dict(row.published),
-                "ours": {name: {"value": number.value, **({"low": number.low, "high": number.high} if math.isfinite(number.low) else {})}
-                         for name, number in row.ours.items()},
+                "folds": row.folds, "ours": {name: _json_number(row, name, number) for name, number in row.ours.items()},
             }
             for row in found
         ],
-        "claims": [{"text": one.claim.text, "measure": one.claim.measure, "holds": one.holds, "reasons": one.reasons}
+        "claims": [{"text": one.claim.text, "measure": one.claim.measure, "holds": one.holds, "found": one.found, "reasons": one.reasons}
                    for one in verdicts(study, found)],
     }  # fmt: skip
+
+
+def _json_number(row: Row, name: str, number: Number) -> dict[str, float]:
+    facts = {**dataclasses.asdict(number), "published": row.published.get(name, math.nan), "ratio": row.ratio(name)}
+    return {key: value for key, value in facts.items() if math.isfinite(value)}
 
 
 def verdict_text(verdict: Verdict) -> str:
@@ -169,6 +187,8 @@ def verdict_text(verdict: Verdict) -> str:
 
 
 def _slim(run: Mapping[str, Any]) -> dict[str, Any]:
+    if "diverged" in run:
+        return {key: run[key] for key in ("fold", "recipe", "diverged")}
     history = run["history"]
     step, last = max(1, math.ceil(len(history) / 200)), len(history) - 1
     # the first epoch and the validated ones among every `step`th, counted from the last
@@ -187,18 +207,24 @@ def _rounded(row: Mapping[str, float]) -> dict[str, float]:
 
 def _lines(study: Study, found: Sequence[Row], cells: Cells) -> list[str]:
     """What the table leaves unsaid: data, machine, marks, what differs."""
-    runs = [run for many in cells.values() for run in many]
+    runs = [run for many in cells.values() for run in many if "diverged" not in run]
     if not runs:
         return ["no cell has been run yet"]
     lines = [*study.notes]
     counts = {run["data"]["counts"]["valid_faces"] for run in runs}
-    lines.append(
-        f"Held out: {' or '.join(f'{count:,}' for count in sorted(counts))} faces, near-duplicates (or people) kept together."
+    held, trained = (
+        " or ".join(f"{n:,}" for n in sorted(numbers)) for numbers in (counts, {row.images for row in found})
     )
-    machines = {_machine(run["environment"]) for run in runs}
-    lines.append("Machine: " + "; ".join(sorted(machines)) + ".")
-    if any(row.short for row in found):
+    lines.append(f"Trained on {trained} faces; held out: {held} faces, near-duplicates (or people) kept together.")
+    lines.append("Machine: " + "; ".join(sorted({row.machine for row in found})) + ".")
+    if any(row.short and row.published_epochs for row in found):
         lines.append(f"{SHORT_MARK} fewer epochs than published.")
+    if any(row.short and not row.published_epochs for row in found):
+        lines.append(
+            f"{UNKNOWN_MARK} fewer epochs than the study's recipe; the publication does not say how many it took."
+        )
+    diverged = {name: run["diverged"] for name, many in cells.items() for run in many if "diverged" in run}
+    lines += [f"{name} diverged: {why}." for name, why in diverged.items()]
     missing = [variation.name for variation in study.variations if variation.name not in cells]
     if missing:
         lines.append(f"Not run: {', '.join(missing)}.")
@@ -211,17 +237,11 @@ def _lines(study: Study, found: Sequence[Row], cells: Cells) -> list[str]:
     return lines
 
 
-def _machine(environment: Mapping[str, Any]) -> str:
-    threads = environment.get("threads")
-    device = environment.get("accelerator") or environment.get("processor")
-    many = "s" if threads != 1 else ""
-    return f"{device}, {threads} thread{many} a cell, {environment.get('precision')}, torch {environment.get('torch')}"
-
-
 def _epochs(row: Row) -> str:
-    if row.published_epochs is None:
+    if not row.short:
         return f"{row.epochs:,}"
-    return f"{row.epochs:,} of {row.published_epochs:,}{SHORT_MARK}" if row.short else f"{row.epochs:,}"
+    wanted, mark = (row.published_epochs, SHORT_MARK) if row.published_epochs else (row.planned_epochs, UNKNOWN_MARK)
+    return f"{row.epochs:,} of {wanted:,}{mark}"
 
 
 def _ours(measure: str, number: Number | None) -> str:

@@ -18,6 +18,8 @@ Cells = Mapping[str, Sequence[Mapping[str, Any]]]
 LOSSES = ("train_loss", "valid_loss", "best_valid_loss", "normalised_valid_loss")
 METRICS = ("rmse_error", "robust_rmse_error", "point_failure_error", "face_failure_error", "face_any_failure_error")
 CLOSE = 0.02  # a difference of less than this share is no difference
+STUDENT = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23)
+"""97.5% quantiles of Student's t with 1, 2, ... 10 degrees of freedom, for means over folds."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,10 @@ class Row:
         position: on the study's axis, or None.
         ours: measure -> our number; what was not measured is missing.
         published: measure -> published number.
-        epochs, published_epochs: run and published (None where not given).
+        epochs, planned_epochs, published_epochs: run; of the study's recipe; published (None where not given).
         seconds, published_seconds: an epoch here and then (NaN where not given).
+        images, label_share: trained on, and labels an image of them.
+        machine: where it ran.
         parameters, steps: of the network; optimiser steps an epoch.
         falling: share by which the validation loss fell over the last tenth of the epochs.
         folds: how many folds were run; 0 for a plain split.
@@ -51,9 +55,13 @@ class Row:
     ours: Mapping[str, Number]
     published: Mapping[str, float]
     epochs: int
+    planned_epochs: int
     published_epochs: int | None
     seconds: float
     published_seconds: float
+    images: int
+    label_share: float
+    machine: str
     parameters: int
     steps: float
     falling: float
@@ -61,8 +69,8 @@ class Row:
 
     @property
     def short(self) -> bool:
-        """Whether fewer epochs were run than published."""
-        return self.published_epochs is not None and self.epochs < self.published_epochs
+        """Whether fewer epochs were run than published or, where that is not known, than the study's recipe has."""
+        return self.epochs < (self.published_epochs or self.planned_epochs)
 
     def ratio(self, measure: str) -> float:
         """Ours divided by the published number; NaN where one is missing."""
@@ -83,21 +91,26 @@ class Verdict:
 def rows(study: Study, cells: Cells) -> list[Row]:
     """One row for each cell that was run, in the study's order."""
     largest = _largest_loss(cells)
-    target = _target(study, cells)
+    targets = _targets(study, cells)
     found = []
     for variation in study.variations:
-        runs = cells.get(variation.name)
+        runs = [run for run in cells.get(variation.name, ()) if "diverged" not in run]
         if not runs:
             continue
-        each = [_measures(run, largest, target) for run in runs]
-        names = list(dict.fromkeys(name for one in each for name in one))
-        ours = {name: _over_folds([one[name] for one in each if name in one]) for name in names}
+        each = [_measures(run, largest, targets.get(_fold(run), -math.inf)) for run in runs]
+        # what a fold did not reach has no mean over the folds
+        names = [
+            name for name in dict.fromkeys(name for one in each for name in one) if all(name in one for one in each)
+        ]
+        ours = {name: _over_folds([one[name] for one in each]) for name in names}
         published = dict(variation.published)
         epochs, seconds = published.pop("epochs", None), published.pop("seconds_per_epoch", math.nan)
-        summary = runs[0]["summary"]
+        summary, counts = runs[0]["summary"], runs[0]["data"]["counts"]
         found.append(Row(
             name=variation.name, position=variation.position, ours=ours, published=published,
-            epochs=int(summary["epochs"]), published_epochs=None if epochs is None else int(epochs),
+            epochs=int(summary["epochs"]), planned_epochs=variation.epochs,
+            published_epochs=None if epochs is None else int(epochs), machine=machine(runs[0]["environment"]),
+            images=int(counts["train_faces"]), label_share=counts["train_labels"] / max(1, counts["train_faces"]),
             seconds=float(np.median([_epoch_seconds(run) for run in runs])), published_seconds=seconds,
             parameters=int(summary["parameters"]), steps=summary["steps"] / max(1, summary["epochs"]),
             falling=float(np.mean([_falling(run) for run in runs])), folds=len(runs) if runs[0]["fold"] else 0,
@@ -134,8 +147,8 @@ def _measures(run: Mapping[str, Any], largest: float, target: float) -> dict[str
         result["best_valid_loss"] = Number(float(known.min()))
         result["normalised_valid_loss"] = Number(float(known[-1]) / largest)
         late = np.log(known[len(known) // 2 :])
-        if len(late) > 2:
-            result["unsteadiness"] = Number(float(np.abs(np.diff(late)).mean()))
+        if len(late) > 2:  # how far a step departs from the one before: a curve that falls evenly is steady
+            result["unsteadiness"] = Number(float(np.abs(np.diff(late, 2)).mean()))
     reached = np.flatnonzero(valid <= target * (1 + 1e-9))
     if len(reached):
         result["epochs_to_reach"] = Number(float(column(run, "epoch")[reached[0]]))
@@ -155,20 +168,34 @@ def _over_folds(numbers: Sequence[Number]) -> Number:
     if len(numbers) == 1:
         return numbers[0]
     values = np.asarray([number.value for number in numbers])
-    return Number(float(values.mean()), float(values.std(ddof=1)))
+    mean, deviation = float(values.mean()), float(values.std(ddof=1))
+    half = STUDENT[min(len(values) - 2, len(STUDENT) - 1)] * deviation / math.sqrt(len(values))
+    return Number(mean, deviation, mean - half, mean + half)
 
 
 def _largest_loss(cells: Cells) -> float:
-    losses = [column(run, name) for runs in cells.values() for run in runs for name in ("train_loss", "valid_loss")]
+    trained = [run for runs in cells.values() for run in runs if "diverged" not in run]
+    losses = [column(run, name) for run in trained for name in ("train_loss", "valid_loss")]
     known = np.concatenate([loss[np.isfinite(loss)] for loss in losses]) if losses else np.zeros(0)
     return float(known.max()) if len(known) and known.max() > 0 else 1.0
 
 
-def _target(study: Study, cells: Cells) -> float:
-    """The best validation loss of the cell that others are timed against; nothing reaches it where there is none."""
+def _targets(study: Study, cells: Cells) -> dict[int, float]:
+    """Fold (0 for a plain split) -> the best validation loss of the cell that others are timed against."""
     runs = cells.get(study.reach.of, ()) if study.reach else ()
-    best = [np.nanmin(column(run, "valid_loss")) for run in runs]
-    return float(np.mean(best)) if best else -math.inf
+    return {_fold(run): float(np.nanmin(column(run, "valid_loss"))) for run in runs if "diverged" not in run}
+
+
+def _fold(run: Mapping[str, Any]) -> int:
+    return int(run["fold"][0]) if run["fold"] else 0
+
+
+def machine(environment: Mapping[str, Any]) -> str:
+    """Where a cell ran, in words."""
+    threads = environment.get("threads")
+    device = environment.get("accelerator") or environment.get("processor")
+    many = "s" if threads != 1 else ""
+    return f"{device}, {threads} thread{many} a cell, {environment.get('precision')}, torch {environment.get('torch')}"
 
 
 def _epoch_seconds(run: Mapping[str, Any]) -> float:
@@ -201,7 +228,7 @@ def _verdict(claim: Claim, found: Mapping[str, Row]) -> Verdict:
             if not ordered:
                 reasons += _why_not(claim.measure, found[lower], found[higher])
             elif _same(values[lower], values[higher]):
-                reasons.append(f"{lower} and {higher} are not apart: their intervals overlap")
+                reasons.append(_not_apart(claim.measure, found[lower], found[higher]))
     for group in groups:
         for first, second in itertools.combinations(group, 2):
             if not _same(values[first], values[second]):
@@ -220,26 +247,32 @@ def _same(first: Number, second: Number) -> bool:
 
 def _why_not(measure: str, lower: Row, higher: Row) -> list[str]:
     """What is different here, where `lower` was published below `higher` and is not."""
-    reasons = []
     apart = not _same(lower.ours[measure], higher.ours[measure])
-    if not apart:
-        reasons.append(f"{lower.name} and {higher.name} are not apart: their intervals overlap")
+    reasons = [] if apart else [_not_apart(measure, lower, higher)]
     for row in (lower, higher):
         if row.short:
-            reasons.append(f"{row.name} was trained for {row.epochs} of {row.published_epochs} epochs")
+            reasons.append(
+                f"{row.name} was trained for {row.epochs} of {row.published_epochs or row.planned_epochs} epochs"
+            )
         if row.falling > CLOSE:
             reasons.append(
                 f"the validation loss of {row.name} still fell by {row.falling:.0%} over the last tenth of its epochs"
             )
-    train_low, train_high = (row.ours.get("train_loss") for row in (lower, higher))
-    if apart and train_low and train_high:
-        if train_low.value > train_high.value:
-            reasons.append(f"{lower.name} fits its training rows less well too ({_text('train_loss', train_low)} against "
-                           f"{_text('train_loss', train_high)})")  # fmt: skip
-        else:
-            reasons.append(f"{lower.name} fits its training rows better ({_text('train_loss', train_low)} against "
-                           f"{_text('train_loss', train_high)}) and generalises less")  # fmt: skip
+    train = [row.ours.get("train_loss") for row in (lower, higher)]
+    # a loss divided by all targets is lower where fewer of them are present, at equal fit
+    comparable = math.isclose(lower.label_share, higher.label_share, rel_tol=CLOSE) and measure != "unsteadiness"
+    if apart and comparable and train[0] and train[1]:
+        better = train[0].value <= train[1].value
+        numbers = f"({_text('train_loss', train[0])} against {_text('train_loss', train[1])})"
+        words = ("better", " and generalises less") if better else ("less well", "")
+        reasons.append(f"{lower.name} fits its training rows {words[0]} {numbers}{words[1]}")
     return reasons
+
+
+def _not_apart(measure: str, first: Row, second: Row) -> str:
+    numbers = (first.ours[measure], second.ours[measure])
+    how = "differ by less than 2%" if any(math.isnan(number.low) for number in numbers) else "their intervals overlap"
+    return f"{first.name} and {second.name} are not apart: {how}"
 
 
 def _text(measure: str, number: Number) -> str:

@@ -25,7 +25,8 @@ def study_curves(study: Study, cells: Cells) -> Figure:
         study: the experiment.
         cells: name -> its runs (one for each fold; the mean over folds is drawn).
     """
-    names = [variation.name for variation in study.variations if variation.name in cells]
+    cells = {name: [run for run in runs if "diverged" not in run] for name, runs in cells.items()}
+    names = [variation.name for variation in study.variations if cells.get(variation.name)]
     losses = {(name, part): _mean_curve(cells[name], f"{part}_loss") for name in names for part in ("train", "valid")}
     largest = max(
         (float(np.nanmax(values, initial=0, where=np.isfinite(values))) for values in losses.values()), default=1

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from facelearn.errors import BundleError, RecipeError
+from facelearn.errors import BundleError, DivergedError
 from facelearn.training import evaluation
 from facelearn.training.batches import TrainingData
 from facelearn.training.device import DeviceSettings
@@ -160,7 +160,7 @@ class Run:
         progress, recipe = self.progress, self.recipe
         total, denominator = self.total.tolist()
         if not math.isfinite(total):
-            raise RecipeError(
+            raise DivergedError(
                 f"the training loss became {total} in epoch {progress.epoch + 1}; lower optimiser.learning_rate (now "
                 f"{recipe.optimiser.learning_rate:g}) or set optimiser.clip_gradient_norm = 1.0"
             )

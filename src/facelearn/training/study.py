@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import Field, ValidationError, model_validator
 
 from facelearn.errors import RecipeError, unknown_name
+from facelearn.models import zoo
 from facelearn.training.recipe import Recipe, Settings
 
 FOLDER = Path(__file__).resolve().parents[1] / "studies"
@@ -31,10 +32,12 @@ MEASURES = {
     "epochs_to_reach": "epochs to reach it",
     "seconds_to_reach": "seconds to reach it",
 }
-"""What a study's table may show, and its heading. Losses are mean squares in unit coordinates: RMSE px = width / 2 * sqrt(loss)."""
+"""What a study's table may show, and its heading. Losses are mean squares in unit coordinates; with `masked_mse_per_valid`, RMSE px =
+width / 2 * sqrt(loss), with `masked_mse_per_target` the square is that times the share of targets that are present."""
 
 # where a cell runs does not change what it is; `threads` and `device` change the last digits at most
 _NOT_IN_THE_KEY = ("device", "devices", "threads")
+_WARPS = ("shift", "scale", "stretch", "rotate", "crop", "padding")
 
 
 class Claim(Settings):
@@ -98,6 +101,7 @@ class _File(Settings):
     axis: str = ""
     measures: tuple[str, ...] = ("train_loss", "valid_loss")
     published_epochs: int | None = None
+    published_images: int | None = None
     recipe: dict[str, Any] = Field(default_factory=dict)
     cells: tuple[_Cell, ...] = ()
     sweep: _Sweep | None = None
@@ -116,10 +120,12 @@ class Variation:
         recipe: everything that decides the run.
         position: its place on the study's axis, where it has one.
         published: measure -> published number; "epochs" and "seconds_per_epoch" among them where they were given.
+        epochs: of the study's own recipe; the recipe here may run fewer.
     """
 
     name: str
     recipe: Recipe
+    epochs: int
     position: float | None = None
     published: Mapping[str, float] = field(default_factory=dict)
 
@@ -133,6 +139,7 @@ class Study:
         title, source, question: for people.
         axis: what varies along a sweep, with its unit; "" where the cells are no sweep.
         measures: columns of the table, names of `MEASURES`.
+        published_images: training images of a published epoch, or None.
         variations: the cells in their published order.
         claims: published orders to check.
         reach: a loss to count epochs and seconds to, or None.
@@ -151,6 +158,7 @@ class Study:
     reach: Reach | None = None
     normalise: bool = False
     notes: tuple[str, ...] = ()
+    published_images: int | None = None
 
 
 def study_names() -> list[str]:
@@ -179,15 +187,30 @@ def load_study(name: str | Path) -> Study:
     return Study(
         name=path.stem, title=facts.title, source=facts.source, question=facts.question, axis=facts.axis,
         measures=facts.measures, variations=variations, claims=facts.claims, reach=facts.reach,
-        normalise=facts.normalise, notes=facts.notes,
+        normalise=facts.normalise, notes=facts.notes, published_images=facts.published_images,
     )  # fmt: skip
 
 
 def cell_key(recipe: Recipe, data: str, fold: tuple[int, int] | None = None) -> str:
-    """Name of a cell: a hash of its recipe, of the rows it may see (`Faces.fingerprint`), and of its fold (index, folds)."""
-    facts = {key: value for key, value in recipe.to_dict().items() if key not in _NOT_IN_THE_KEY}
-    text = json.dumps([facts, data, fold], sort_keys=True)
+    """Name of a cell: a hash of what its recipe does, of the rows it may see (`Faces.fingerprint`), and of its fold (index, folds)."""
+    text = json.dumps([_effective(recipe), data, fold], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+def _effective(recipe: Recipe) -> dict[str, Any]:
+    """The recipe without what changes nothing: options spelled out at their defaults, and amounts of an augmentation that is off."""
+    facts = {key: value for key, value in recipe.to_dict().items() if key not in _NOT_IN_THE_KEY}
+    known = json.loads(json.dumps(dict(zoo.model_info(recipe.model.name).options)))
+    options = facts["model"].get("options", {})
+    facts["model"]["options"] = {
+        key: value for key, value in options.items() if key not in known or known[key] != value
+    }
+    off = [prefix for share, prefix in (("warp", _WARPS), ("dct", ("dct_",))) if facts["augment"][share] == 0]
+    unused = tuple(name for prefix in off for name in prefix)
+    facts["augment"] = {
+        key: value for key, value in facts["augment"].items() if not (unused and key.startswith(unused))
+    }
+    return facts
 
 
 def merged(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
@@ -204,7 +227,8 @@ def _variation(path: Path, facts: _File, base: Mapping[str, Any], cell: _Cell) -
     published = dict(cell.published)
     if facts.published_epochs:
         published.setdefault("epochs", facts.published_epochs)
-    return Variation(cell.name, Recipe.from_dict(recipe, where=f"{path}, cell '{cell.name}'"), cell.position, published)
+    checked = Recipe.from_dict(recipe, where=f"{path}, cell '{cell.name}'")
+    return Variation(cell.name, checked, checked.epochs, cell.position, published)
 
 
 def _check(path: Path, facts: _File, variations: tuple[Variation, ...]) -> None:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from facelearn.data.faces import Faces
 from facelearn.data.splits import Split, split
-from facelearn.errors import FacelearnError
+from facelearn.errors import BundleError, DivergedError, FacelearnError
 from facelearn.files import write_text
 from facelearn.report.results import load_run
 from facelearn.training.recipe import Recipe
@@ -20,7 +20,8 @@ from facelearn.training.run import Reporter
 from facelearn.training.study import cell_key
 
 CELL = "cell.json"
-_LARGE_FILES = ("last.safetensors", "state.json")
+WEIGHTS = "model.safetensors"
+_STATE = ("last.safetensors", "state.json")
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def finished_cells(store: Path) -> dict[str, dict[str, Any]]:
     """The numbers of all finished cells in `store`, by their keys.
 
     Keys are made anew from the stored recipes: a cell of an earlier version that knew fewer settings is found as long as the settings
-    it did not know stand at values that change nothing, and one whose defaults have changed since is not.
+    it did not know stand at values that change nothing, and one whose defaults have changed since is not. "folder" is where it lies.
     """
     found = {}
     for folder in sorted(store.glob("*")) if store.is_dir() else []:
@@ -58,9 +59,10 @@ def finished_cells(store: Path) -> dict[str, dict[str, Any]]:
         try:
             recipe = Recipe.from_dict((facts or {})["recipe"])
             data, fold = facts["data"]["table"], facts["fold"]  # type: ignore[index]
+            key = CellPlan(recipe, data, tuple(fold) if fold else None).key
         except (KeyError, TypeError, FacelearnError):
             continue
-        found[CellPlan(recipe, data, tuple(fold) if fold else None).key] = facts or {}
+        found[key] = {**(facts or {}), "folder": str(folder)}
     return found
 
 
@@ -69,6 +71,9 @@ def run_cell(
     reporter: Reporter | None = None,
 ) -> dict[str, Any] | None:  # fmt: skip
     """Train the cell, or go on with it; returns its numbers, None where it was stopped (its state is kept).
+
+    A cell whose loss becomes NaN or infinite is a finished cell without numbers, whose "diverged" says when. Another process at the same
+    cell is waited for.
 
     Args:
         plan: recipe, data fingerprint and fold.
@@ -80,37 +85,67 @@ def run_cell(
         reporter: callbacks.
     """
     from facelearn.training.device import apply, choose_device
-    from facelearn.verbs.run import MODEL, train_parts
 
     recipe = plan.recipe.with_changes(device=device, **({"threads": threads} if threads else {}))
     apply(choose_device(recipe.device, precision=recipe.precision, threads=recipe.threads))
+    with _alone(folder):
+        facts = load_cell(folder)
+        if facts is not None and ((folder / WEIGHTS).exists() or not keep_model):
+            return facts  # another process has finished it meanwhile
+        try:
+            summary = _train(plan, recipe, faces, folder, reporter)
+            if summary is None:
+                return None
+            facts = _numbers(plan, folder, summary)
+        except DivergedError as error:
+            data = {"table": plan.data}
+            facts = {
+                "key": plan.key,
+                "fold": plan.fold,
+                "recipe": plan.recipe.to_dict(),
+                "data": data,
+                "diverged": str(error),
+            }
+        write_text(folder / CELL, json.dumps(facts, indent=1) + "\n")
+        for name in (*_STATE, *(() if keep_model else (WEIGHTS,))):
+            (folder / name).unlink(missing_ok=True)
+        return facts
+
+
+def _train(
+    plan: CellPlan, recipe: Recipe, faces: Faces, folder: Path, reporter: Reporter | None
+) -> Mapping[str, Any] | None:
+    """The summary of the finished run in `folder`, or None where it was stopped."""
+    from facelearn.verbs.run import train_parts
+
     parts = _parts(faces, recipe, plan.fold)
     train, valid = (faces[parts.parts[part]] for part in ("train", "valid"))
-    resume = (folder / "last.safetensors").exists()
+    resume = (folder / _STATE[0]).exists()
     facts = {"split": parts.report()}
     try:
         result = train_parts(train, valid, folder, recipe=recipe, resume=resume, facts=facts, reporter=reporter)
-    except FacelearnError:
+    except BundleError:
         if not resume:
             raise
         # a state that cannot be gone on with (cut short, or of another version) costs a new start, not the study
-        shutil.rmtree(folder)
+        for name in _STATE:
+            (folder / name).unlink(missing_ok=True)
         result = train_parts(train, valid, folder, recipe=recipe, facts=facts, reporter=reporter)
-    if result.stopped:
-        return None
-    numbers = _numbers(plan, folder, result.summary)
-    write_text(folder / CELL, json.dumps(numbers, indent=1) + "\n")
-    for name in (*_LARGE_FILES, *(() if keep_model else (MODEL,))):
-        (folder / name).unlink(missing_ok=True)
-    return numbers
+    return None if result.stopped else result.summary
 
 
-def run_cell_elsewhere(
-    plan: CellPlan, table: str, folder: str, keep_model: bool, threads: int, device: str
-) -> dict[str, Any] | None:
-    """`run_cell` in a process of its own, on the table saved at `table`."""
-    os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # before torch is imported there
-    return run_cell(plan, Faces.load(table), Path(folder), keep_model=keep_model, threads=threads, device=device)
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Wait until no other process is at `folder`; the lock goes with the process, however it ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        import fcntl
+    except ImportError:  # Windows has no such lock; two studies at once on one folder are on their own there
+        yield
+        return
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _parts(faces: Faces, recipe: Recipe, fold: tuple[int, int] | None) -> Split:
@@ -138,4 +173,16 @@ def _numbers(plan: CellPlan, folder: Path, summary: Mapping[str, Any]) -> dict[s
             {key: value for key, value in row.items() if isinstance(value, (int, float)) and value == value}
             for row in run.history
         ],
-    }  # fmt: skip
+    }
+
+
+def child(plan: CellPlan, table: str, folder: str, keep_model: bool, threads: int, device: str, answer: Any) -> None:
+    """`run_cell` as the whole life of a process; sends (stopped, error) and leaves the numbers in `folder`."""
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # before torch is imported
+    try:
+        facts = run_cell(plan, Faces.load(table), Path(folder), keep_model=keep_model, threads=threads, device=device)
+        answer.send((facts is None, ""))
+    except KeyboardInterrupt:
+        answer.send((True, ""))
+    except FacelearnError as error:
+        answer.send((False, str(error)))

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import tempfile
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from facelearn.data import readers
 from facelearn.data.faces import Faces
-from facelearn.errors import DataError, RecipeError, unknown_name
+from facelearn.errors import RecipeError, unknown_name
 from facelearn.training.run import Reporter
 from facelearn.training.study import Study, Variation, load_study
-from facelearn.verbs.cells import CellPlan, finished_cells, run_cell, run_cell_elsewhere
+from facelearn.verbs.cell_pool import Job, run_apart, run_here
+from facelearn.verbs.cells import WEIGHTS, CellPlan, finished_cells
+from facelearn.verbs.train import read_rows
 
 DisplayFactory = Callable[[str], AbstractContextManager[Reporter | None]]
 Done = Callable[[str, dict[str, Any], bool], None]
@@ -32,13 +29,17 @@ class StudyResult:
     Attributes:
         study: the experiment.
         cells: name of each cell -> its numbers (one for each fold); cells not run are missing.
-        computed: how many were trained now; the others were in the cache.
+        label: the study's name with the epochs, rows and folds that were asked for: a name for its folder.
+        computed: how many cells were trained now; the others were in the cache.
+        problems: name of each cell that could not be trained -> why.
         stopped: True when Ctrl-C or SIGTERM ended it early; the same command goes on.
     """
 
     study: Study
     cells: dict[str, list[dict[str, Any]]]
+    label: str
     computed: int
+    problems: dict[str, str]
     stopped: bool = False
 
 
@@ -55,56 +56,66 @@ def study(
     device: str = "auto",
     keep_models: bool = False,
     display: DisplayFactory | None = None,
+    started: Callable[[str], None] | None = None,
     done: Done | None = None,
 ) -> StudyResult:
     """Run the cells of a study that are not in the cache yet.
 
     A cell is named by a hash of its recipe and its data, so an interrupted or extended study trains only what is missing, and studies
-    share cells.
+    share cells. A cell that cannot be trained does not stop the others.
 
     Args:
         name: of a study that comes with facelearn (`training.study.study_names()`), or a TOML file.
-        data: a path that `facelearn.read` takes, or `Faces`.
+        data: a path that `facelearn.read` takes, or `Faces`; read as the study's first recipe says.
         out: folder of the cells (`out`/cells).
         epochs: of every cell instead of its own.
         rows: use so many rows, drawn by the recipe's seed, instead of all.
         folds: cross-validate every cell with so many folds.
-        only: names of the cells to run.
+        only: names of the cells to train; the others are taken from the cache where they are there.
         jobs: cells at a time, each in a process of its own with its share of the processor's cores.
         device: auto, cpu or cuda.
-        keep_models: keep each cell's model file.
+        keep_models: keep each cell's model file; cells whose model was not kept are trained again.
         display: gives a context manager with a reporter for a cell's name; used with one job.
+        started: called with a cell's name when its process starts; used with several jobs.
         done: called with a cell's name, its numbers and whether they came from the cache.
 
     Raises:
-        RecipeError: no such study or cell, or a recipe that cannot be carried out.
+        RecipeError: no such study or cell, or an impossible recipe.
         DataError: unreadable data, or data without keypoints.
     """
-    chosen = _chosen(load_study(name), only, epochs)
-    faces = _table(data, rows, chosen.variations[0].recipe.seed)
-    plans = _plans(chosen, faces.fingerprint(), folds)
+    study = load_study(name)
+    _check_names(study, only)
+    study = replace(study, variations=tuple(_with_epochs(one, epochs) for one in study.variations))
     store = Path(out) / "cells"
-    known = finished_cells(store)
-    found = {plan.key: known[plan.key] for _, plan in plans if plan.key in known}
-    if done:
-        for cell, plan in plans:
-            if plan.key in found:
-                done(cell, found[plan.key], True)
+    faces = _table(data, study, Path(out), rows)
+    plans = _plans(study, faces.fingerprint(), folds)
+    found = _known(store, plans, keep_models)
+    for cell, plan in plans:
+        if done and plan.key in found:
+            done(cell, found[plan.key], True)
+    wanted = [(cell, plan) for cell, plan in plans if plan.key not in found and (not only or cell in only)]
     # cells of equal recipes are one
-    missing = list({plan.key: (cell, plan) for cell, plan in reversed(plans) if plan.key not in found}.values())[::-1]
-    computed, run = 0, _run_here if jobs == 1 else _run_apart
-    for cell, key, fresh in run(missing, faces, store, jobs, device, keep_models, display):
-        if fresh is None:
-            break
-        found[key] = fresh
+    missing = [
+        Job(_shown(cell, plan), plan, store / key) for key, (cell, plan) in {p.key: (c, p) for c, p in wanted}.items()
+    ]
+    computed, stopped = 0, False
+    problems: dict[str, str] = {}
+    settings: dict[str, Any] = {"device": device, "keep_models": keep_models}
+    if jobs == 1:
+        outcomes = run_here(missing, faces, **settings, display=display or (lambda name: nullcontext(None)))
+    else:
+        outcomes = run_apart(missing, faces, jobs, **settings, started=started or (lambda name: None))
+    for outcome in outcomes:
+        if outcome.numbers is None:
+            stopped |= not outcome.error
+            problems |= {outcome.job.name: outcome.error} if outcome.error else {}
+            continue
+        found[outcome.job.plan.key] = outcome.numbers
         computed += 1
         if done:
-            done(cell, fresh, False)
-    cells: dict[str, list[dict[str, Any]]] = {}
-    for cell, plan in plans:
-        if plan.key in found:
-            cells.setdefault(cell, []).append(found[plan.key])
-    return StudyResult(chosen, cells, computed, stopped=computed < len(missing))
+            done(outcome.job.name, outcome.numbers, False)
+    stopped |= computed + len(problems) < len(missing)
+    return StudyResult(study, _by_name(plans, found), _label(study, epochs, rows, folds), computed, problems, stopped)
 
 
 def _plans(study: Study, data: str, folds: int | None) -> list[tuple[str, CellPlan]]:
@@ -113,65 +124,54 @@ def _plans(study: Study, data: str, folds: int | None) -> list[tuple[str, CellPl
     return [(one.name, CellPlan(one.recipe, data, fold)) for one in study.variations for fold in each]
 
 
-Outcome = Iterator[tuple[str, str, dict[str, Any] | None]]
+def _known(store: Path, plans: list[tuple[str, CellPlan]], keep_models: bool) -> dict[str, dict[str, Any]]:
+    """What is finished already; with `keep_models`, only what has its model too."""
+    known = finished_cells(store)
+    kept = {
+        key: {name: value for name, value in facts.items() if name != "folder"}
+        for key, facts in known.items()
+        if not keep_models or (Path(facts["folder"]) / WEIGHTS).exists()
+    }
+    return {plan.key: kept[plan.key] for _, plan in plans if plan.key in kept}
 
 
-def _run_here(
-    missing: list[tuple[str, CellPlan]], faces: Faces, store: Path, jobs: int, device: str, keep: bool,
-    display: DisplayFactory | None,
-) -> Outcome:  # fmt: skip
-    show = display or (lambda name: nullcontext(None))
-    for cell, plan in missing:
-        with show(cell if plan.fold is None else f"{cell}, fold {plan.fold[0] + 1}") as reporter:
-            yield (
-                cell,
-                plan.key,
-                run_cell(plan, faces, store / plan.key, keep_model=keep, device=device, reporter=reporter),
-            )
+def _by_name(plans: list[tuple[str, CellPlan]], found: dict[str, dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    cells: dict[str, list[dict[str, Any]]] = {}
+    for cell, plan in plans:
+        if plan.key in found:
+            cells.setdefault(cell, []).append(found[plan.key])
+    return cells
 
 
-def _run_apart(
-    missing: list[tuple[str, CellPlan]], faces: Faces, store: Path, jobs: int, device: str, keep: bool,
-    display: DisplayFactory | None,
-) -> Outcome:  # fmt: skip
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    threads = max(1, cores // jobs)
-    # spawned, because a forked process inherits torch's thread pool without its threads
-    context = multiprocessing.get_context("spawn")
-    with tempfile.TemporaryDirectory(prefix="facelearn-study-") as scratch:
-        faces.save(Path(scratch) / "table")
-        with ProcessPoolExecutor(min(jobs, max(1, len(missing))), mp_context=context) as pool:
-            table = str(Path(scratch) / "table")
-            waiting = {}
-            for cell, plan in missing:
-                folder = str(store / plan.key)
-                future = pool.submit(run_cell_elsewhere, plan, table, folder, keep, threads, device)
-                waiting[future] = (cell, plan)
-            try:
-                for future in as_completed(waiting):
-                    cell, plan = waiting[future]
-                    yield cell, plan.key, future.result()
-            finally:
-                pool.shutdown(cancel_futures=True)
+def _shown(cell: str, plan: CellPlan) -> str:
+    return cell if plan.fold is None else f"{cell}, fold {plan.fold[0] + 1} of {plan.fold[1]}"
 
 
-def _chosen(study: Study, only: tuple[str, ...], epochs: int | None) -> Study:
+def _label(study: Study, epochs: int | None, rows: int | None, folds: int | None) -> str:
+    """Runs of other sizes get folders of their own, so that a short try never replaces a long run's table."""
+    asked = {"epochs": epochs, "rows": rows, "folds": folds}
+    return "-".join([study.name, *(f"{number}-{what}" for what, number in asked.items() if number)])
+
+
+def _check_names(study: Study, only: tuple[str, ...]) -> None:
     names = [variation.name for variation in study.variations]
     for name in only:
         if name not in names:
             raise RecipeError(unknown_name("cell", name, names))
-    chosen = [variation for variation in study.variations if not only or variation.name in only]
-    return replace(study, variations=tuple(_with_epochs(variation, epochs) for variation in chosen))
 
 
 def _with_epochs(variation: Variation, epochs: int | None) -> Variation:
     return variation if epochs is None else replace(variation, recipe=variation.recipe.with_changes(epochs=epochs))
 
 
-def _table(data: str | Path | Faces, rows: int | None, seed: int) -> Faces:
-    faces = data if isinstance(data, Faces) else readers.read(data)
-    if not faces.keypoints.shape[1]:
-        raise DataError(f"{data} holds no keypoints to learn; see what is in it with: facelearn inspect {data}")
+def _table(data: str | Path | Faces, study: Study, out: Path, rows: int | None) -> Faces:
+    recipe = study.variations[0].recipe
+    others = [one.name for one in study.variations if one.recipe.read != recipe.read]
+    if others:
+        raise RecipeError(
+            f"all cells of a study read their data alike; 'read' of '{others[0]}' differs from the first cell's"
+        )
+    faces, _, _ = read_rows(data, recipe, out, None)
     if rows is None or rows >= len(faces):
         return faces
-    return faces[np.sort(np.random.default_rng(seed).permutation(len(faces))[:rows])]
+    return faces[np.sort(np.random.default_rng(recipe.seed).permutation(len(faces))[:rows])]
