@@ -200,13 +200,13 @@ def _mark_lowest(
     axes.plot(epochs[best], values[best], "o", label=label if unit is not None else "_", zorder=5, **style)
 
 
-def log_scale(axes: Axes) -> None:
-    """A logarithmic axis labelled with plain numbers, with room above and below the curves."""
+def log_scale(axes: Axes, top: float | None = None) -> None:
+    """A logarithmic axis labelled with plain numbers, with room above and below the curves; `top` lets what is higher leave the frame."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     axes.set_yscale("log")
     low, high = axes.dataLim.intervaly
-    low, high = low / 1.12, high * 1.2
+    low, high = low / 1.12, (high if top is None else min(high, top)) * 1.2
     axes.set_ylim(low, high)
     decades = np.log10(high / low)
     steps = (

@@ -46,7 +46,7 @@ def study_curves(study: Study, cells: Cells) -> Figure:
                 known = np.isfinite(values) & (values > 0)
                 label = plain_text(name, 40) if part == "valid" else "_"
                 axes.plot(epochs[known], values[known], color=colour, linewidth=width, alpha=alpha, label=label)
-        log_scale(axes)
+        log_scale(axes, _highest_after_the_start(axes))
         epoch_axis(axes)
         axes.set_ylabel("share of the largest loss" if study.normalise else "mean square, unit coordinates")
         axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=8.5)
@@ -93,6 +93,14 @@ def _sweep_line(axes: Axes, found: Sequence[Row], measure: str) -> None:
     axes.plot(*np.transpose(np.asarray(ours, float)), color=run_colour(0), marker=run_marker(0), markersize=6,
               markeredgecolor=SURFACE, label=label)  # fmt: skip
     axes.grid(visible=True, axis="y", color=GRID)
+
+
+def _highest_after_the_start(axes: Axes) -> float | None:
+    """The highest loss after the first thirtieth of long runs: what comes before would press the rest together."""
+    curves = [np.asarray(line.get_ydata(), np.float64) for line in axes.lines]
+    if not curves or min(map(len, curves)) <= 30:
+        return None
+    return max(float(curve[len(curve) // 30 :].max()) for curve in curves)
 
 
 def _mean_curve(runs: Sequence[object], name: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
