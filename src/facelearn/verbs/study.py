@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +14,7 @@ from facelearn.data.faces import Faces
 from facelearn.errors import RecipeError, unknown_name
 from facelearn.training.run import Reporter
 from facelearn.training.study import Study, Variation, load_study
-from facelearn.verbs.cell_pool import Job, run_apart, run_here
+from facelearn.verbs.cell_pool import Job, Outcome, run_apart, run_here
 from facelearn.verbs.cells import WEIGHTS, CellPlan, finished_cells
 from facelearn.verbs.train import read_rows
 
@@ -95,27 +95,32 @@ def study(
             done(cell, found[plan.key], True)
     wanted = [(cell, plan) for cell, plan in plans if plan.key not in found and (not only or cell in only)]
     # cells of equal recipes are one
-    missing = [
-        Job(_shown(cell, plan), plan, store / key) for key, (cell, plan) in {p.key: (c, p) for c, p in wanted}.items()
-    ]
-    computed, stopped = 0, False
-    problems: dict[str, str] = {}
+    once = {plan.key: (cell, plan) for cell, plan in wanted}
+    missing = [Job(_shown(cell, plan), plan, store / key) for key, (cell, plan) in once.items()]
     settings: dict[str, Any] = {"device": device, "keep_models": keep_models}
     if jobs == 1:
         outcomes = run_here(missing, faces, **settings, display=display or (lambda name: nullcontext(None)))
     else:
         outcomes = run_apart(missing, faces, jobs, **settings, started=started or (lambda name: None))
-    for outcome in outcomes:
-        if outcome.numbers is None:
-            stopped |= not outcome.error
-            problems |= {outcome.job.name: outcome.error} if outcome.error else {}
-            continue
-        found[outcome.job.plan.key] = outcome.numbers
-        computed += 1
-        if done:
-            done(outcome.job.name, outcome.numbers, False)
-    stopped |= computed + len(problems) < len(missing)
+    computed, problems = _gather(outcomes, found, done)
+    stopped = computed + len(problems) < len(missing)
     return StudyResult(study, _by_name(plans, found), _label(study, epochs, rows, folds), computed, problems, stopped)
+
+
+def _gather(
+    outcomes: Iterable[Outcome], found: dict[str, dict[str, Any]], done: Done | None
+) -> tuple[int, dict[str, str]]:
+    """Put the cells that end into `found`; how many did, and why others could not be trained."""
+    computed, problems = 0, {}
+    for outcome in outcomes:
+        if outcome.numbers is not None:
+            found[outcome.job.plan.key] = outcome.numbers
+            computed += 1
+            if done:
+                done(outcome.job.name, outcome.numbers, False)
+        elif outcome.error:
+            problems[outcome.job.name] = outcome.error
+    return computed, problems
 
 
 def _plans(study: Study, data: str, folds: int | None) -> list[tuple[str, CellPlan]]:
