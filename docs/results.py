@@ -1,4 +1,4 @@
-"""The results page: `python docs/results.py runs/studies/NAME ...` takes what `facelearn study` left there into docs/results and docs/images.
+"""The results page: `python docs/results.py runs/studies/NAME ...` takes what `facelearn study` left into docs/results and docs/images.
 
 docs/generate.py makes docs/results.md from docs/results/*.json and docs/results/remarks.toml, so the page can be made again, and
 checked, without the runs.
@@ -38,7 +38,9 @@ def page(note: str) -> str:
     paths = sorted(STORED.glob("*.json"), key=lambda path: order.index(path.stem) if path.stem in order else len(order))
     sections = [_section(path, remarks.get(path.stem, {})) for path in paths]
     closing = remarks.get("closing", "").strip()
-    return "\n".join([note, "", "# Results", "", remarks["introduction"].strip(), "", *sections, closing]).rstrip() + "\n"
+    return (
+        "\n".join([note, "", "# Results", "", remarks["introduction"].strip(), "", *sections, closing]).rstrip() + "\n"
+    )
 
 
 def _section(path: Path, remark: Mapping[str, Any]) -> str:
@@ -47,10 +49,11 @@ def _section(path: Path, remark: Mapping[str, Any]) -> str:
 
     facts = json.loads(path.read_text(encoding="utf-8"))
     found, cells = restored(facts)
-    study = load_study(facts["study"])
+    asked = re.findall(r"-(\d+)-(epochs|rows|folds)", path.stem)
+    epochs = next((int(number) for number, what in asked if what == "epochs"), None)
+    study = load_study(facts["study"], epochs=epochs)
     body = markdown(study, cells, found=found, pictures=f"images/results/{path.stem}-")
     heading, rest = body.split("\n", 1)
-    asked = re.findall(r"-(\d+)-(epochs|rows|folds)", path.stem)
     options = "".join(f" --{what} {number}" for number, what in asked)
     lines = [heading, "", f"```bash\nfacelearn study {study.name} --data training.zip{options}\n```", rest]
     if "differs" in remark:

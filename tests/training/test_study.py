@@ -117,6 +117,18 @@ def test_a_wrong_study_is_named(tmp_path, before, after, said):
         load_study(path)
 
 
+def test_short_runs_take_the_settings_that_the_study_has_for_them():
+    short, long = load_study("ml_resnet", epochs=30), load_study("ml_resnet", epochs=60)
+    assert {one.recipe.optimiser.learning_rate for one in short.variations} == {
+        1e-3
+    } and "near the mean face" in short.notes[-1]
+    assert {one.recipe.optimiser.learning_rate for one in long.variations} == {
+        1e-4
+    } and "near the mean face" not in long.notes[-1]
+    assert [one.recipe.model.name for one in short.variations] == ["plain_cnn", "plain_cnn", "ml_resnet"]
+    assert [(one.recipe.epochs, one.epochs) for one in short.variations] == [(30, 1000)] * 3
+
+
 def test_a_study_that_is_not_there_names_the_closest():
     with pytest.raises(RecipeError, match="ml_resnet"):
         load_study("ml_resne")

@@ -55,6 +55,14 @@ class Reach(Settings):
     published: str = ""
 
 
+class ShortRuns(Settings):
+    """Settings for runs of fewer epochs than `below`, where the published ones would not get anywhere; `note` says so in every table."""
+
+    below: int
+    recipe: dict[str, Any]
+    note: str
+
+
 class _Cell(Settings):
     name: str
     position: float | None = None
@@ -109,6 +117,7 @@ class _File(Settings):
     reach: Reach | None = None
     normalise: bool = False
     notes: tuple[str, ...] = ()
+    short_runs: ShortRuns | None = None
 
 
 @dataclass(frozen=True)
@@ -166,8 +175,12 @@ def study_names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.toml"))
 
 
-def load_study(name: str | Path) -> Study:
+def load_study(name: str | Path, *, epochs: int | None = None) -> Study:
     """A study by its name, or from a TOML file of one's own.
+
+    Args:
+        name: one of `study_names()`, or the path of a TOML file.
+        epochs: of every cell instead of its own; with few of them, the study's settings for short runs are taken, and noted.
 
     Raises:
         RecipeError: no such study, or a file with unknown keys, impossible recipes, or claims about cells that are not there.
@@ -181,13 +194,15 @@ def load_study(name: str | Path) -> Study:
         problems = "\n".join(f"  {'.'.join(map(str, p['loc']))}: {p['msg']}" for p in error.errors())
         raise RecipeError(f"{path}: the study is not valid\n{problems}") from error
     base = _read(_base_path(path, facts.base)) if facts.base else {}
+    short = facts.short_runs if facts.short_runs and epochs and epochs < facts.short_runs.below else None
     cells = facts.cells or (tuple(facts.sweep.cells()) if facts.sweep else ())
-    variations = tuple(_variation(path, facts, base, cell) for cell in cells)
+    over = {**(short.recipe if short else {}), **({"epochs": epochs} if epochs else {})}
+    variations = tuple(_variation(path, facts, base, cell, over) for cell in cells)
     _check(path, facts, variations)
     return Study(
         name=path.stem, title=facts.title, source=facts.source, question=facts.question, axis=facts.axis,
         measures=facts.measures, variations=variations, claims=facts.claims, reach=facts.reach,
-        normalise=facts.normalise, notes=facts.notes, published_images=facts.published_images,
+        normalise=facts.normalise, notes=(*facts.notes, *((short.note,) if short else ())), published_images=facts.published_images,
     )  # fmt: skip
 
 
@@ -222,13 +237,14 @@ def merged(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]
     return result
 
 
-def _variation(path: Path, facts: _File, base: Mapping[str, Any], cell: _Cell) -> Variation:
-    recipe = merged(merged(base, facts.recipe), cell.recipe)
+def _variation(path: Path, facts: _File, base: Mapping[str, Any], cell: _Cell, over: Mapping[str, Any]) -> Variation:
+    own = merged(merged(base, facts.recipe), cell.recipe)
     published = dict(cell.published)
     if facts.published_epochs:
         published.setdefault("epochs", facts.published_epochs)
-    checked = Recipe.from_dict(recipe, where=f"{path}, cell '{cell.name}'")
-    return Variation(cell.name, checked, checked.epochs, cell.position, published)
+    where = f"{path}, cell '{cell.name}'"
+    recipe = Recipe.from_dict(merged(own, over), where=where)
+    return Variation(cell.name, recipe, Recipe.from_dict(own, where=where).epochs, cell.position, published)
 
 
 def _check(path: Path, facts: _File, variations: tuple[Variation, ...]) -> None:

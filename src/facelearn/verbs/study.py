@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 from facelearn.data.faces import Faces
 from facelearn.errors import RecipeError, unknown_name
 from facelearn.training.run import Reporter
-from facelearn.training.study import Study, Variation, load_study
+from facelearn.training.study import Study, load_study
 from facelearn.verbs.cell_pool import Job, Outcome, run_apart, run_here
 from facelearn.verbs.cells import WEIGHTS, CellPlan, finished_cells
 from facelearn.verbs.train import read_rows
@@ -83,9 +83,8 @@ def study(
         RecipeError: no such study or cell, or an impossible recipe.
         DataError: unreadable data, or data without keypoints.
     """
-    study = load_study(name)
+    study = load_study(name, epochs=epochs)
     _check_names(study, only)
-    study = replace(study, variations=tuple(_with_epochs(one, epochs) for one in study.variations))
     store = Path(out) / "cells"
     faces = _table(data, study, Path(out), rows)
     plans = _plans(study, faces.fingerprint(), folds)
@@ -163,10 +162,6 @@ def _check_names(study: Study, only: tuple[str, ...]) -> None:
     for name in only:
         if name not in names:
             raise RecipeError(unknown_name("cell", name, names))
-
-
-def _with_epochs(variation: Variation, epochs: int | None) -> Variation:
-    return variation if epochs is None else replace(variation, recipe=variation.recipe.with_changes(epochs=epochs))
 
 
 def _table(data: str | Path | Faces, study: Study, out: Path, rows: int | None) -> Faces:
