@@ -167,6 +167,14 @@ def test_the_tables_say_published_ours_and_ratio(study, tmp_path):
     assert "Two ways | compared" in (folder / "study.html").read_text()
 
 
+def test_a_terminal_gets_narrow_tables_that_tear_no_measure(study):
+    lines = text(study, CELLS).splitlines()
+    tables = [line for line in lines if line.startswith("cell ")]
+    assert all(len(line) <= 120 for line in lines if line.startswith(("cell", "a ", "b ")))
+    assert sum("validation loss, published" in line and "validation loss, ours" in line for line in tables) == 1
+    assert all(line.split()[1] == "epochs" for line in tables[:-1])
+
+
 def test_curves_are_drawn_as_shares_of_the_largest_loss(study):
     (axes,) = study_curves(study, CELLS).axes
     bold = [line for line in axes.lines if line.get_label() in ("a", "b")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ from facelearn.report.style import png, svg
 from facelearn.report.tables import markdown_table, text_table
 from facelearn.training.study import MEASURES, Study
 
+TERMINAL = 120
 SHORT_MARK, UNKNOWN_MARK = "*", "**"
 
 
@@ -102,11 +104,30 @@ def cost(found: Sequence[Row], images: int | None = None) -> tuple[list[str], li
 def text(study: Study, cells: Cells) -> str:
     """The study for a terminal."""
     found = rows(study, cells)
-    parts = [study.title, f"{study.source}. {study.question}", "", text_table(*table(study, found)), ""]
+    parts = [study.title, f"{study.source}. {study.question}", "", *_narrow(*table(study, found))]
     parts += _lines(study, found, cells)
     parts += [verdict_text(one) for one in verdicts(study, found)]
     parts += ["", text_table(*cost(found, study.published_images))]
     return "\n".join(parts)
+
+
+def _narrow(heading: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
+    """A table as several of at most `TERMINAL` characters, each with the cells' names and epochs in front; a measure is not torn."""
+    starts = [i for i in range(2, len(heading)) if heading[i] != "ratio" and not heading[i].endswith(", ours")]
+    measures = [list(range(first, after)) for first, after in itertools.pairwise([*starts, len(heading)])]
+    widths = [max(len(row[i]) for row in [heading, *body]) + 2 for i in range(len(heading))]
+    groups: list[list[int]] = []
+    for columns in measures:
+        fits = groups and sum(widths[i] for i in (0, 1, *groups[-1], *columns)) <= TERMINAL
+        if fits:
+            groups[-1] += columns
+        else:
+            groups.append(list(columns))
+    parts = []
+    for group in groups or [[]]:
+        columns = [0, 1, *group]
+        parts += [text_table([heading[i] for i in columns], [[row[i] for i in columns] for row in body]), ""]
+    return parts
 
 
 def markdown(study: Study, cells: Cells, *, found: Sequence[Row] | None = None, pictures: str = "") -> str:

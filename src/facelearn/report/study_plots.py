@@ -35,9 +35,8 @@ def study_curves(study: Study, cells: Cells) -> Figure:
     with house_style():
         figure = new_figure(8.6, 4.8)
         axes = figure.add_subplot()
-        axes.set_title(
-            "Loss, as a share of the largest" if study.normalise else "Loss by epoch (bold: validation, thin: training)"
-        )
+        what = "Loss as a share of the largest" if study.normalise else "Loss"
+        axes.set_title(f"{what} (bold: validation, thin: training)")
         for index, name in enumerate(names):
             epochs = _mean_curve(cells[name], "epoch")
             colour = _colour(index, len(names))

@@ -22,7 +22,7 @@ MEASURES = {
     "train_loss": "training loss",
     "valid_loss": "validation loss",
     "best_valid_loss": "best validation loss",
-    "normalised_valid_loss": "validation loss, 1 = the largest of all runs",
+    "normalised_valid_loss": "normalised validation loss",
     "rmse_error": "RMSE px",
     "robust_rmse_error": "RMSE px without far points",
     "point_failure_error": "failed points",
