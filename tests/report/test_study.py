@@ -49,7 +49,7 @@ def cell(train, valid, *, rmse=(2.0, 1.9, 2.1), fold=None, seconds=2.0, labels=2
         "key": "k", "fold": fold, "data": {"counts": {"valid_faces": 20, "train_faces": 80, "train_labels": labels}},
         "recipe": {}, "history": history,
         "summary": {"epochs": len(train), "steps": 3 * len(train), "parameters": 10},
-        "metrics": {"rmse_error": dict(zip(("value", "low", "high"), rmse, strict=True))},
+        "metrics": {"rmse_error": dict(zip(("value", "low", "high"), rmse, strict=True)), "mean_face": {"rmse_error": {"value": 5.25}}},
         "environment": {"processor": "a processor", "threads": 1, "precision": "32-true", "torch": "2"},
     }  # fmt: skip
 
@@ -160,6 +160,7 @@ def test_the_tables_say_published_ours_and_ratio(study, tmp_path):
     page = markdown(study, CELLS, pictures="images/")
     assert "validation loss, published" in page and "| 0.10000 | 0.25000 | 2.50 |" in page
     assert "| a | 10 | 80 | 3 | 2.00 |" in page
+    assert "The mean face of the training rows scores: RMSE px 5.25." in page
     assert "(images/curves.png)" in page and "(images/sweep.png)" in page and "30% less" in page
     assert summary(study, CELLS)["cells"][0]["ours"]["valid_loss"]["value"] == 0.25
     folder = write_study(study, CELLS, tmp_path / "out").parent

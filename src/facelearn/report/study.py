@@ -217,8 +217,16 @@ def _slim(run: Mapping[str, Any]) -> dict[str, Any]:
     counts = run["data"]["counts"]
     return {
         "fold": run["fold"], "recipe": run["recipe"], "environment": run["environment"], "summary": run["summary"],
-        "data": {"table": run["data"].get("table"), "counts": counts}, "metrics": {}, "history": [_rounded(row) for row in kept],
+        "data": {"table": run["data"].get("table"), "counts": counts}, "metrics": {"mean_face": _mean_face(run)},
+        "history": [_rounded(row) for row in kept],
     }  # fmt: skip
+
+
+def _mean_face(run: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """What the mean face of the training rows scored on the held-out ones; empty where it was not measured."""
+    facts = run["metrics"].get("mean_face") or {}
+    names = ("rmse_error", "robust_rmse_error", "point_failure_error")
+    return {name: {"value": facts[name]["value"]} for name in names if (facts.get(name) or {}).get("value") is not None}
 
 
 def _rounded(row: Mapping[str, float]) -> dict[str, float]:
@@ -246,6 +254,10 @@ def _lines(study: Study, found: Sequence[Row], cells: Cells) -> list[str]:
         )
     diverged = {name: run["diverged"] for name, many in cells.items() for run in many if "diverged" in run}
     lines += [f"{name} diverged: {why}." for name, why in diverged.items()]
+    guess = _mean_face(max(runs, key=lambda run: run["data"]["counts"]["train_faces"]))
+    if guess:
+        shown = ", ".join(f"{MEASURES[name]} {number_text(name, value['value'])}" for name, value in guess.items())
+        lines.append(f"The mean face of the training rows scores: {shown}.")
     missing = [variation.name for variation in study.variations if variation.name not in cells]
     if missing:
         lines.append(f"Not run: {', '.join(missing)}.")
