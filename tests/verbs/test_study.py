@@ -164,6 +164,13 @@ def test_a_state_that_is_cut_short_costs_a_new_start_only(toml, tmp_path):
     assert again.cells["all"][0]["history"][-1]["valid_loss"] == first.cells["all"][0]["history"][-1]["valid_loss"]
 
 
+def test_photos_of_mixed_sizes_are_read_at_one(toml, tmp_path):
+    faces = blob_faces(60)
+    write_wide_csv(faces, tmp_path / "faces.csv")
+    result = study(toml(), tmp_path / "faces.csv", tmp_path, only=("all",), reading={"size": 16})
+    assert result.cells["all"][0]["data"]["image_shape"] == [16, 16, 1]
+
+
 @pytest.mark.slow
 def test_a_stop_reaches_cells_in_other_processes_and_starts_no_further_one(toml, tmp_path):
     more = '[[cells]]\nname = "third"\nrecipe.seed = 3'

@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from facelearn.cli.app import DeviceOption, JsonOption, app, print_json, say
+from facelearn.cli.app import (
+    ColorOption,
+    CropOption,
+    DeviceOption,
+    JsonOption,
+    OnError,
+    OnErrorOption,
+    SizeOption,
+    app,
+    print_json,
+    say,
+)
 
 if TYPE_CHECKING:
     from facelearn.training.run import Reporter
@@ -28,6 +39,10 @@ def study(
     device: DeviceOption = "auto",
     keep_models: Annotated[bool, typer.Option("--keep-models", help="Keep each cell's model file.")] = False,
     list_all: Annotated[bool, typer.Option("--list", help="List the studies and stop.")] = False,
+    size: SizeOption = None,
+    crop: CropOption = None,
+    color: ColorOption = None,
+    on_error: OnErrorOption = OnError.stop,
     as_json: JsonOption = False,
 ) -> None:
     """Run a published experiment and put its numbers beside the published ones. Finished cells are not run again."""
@@ -38,6 +53,21 @@ def study(
         raise typer.BadParameter(
             "say which study and which faces, e.g. facelearn study ml_resnet --data training.zip; --list shows the studies"
         )
+    reading = {"size": size, "crop": crop, "color": color.value if color else None,
+               "on_error": on_error.value if on_error is not OnError.stop else None}  # fmt: skip
+    given = {key: value for key, value in reading.items() if value is not None}
+    settings = {
+        "epochs": epochs,
+        "rows": rows,
+        "folds": folds,
+        "only": tuple(only or ()),
+        "jobs": jobs,
+        "device": device,
+    }
+    _run(name, data, out, {**settings, "keep_models": keep_models, "reading": given}, as_json)
+
+
+def _run(name: str, data: Path, out: Path, settings: dict[str, Any], as_json: bool) -> None:
     from facelearn.display import training_display
     from facelearn.verbs.study import study as run
 
@@ -47,10 +77,8 @@ def study(
     def started(cell: str) -> None:
         typer.echo(f"{cell}: training", err=True)
 
-    result = run(
-        name, data, out, epochs=epochs, rows=rows, folds=folds, only=tuple(only or ()), jobs=jobs, device=device,
-        keep_models=keep_models, display=display, started=None if as_json else started, done=None if as_json else _say_done,
-    )  # fmt: skip
+    shown = {} if as_json else {"started": started, "done": _say_done}
+    result = run(name, data, out, **settings, display=display, **shown)
     for cell, why in result.problems.items():
         typer.echo(f"{cell}: {why}", err=True)
     if result.cells:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +55,7 @@ def study(
     jobs: int = 1,
     device: str = "auto",
     keep_models: bool = False,
+    reading: Mapping[str, Any] | None = None,
     display: DisplayFactory | None = None,
     started: Callable[[str], None] | None = None,
     done: Done | None = None,
@@ -75,6 +76,7 @@ def study(
         jobs: cells at a time, each in a process of its own with its share of the processor's cores.
         device: auto, cpu or cuda.
         keep_models: keep each cell's model file; cells whose model was not kept are trained again.
+        reading: changes to the recipe's `read` settings: size, crop, color, on_error.
         display: gives a context manager with a reporter for a cell's name; used with one job.
         started: called with a cell's name when its process starts; used with several jobs.
         done: called with a cell's name, its numbers and whether they came from the cache.
@@ -86,7 +88,7 @@ def study(
     study = load_study(name, epochs=epochs)
     _check_names(study, only)
     store = Path(out) / "cells"
-    faces = _table(data, study, Path(out), rows)
+    faces = _table(data, study, Path(out), rows, reading or {})
     plans = _plans(study, faces.fingerprint(), folds)
     found = _known(store, plans, keep_models)
     for cell, plan in plans:
@@ -164,14 +166,15 @@ def _check_names(study: Study, only: tuple[str, ...]) -> None:
             raise RecipeError(unknown_name("cell", name, names))
 
 
-def _table(data: str | Path | Faces, study: Study, out: Path, rows: int | None) -> Faces:
+def _table(data: str | Path | Faces, study: Study, out: Path, rows: int | None, reading: Mapping[str, Any]) -> Faces:
     recipe = study.variations[0].recipe
     others = [one.name for one in study.variations if one.recipe.read != recipe.read]
     if others:
         raise RecipeError(
             f"all cells of a study read their data alike; 'read' of '{others[0]}' differs from the first cell's"
         )
-    faces, _, _ = read_rows(data, recipe, out, None)
+    read = recipe.with_changes(**{f"read__{name}": value for name, value in reading.items()})
+    faces, _, _ = read_rows(data, read, out, None)
     if rows is None or rows >= len(faces):
         return faces
     return faces[np.sort(np.random.default_rng(recipe.seed).permutation(len(faces))[:rows])]
