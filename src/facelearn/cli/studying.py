@@ -77,7 +77,7 @@ def _run(name: str, data: Path, out: Path, settings: dict[str, Any], as_json: bo
     def started(cell: str) -> None:
         typer.echo(f"{cell}: training", err=True)
 
-    shown = {} if as_json else {"started": started, "done": _say_done}
+    shown: dict[str, Any] = {} if as_json else {"started": started, "done": _say_done}
     result = run(name, data, out, **settings, display=display, **shown)
     for cell, why in result.problems.items():
         typer.echo(f"{cell}: {why}", err=True)
