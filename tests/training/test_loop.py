@@ -193,6 +193,12 @@ def test_divergence_says_what_to_lower():
         run(RECIPE.with_changes(optimiser={"name": "sgd", "learning_rate": 1e12, "momentum": 0.0}, epochs=30))
 
 
+def test_a_network_of_embeddings_is_no_keypoint_network():
+    faces = blob_faces(8)
+    with pytest.raises(RecipeError, match="embeddings of length 1.*ml_resnet"):
+        Keypoints.from_recipe(Recipe().with_changes(model__name="facenet_nn1"), faces, (24, 24))
+
+
 def test_a_budget_fixes_the_number_of_epochs_and_leaves_the_start_untouched(tmp_path):
     budgeted, *_ = run(RECIPE.with_changes(budget_seconds=0.3), folder=tmp_path)
     epochs = budgeted.progress.epochs
