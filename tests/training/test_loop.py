@@ -195,7 +195,7 @@ def test_divergence_says_what_to_lower():
 
 def test_a_network_of_embeddings_is_no_keypoint_network():
     faces = blob_faces(8)
-    with pytest.raises(RecipeError, match="embeddings of length 1.*ml_resnet"):
+    with pytest.raises(RecipeError, match=r"embeddings of length 1.*ml_resnet"):
         Keypoints.from_recipe(Recipe().with_changes(model__name="facenet_nn1"), faces, (24, 24))
 
 

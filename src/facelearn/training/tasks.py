@@ -85,13 +85,13 @@ class Keypoints:
         """The task that `recipe` describes for these training rows.
 
         Raises:
-            RecipeError: a network whose outputs are embeddings, weights for keypoints that the data does not have, two schemes for a network that has one output set,
-                or mirrored prediction where the schema knows no mirror pairs.
+            RecipeError: a network whose outputs are embeddings, weights for keypoints that the data does not have, two schemes for a
+                network that has one output set, or mirrored prediction where the schema knows no mirror pairs.
         """
         if zoo.model_info(recipe.model.name).task == "verification":
-            able = ", ".join(info.name for info in zoo.list_models("keypoints"))
+            others = ", ".join(info.name for info in zoo.list_models("keypoints"))
             raise RecipeError(
-                f"network '{recipe.model.name}' gives embeddings of length 1, not keypoints; keypoint networks are {able}"
+                f"network '{recipe.model.name}' gives embeddings of length 1, not keypoints; keypoint networks are {others}"
             )
         unknown = sorted(set(recipe.loss.keypoint_weights) - set(faces.schema.names))
         if unknown:
