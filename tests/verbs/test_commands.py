@@ -10,9 +10,9 @@ import zipfile
 import numpy as np
 import pytest
 
-from facelearn.cli import main
 from facelearn.data.schema import FKD15
 from facelearn.data.synthetic import synthetic_faces
+from support.commands import run_quietly
 
 COLUMNS = [f"{name}_{axis}" for name in FKD15.names for axis in "xy"]
 
@@ -41,18 +41,6 @@ def folder(tmp_path_factory):
     arguments = ["train", "--data", path / "training.zip", "--out", path / "run", "--epochs", "2", "--model", "mlp"]
     assert run_quietly(*arguments, "--device", "cpu") == 0
     return path
-
-
-def run_quietly(*arguments):
-    """The exit code of `facelearn ARGUMENTS`."""
-    saved, sys.argv = sys.argv, ["facelearn", *map(str, arguments)]
-    try:
-        main()
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    finally:
-        sys.argv = saved
-    return 0
 
 
 @pytest.fixture

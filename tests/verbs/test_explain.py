@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 
 import numpy as np
 import pytest
@@ -11,13 +10,13 @@ import torch
 from PIL import Image
 
 from facelearn import bundle as bundles
-from facelearn.cli import main
 from facelearn.data.schema import FKD15
 from facelearn.data.synthetic import synthetic_faces
 from facelearn.errors import BundleError, DataError, FacelearnError
 from facelearn.models import zoo
 from facelearn.transforms.preprocess import Preprocess
 from facelearn.verbs.explain import explain, explain_network
+from support.commands import run_quietly
 
 QUICK = {"show": 2, "top": 3, "steps": 4}
 
@@ -42,17 +41,6 @@ def model(tmp_path_factory):
     return write_model(
         tmp_path_factory.mktemp("models") / "small.safetensors", "net6", (24, 24), maps=(4, 5, 6), hidden=(8,)
     )
-
-
-def type_it(*arguments):
-    saved, sys.argv = sys.argv, ["facelearn", *map(str, arguments)]
-    try:
-        main()
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    finally:
-        sys.argv = saved
-    return 0
 
 
 def test_everything_is_written_and_told(model, tmp_path, self_contained_page):
@@ -221,11 +209,11 @@ def test_a_network_of_the_zoo_is_drawn_without_weights(tmp_path):
 
 def test_the_command_prints_table_or_json(model, tmp_path, capsys):
     arguments = ["explain", model, "--out", tmp_path, "--show", "1", "--top", "1", "--steps", "2"]
-    assert type_it(*arguments) == 0
+    assert run_quietly(*arguments) == 0
     printed = capsys.readouterr()
     assert "multiply-adds" in printed.out and "total" in printed.out and str(tmp_path / "explain.html") in printed.out
     assert "synthetic" in printed.err
-    assert type_it(*arguments, "--unit", "1", "--unit", "2", "--json") == 0
+    assert run_quietly(*arguments, "--unit", "1", "--unit", "2", "--json") == 0
     facts = json.loads(capsys.readouterr().out)
     assert [unit["unit"] for unit in facts["units"]["units"]] == [1, 2]
 
@@ -242,6 +230,6 @@ def test_the_command_prints_table_or_json(model, tmp_path, capsys):
 )
 def test_wrong_usage_gets_a_sentence_and_an_exit_code(capsys, tmp_path, monkeypatch, arguments, code, words):
     monkeypatch.chdir(tmp_path)
-    assert type_it("explain", *arguments) == code
+    assert run_quietly("explain", *arguments) == code
     assert words in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

@@ -170,18 +170,18 @@ def save_metrics(
     """Write `folder`/metrics.json, whole or not at all: the metrics and the facts they belong to. NaN becomes null."""
     parts = {"report": split} if isinstance(split, str) else split
     facts = {"metrics": metrics, "environment": environment or {}, "data": data or {}, "split": parts or {}}
-    text = json.dumps(_plain(facts), indent=2, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(plain(facts), indent=2, ensure_ascii=False, allow_nan=False)
     return write_text(Path(folder) / METRICS, text + "\n")
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Only what JSON knows: NumPy numbers and arrays unpacked, NaN and infinity as None, everything unknown as text."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
+        return plain(value.tolist())
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float):

@@ -12,6 +12,7 @@ from typing import Any
 
 from facelearn.files import whole_file, write_text
 from facelearn.report import page
+from facelearn.report.results import plain
 from facelearn.report.study_numbers import Cells, Number, Row, Verdict, number_text, rows, verdicts
 from facelearn.report.study_plots import is_sweep, study_curves, study_sweep
 from facelearn.report.style import png, svg
@@ -146,7 +147,7 @@ def markdown(study: Study, cells: Cells, *, found: Sequence[Row] | None = None, 
 
 def stored(study: Study, cells: Cells) -> dict[str, Any]:
     """What the results page keeps of a study, as JSON: its rows, and its cells with curves thinned to 200 points."""
-    found = [{name: _plain(value) for name, value in dataclasses.asdict(row).items()} for row in rows(study, cells)]
+    found = [plain(dataclasses.asdict(row)) for row in rows(study, cells)]
     return {
         "study": study.name,
         "rows": found,
@@ -166,13 +167,6 @@ def restored(facts: Mapping[str, Any]) -> tuple[list[Row], Cells]:
         times = {key: nan if row[key] is None else row[key] for key in ("seconds", "published_seconds")}
         found.append(Row(**{**row, "ours": ours, **times}))
     return found, facts["cells"]
-
-
-def _plain(value: Any) -> Any:
-    """NaN as null, which JSON knows."""
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def summary(study: Study, cells: Cells) -> dict[str, Any]:

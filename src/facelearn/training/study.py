@@ -193,7 +193,7 @@ def load_study(name: str | Path, *, epochs: int | None = None) -> Study:
     except ValidationError as error:
         problems = "\n".join(f"  {'.'.join(map(str, p['loc']))}: {p['msg']}" for p in error.errors())
         raise RecipeError(f"{path}: the study is not valid\n{problems}") from error
-    base = _read(_base_path(path, facts.base)) if facts.base else {}
+    base = _base_recipe(path, facts.base)
     short = facts.short_runs if facts.short_runs and epochs and epochs < facts.short_runs.below else None
     cells = facts.cells or (tuple(facts.sweep.cells()) if facts.sweep else ())
     over = {**(short.recipe if short else {}), **({"epochs": epochs} if epochs else {})}
@@ -262,11 +262,15 @@ def _check(path: Path, facts: _File, variations: tuple[Variation, ...]) -> None:
             raise RecipeError(f"{path}: " + unknown_name("cell", name, names))
 
 
-def _base_path(path: Path, base: str) -> Path:
+def _base_recipe(path: Path, base: str | None) -> dict[str, Any]:
+    """The recipe of a base, over that of its own base where it names one."""
+    if base is None:
+        return {}
     for folder in (path.parent, FOLDER):
         found = folder / BASES / f"{base}.toml"
         if found.is_file():
-            return found
+            recipe = _read(found)
+            return merged(_base_recipe(path, recipe.pop("base", None)), recipe)
     raise RecipeError(
         f"{path}: " + unknown_name("base recipe", base, [p.stem for p in (FOLDER / BASES).glob("*.toml")])
     )

@@ -14,7 +14,7 @@ from typing import Any
 from facelearn.data.faces import Faces
 from facelearn.errors import FacelearnError
 from facelearn.training.interrupt import stop_requests
-from facelearn.verbs.cells import CellPlan, child, load_cell
+from facelearn.verbs.cells import CellPlan, child, load_cell, run_cell
 
 LOOK_SECONDS = 0.5
 
@@ -92,8 +92,6 @@ def run_here(
     jobs: list[Job], faces: Faces, *, device: str, keep_models: bool, display: Callable[[str], Any]
 ) -> Iterator[Outcome]:
     """Train the cells one after another in this process, each with all cores and a display."""
-    from facelearn.verbs.cells import run_cell
-
     for job in jobs:
         error, numbers = "", None
         with display(job.name) as reporter:

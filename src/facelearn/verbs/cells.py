@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,17 +10,21 @@ from pathlib import Path
 from typing import Any
 
 from facelearn.data.faces import Faces
-from facelearn.data.splits import Split, split
+from facelearn.data.splits import Split
 from facelearn.errors import BundleError, DivergedError, FacelearnError
 from facelearn.files import write_text
 from facelearn.report.results import load_run
+from facelearn.training.crossval import folds
+from facelearn.training.device import apply, choose_device
 from facelearn.training.recipe import Recipe
 from facelearn.training.run import Reporter
+from facelearn.training.state import LAST
 from facelearn.training.study import cell_key
+from facelearn.verbs.run import MODEL, train_parts
+from facelearn.verbs.train import split_rows
 
 CELL = "cell.json"
-WEIGHTS = "model.safetensors"
-_STATE = ("last.safetensors", "state.json")
+_STATE = (LAST, "state.json")
 
 
 @dataclass(frozen=True)
@@ -84,13 +87,11 @@ def run_cell(
         device: auto, cpu or cuda.
         reporter: callbacks.
     """
-    from facelearn.training.device import apply, choose_device
-
     recipe = plan.recipe.with_changes(device=device, **({"threads": threads} if threads else {}))
     apply(choose_device(recipe.device, precision=recipe.precision, threads=recipe.threads))
     with _alone(folder):
         facts = load_cell(folder)
-        if facts is not None and ((folder / WEIGHTS).exists() or not keep_model):
+        if facts is not None and ((folder / MODEL).exists() or not keep_model):
             return facts  # another process has finished it meanwhile
         try:
             summary = _train(plan, recipe, faces, folder, reporter)
@@ -107,7 +108,7 @@ def run_cell(
                 "diverged": str(error),
             }
         write_text(folder / CELL, json.dumps(facts, indent=1) + "\n")
-        for name in (*_STATE, *(() if keep_model else (WEIGHTS,))):
+        for name in (*_STATE, *(() if keep_model else (MODEL,))):
             (folder / name).unlink(missing_ok=True)
         return facts
 
@@ -116,11 +117,9 @@ def _train(
     plan: CellPlan, recipe: Recipe, faces: Faces, folder: Path, reporter: Reporter | None
 ) -> Mapping[str, Any] | None:
     """The summary of the finished run in `folder`, or None where it was stopped."""
-    from facelearn.verbs.run import train_parts
-
     parts = _parts(faces, recipe, plan.fold)
     train, valid = (faces[parts.parts[part]] for part in ("train", "valid"))
-    resume = (folder / _STATE[0]).exists()
+    resume = (folder / LAST).exists()
     facts = {"split": parts.report()}
     try:
         result = train_parts(train, valid, folder, recipe=recipe, resume=resume, facts=facts, reporter=reporter)
@@ -150,10 +149,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
 def _parts(faces: Faces, recipe: Recipe, fold: tuple[int, int] | None) -> Split:
     if fold is None:
-        fractions = {"train": 1 - recipe.split.valid, "valid": recipe.split.valid}
-        return split(faces, fractions, by=recipe.split.by, seed=recipe.seed)
-    from facelearn.training.crossval import folds
-
+        return split_rows(faces, recipe)
     index, count = fold
     return folds(faces, recipe, count)[index]
 
@@ -178,7 +174,6 @@ def _numbers(plan: CellPlan, folder: Path, summary: Mapping[str, Any]) -> dict[s
 
 def child(plan: CellPlan, table: str, folder: str, keep_model: bool, threads: int, device: str, answer: Any) -> None:
     """`run_cell` as the whole life of a process; sends (stopped, error) and leaves the numbers in `folder`."""
-    os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # before torch is imported
     try:
         facts = run_cell(plan, Faces.load(table), Path(folder), keep_model=keep_model, threads=threads, device=device)
         answer.send((facts is None, ""))

@@ -15,7 +15,8 @@ from facelearn.errors import RecipeError, unknown_name
 from facelearn.training.run import Reporter
 from facelearn.training.study import Study, load_study
 from facelearn.verbs.cell_pool import Job, Outcome, run_apart, run_here
-from facelearn.verbs.cells import WEIGHTS, CellPlan, finished_cells
+from facelearn.verbs.cells import CellPlan, finished_cells
+from facelearn.verbs.run import MODEL
 from facelearn.verbs.train import read_rows
 
 DisplayFactory = Callable[[str], AbstractContextManager[Reporter | None]]
@@ -136,7 +137,7 @@ def _known(store: Path, plans: list[tuple[str, CellPlan]], keep_models: bool) ->
     kept = {
         key: {name: value for name, value in facts.items() if name != "folder"}
         for key, facts in known.items()
-        if not keep_models or (Path(facts["folder"]) / WEIGHTS).exists()
+        if not keep_models or (Path(facts["folder"]) / MODEL).exists()
     }
     return {plan.key: kept[plan.key] for _, plan in plans if plan.key in kept}
 
