@@ -43,11 +43,10 @@ def write_study(study: Study, cells: Cells, folder: str | Path) -> Path:
     figures = [
         page.figure(svg(figure, name), _CAPTIONS[name]) for name, figure in pictures.items() if figure is not None
     ]
-    heading, body = table(study, found)
     orders = page.bullets([verdict_text(one) for one in verdicts(study, found)], most=50)
     remarks = page.bullets(_lines(study, found, cells), most=50)
     sections = [
-        page.section("Published and ours", remarks, page.table(heading, body)),
+        page.section("Published and ours", remarks, *[page.table(*part) for part in _narrow(*table(study, found))]),
         page.section("Published orders", orders) if study.claims else "",
         page.section("Curves", page.plots(*figures)),
         page.section("Cost", page.table(*cost(found, study.published_images))),
@@ -105,15 +104,20 @@ def cost(found: Sequence[Row], images: int | None = None) -> tuple[list[str], li
 def text(study: Study, cells: Cells) -> str:
     """The study for a terminal."""
     found = rows(study, cells)
-    parts = [study.title, f"{study.source}. {study.question}", "", *_narrow(*table(study, found))]
+    parts = [
+        study.title,
+        f"{study.source}. {study.question}",
+        "",
+        *[line for part in _narrow(*table(study, found)) for line in (text_table(*part), "")],
+    ]
     parts += _lines(study, found, cells)
     parts += [verdict_text(one) for one in verdicts(study, found)]
     parts += ["", text_table(*cost(found, study.published_images))]
     return "\n".join(parts)
 
 
-def _narrow(heading: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
-    """A table as several of at most `TERMINAL` characters, each with the cells' names and epochs in front; a measure is not torn."""
+def _narrow(heading: list[str], body: list[list[str]]) -> list[tuple[list[str], list[list[str]]]]:
+    """A table as several (heading, rows) of at most `TERMINAL` characters, each with names and epochs in front; a measure is not torn."""
     starts = [i for i in range(2, len(heading)) if heading[i] != "ratio" and not heading[i].endswith(", ours")]
     measures = [list(range(first, after)) for first, after in itertools.pairwise([*starts, len(heading)])]
     widths = [max(len(row[i]) for row in [heading, *body]) + 2 for i in range(len(heading))]
@@ -124,17 +128,18 @@ def _narrow(heading: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
             groups[-1] += columns
         else:
             groups.append(list(columns))
-    parts = []
-    for group in groups or [[]]:
-        columns = [0, 1, *group]
-        parts += [text_table([heading[i] for i in columns], [[row[i] for i in columns] for row in body]), ""]
-    return parts
+    shown = [[0, 1, *group] for group in groups or [[]]]
+    return [([heading[i] for i in columns], [[row[i] for i in columns] for row in body]) for columns in shown]
 
 
 def markdown(study: Study, cells: Cells, *, found: Sequence[Row] | None = None, pictures: str = "") -> str:
     """The study as Markdown; `found` are rows already made (`restored`), `pictures` is put before the names of its pictures."""
     found = rows(study, cells) if found is None else found
-    parts = [f"## {study.title}", f"{study.source}. {study.question}", markdown_table(*table(study, found))]
+    parts = [
+        f"## {study.title}",
+        f"{study.source}. {study.question}",
+        *[markdown_table(*part) for part in _narrow(*table(study, found))],
+    ]
     parts.append("\n".join(f"- {line}" for line in _lines(study, found, cells)))
     if study.claims:
         parts.append("\n".join(f"- {verdict_text(one)}" for one in verdicts(study, found)))
