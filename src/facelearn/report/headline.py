@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facelearn.report.results import RunResult
+from facelearn.report.results import RunFacts
 
 TITLES = {
     "rmse_error": "RMSE",
@@ -143,7 +143,7 @@ def failure_threshold(metrics: Mapping[str, Any]) -> float:
     return threshold if math.isfinite(threshold) else 0.1
 
 
-def training_cost(run: RunResult) -> dict[str, float]:
+def training_cost(run: RunFacts) -> dict[str, float]:
     """epochs, seconds, images_per_second (the median of the epochs) and parameters of a run; NaN where not recorded."""
     summary = _table(run.metrics, "summary")
     speed, seconds = run.column("images_per_second"), run.column("seconds")

@@ -23,8 +23,9 @@ from facelearn.report.headline import (
 )
 from facelearn.report.page import Tile
 from facelearn.report.results import RunResult
+from facelearn.report.run_sections import differences, duration, recipes, training_curves, unique_names
 from facelearn.report.style import RUN_COLOURS, plain_text, svg
-from facelearn.report.tables import comparison_rows, fact_rows, toml_text
+from facelearn.report.tables import comparison_rows
 
 FACES_SHOWN = 12
 
@@ -56,11 +57,11 @@ def write_report(
         page.bullets([plain_text(note, 1000) for note in notes], most=50),
         page.tiles(_headline(best)),
         _comparison(runs, best),
-        _curves(runs),
+        training_curves(runs),
         _errors(runs, best),
         best_and_worst(best, FACES_SHOWN) if len(best) >= 2 * FACES_SHOWN else all_faces(best),
         _data(best),
-        _recipes(runs, best),
+        recipes(runs),
         _measures(runs, best),
         page.section("Environment", page.facts_table(best.environment)),
     ]
@@ -105,7 +106,7 @@ def _headline(run: RunResult) -> list[Tile]:
             found.append(Tile(name, one.text, tuple(line for line in lines if line)))
     cost = training_cost(run)
     if np.isfinite(cost["images_per_second"]):
-        remark = f"{cost['epochs']:.0f} epochs in {_duration(cost['seconds'])}"
+        remark = f"{cost['epochs']:.0f} epochs in {duration(cost['seconds'])}"
         size = f"{cost['parameters']:,.0f} parameters" if np.isfinite(cost["parameters"]) else ""
         value = f"{number_text(cost['images_per_second'])} images/s"
         found.append(Tile("Training", value, tuple(line for line in (remark, size) if line)))
@@ -119,16 +120,10 @@ def _baseline(run: RunResult) -> str:
     return f"the mean face: {found.text}" if found else ""
 
 
-def _duration(seconds: float) -> str:
-    if not np.isfinite(seconds):
-        return "unknown time"
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
-
-
 def _comparison(runs: Sequence[RunResult], best: RunResult) -> str:
     if len(runs) < 2:
         return ""
-    names = _unique_names(runs)
+    names = unique_names(runs)
     costs = {name: {"metrics": run.metrics, **training_cost(run)} for name, run in zip(names, runs, strict=True)}
     heading, rows = comparison_rows(costs)
     order = list(runs).index(best)
@@ -142,39 +137,9 @@ def _comparison(runs: Sequence[RunResult], best: RunResult) -> str:
                 svg(bars, "RMSE and share of failed points of each run, with 95% intervals"), "Lines: 95% intervals."
             )
         ),
-        _differences(runs, names),
+        differences(runs, names),
         intro="Lower is better. Intervals are 95%, from resampling people (or faces, where nobody is known).",
     )
-
-
-def _differences(runs: Sequence[RunResult], names: Sequence[str]) -> str:
-    """What the recipes of the runs do not share."""
-    recipes = [dict(fact_rows(run.recipe)) for run in runs]
-    keys = list(dict.fromkeys(key for recipe in recipes for key in recipe))
-    rows = [[key, *(recipe.get(key, "-") for recipe in recipes)] for key in keys]
-    differing = [row for row in rows if len(set(row[1:])) > 1]
-    if not differing:
-        return ""
-    return "<h3>What their recipes do not share</h3>" + page.table(["setting", *names], differing)
-
-
-def _unique_names(runs: Sequence[RunResult]) -> list[str]:
-    """The runs' names, numbered where two would be the same."""
-    names = [plain_text(run.name) for run in runs]
-    return [name if names.count(name) == 1 else f"{name} ({i + 1})" for i, name in enumerate(names)]
-
-
-def _curves(runs: Sequence[RunResult]) -> str:
-    if not any(run.history for run in runs):
-        return ""
-    losses = svg(plots.loss_curves(runs), "Training and validation loss by epoch, logarithmic")
-    if len(runs) > 1:
-        second = svg(plots.loss_curves(runs, normalise=True), "Loss as a share of the largest of all runs, by epoch")
-        caption = "All losses divided by the largest of all runs, as the ML-ResNet study (Xu et al., 2017) draws them."
-    else:
-        second, caption = svg(plots.learning_rate(runs[0]), "Learning rate by epoch"), ""
-    figures = [page.figure(losses, "Logarithmic. Rings mark the lowest validation loss."), page.figure(second, caption)]
-    return page.section("Training", page.plots(*figures))
 
 
 def _errors(runs: Sequence[RunResult], best: RunResult) -> str:
@@ -212,19 +177,6 @@ def _data(run: RunResult) -> str:
         pattern = "<h3>Labels of the held-out faces</h3>" + page.figure(drawn)
     split = page.facts_table(run.split)
     return page.section("Data and split", page.facts_table(facts), f"<h3>Split</h3>{split}" if split else "", pattern)
-
-
-def _recipes(runs: Sequence[RunResult], best: RunResult) -> str:
-    shown = [run for run in runs if run.recipe]
-    parts = [
-        page.details(
-            f"Recipe of {plain_text(run.name)}" if len(runs) > 1 else "recipe.toml",
-            page.preformatted(toml_text(run.recipe)),
-            opened=len(runs) == 1,
-        )
-        for run in shown
-    ]
-    return page.section("Recipe", *parts, intro="Train the same again with: facelearn train --recipe recipe.toml")
 
 
 def _measures(runs: Sequence[RunResult], best: RunResult) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facelearn.report.headline import Estimate, cumulative_curve, estimate, number_text
-from facelearn.report.results import RunResult
+from facelearn.report.results import RunFacts, RunResult
 from facelearn.report.style import (
     GRID,
     INK,
@@ -31,7 +31,7 @@ _SIZE = (5.6, 3.7)
 _ERROR_COLUMNS = ("valid_rmse_px", "valid_rmse_error")
 
 
-def loss_curves(runs: Sequence[RunResult], *, normalise: bool = False) -> Figure:
+def loss_curves(runs: Sequence[RunFacts], *, normalise: bool = False) -> Figure:
     """Training and validation loss by epoch on a log scale, the epoch of the lowest validation loss marked.
 
     Args:
@@ -93,7 +93,7 @@ def validation_error(run: RunResult) -> NDArray[np.float64]:
     return np.full(len(run.history), np.nan)
 
 
-def learning_rate(run: RunResult) -> Figure:
+def learning_rate(run: RunFacts) -> Figure:
     """The learning rate at the end of each epoch."""
     with house_style():
         figure = new_figure(*_SIZE)
@@ -130,12 +130,19 @@ def cumulative_error(runs: Sequence[RunResult]) -> Figure:
     return figure
 
 
-def comparison_bars(runs: Sequence[RunResult]) -> Figure:
-    """RMSE and failure rate of several runs side by side, each with its confidence interval."""
-    panels = (("rmse_error", "RMSE in pixels"), ("point_failure_error", "Failed points in %"))
+KEYPOINT_PANELS = (("rmse_error", "RMSE in pixels"), ("point_failure_error", "Failed points in %"))
+
+
+def comparison_bars(runs: Sequence[RunFacts], panels: Sequence[tuple[str, str]] = KEYPOINT_PANELS) -> Figure:
+    """Metrics of several runs side by side, each with its confidence interval.
+
+    Args:
+        runs: one bar each.
+        panels: (metric name, title) of each part of the figure.
+    """
     with house_style():
         figure = new_figure(8.4, 1.0 + 0.4 * len(runs))
-        all_axes = figure.subplots(1, len(panels), sharey=True)
+        all_axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
         for axes, (key, title) in zip(all_axes, panels, strict=True):
             axes.set_title(title)
             _interval_plot(axes, [estimate(run.metrics, key) for run in runs])

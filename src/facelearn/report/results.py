@@ -20,28 +20,23 @@ from facelearn.errors import DataError, FacelearnError
 from facelearn.files import whole_file, write_text
 
 RECIPE, HISTORY, METRICS, EVALUATION = "recipe.toml", "history.csv", "metrics.json", "evaluation.npz"
+EVALUATE_AGAIN = "evaluate the model again to write it anew"
 _ARRAYS = ("images", "truth", "prediction", "source", "row")
 _SIDE_FACTS = ("environment", "data", "split")
 _TEXT_COLUMNS = frozenset({"phase", "note", "time"})
 
 
-@dataclass(frozen=True, eq=False)
-class RunResult:
-    """One trained or evaluated model: how it was made, what it measured, and the held-out faces it was measured on.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class RunFacts:
+    """What a run of any task leaves behind beside its held-out images.
 
     Attributes:
         name: what the reports call it.
         recipe: the recipe as nested tables.
-        history: one dict for each epoch: epoch, train_loss, valid_loss, valid_rmse_px, learning_rate,
-            images_per_second, seconds (whatever of them was recorded; NaN where it was not).
-        metrics: nested, as `metrics.keypoints.keypoint_metrics` returns it; empty where the run never got so far.
+        history: one dict for each epoch: epoch, train_loss, valid_loss, learning_rate, images_per_second, seconds and the
+            task's own (whatever of them was recorded; NaN where it was not).
+        metrics: nested, as the task's metrics are; empty where the run never got so far.
         environment: versions, processor, threads, seed.
-        images: uint8 (N, H, W, C), the held-out faces.
-        truth: float32 (N, K, 2) pixels of `images`, origin at the centre of the top-left pixel, NaN where missing.
-        prediction: float32 (N, K, 2), same frame.
-        schema: names and drawing edges of the K keypoints.
-        source: str (N,), the file each face came from.
-        row: int64 (N,), 1-based row in that file, -1 where the file is the face.
         data: facts about the data (counts, fingerprint), nested.
         split: sizes of the parts and the leaks found between them, nested.
     """
@@ -51,14 +46,33 @@ class RunResult:
     history: Sequence[Mapping[str, Any]]
     metrics: Mapping[str, Any]
     environment: Mapping[str, Any]
+    data: Mapping[str, Any] = field(default_factory=dict)
+    split: Mapping[str, Any] = field(default_factory=dict)
+
+    def column(self, name: str) -> NDArray[np.float64]:
+        """float64 (epochs,): one column of the history, NaN where it is missing or not a number."""
+        return np.asarray([_number(epoch.get(name)) for epoch in self.history], np.float64)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class RunResult(RunFacts):
+    """One trained or evaluated keypoint model: how it was made, what it measured, and the held-out faces it was measured on.
+
+    Attributes (beside those of `RunFacts`; the metrics are as `metrics.keypoints.keypoint_metrics` returns them):
+        images: uint8 (N, H, W, C), the held-out faces.
+        truth: float32 (N, K, 2) pixels of `images`, origin at the centre of the top-left pixel, NaN where missing.
+        prediction: float32 (N, K, 2), same frame.
+        schema: names and drawing edges of the K keypoints.
+        source: str (N,), the file each face came from.
+        row: int64 (N,), 1-based row in that file, -1 where the file is the face.
+    """
+
     images: NDArray[np.uint8]
     truth: NDArray[np.float32]
     prediction: NDArray[np.float32]
     schema: KeypointSchema
     source: NDArray[np.str_]
     row: NDArray[np.int64]
-    data: Mapping[str, Any] = field(default_factory=dict)
-    split: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         n, k = len(self.images), len(self.schema)
@@ -73,10 +87,6 @@ class RunResult:
     def __len__(self) -> int:
         return len(self.images)
 
-    def column(self, name: str) -> NDArray[np.float64]:
-        """float64 (epochs,): one column of the history, NaN where it is missing or not a number."""
-        return np.asarray([_number(epoch.get(name)) for epoch in self.history], np.float64)
-
     @property
     def distance(self) -> NDArray[np.float64]:
         """float64 (N, K): pixels between prediction and truth, NaN where the truth is missing."""
@@ -87,9 +97,21 @@ class RunResult:
 def load_run(folder: str | Path, *, name: str | None = None) -> RunResult:
     """Read a run directory. Parts that a run has not reached yet (metrics, held-out faces) come back empty.
 
+    A run of another task comes back without faces: its recipe, history, metrics and facts are the same for every task
+    (its images are read by `report.class_results.load_class_run`).
+
     Args:
         folder: holds recipe.toml, history.csv, metrics.json, evaluation.npz, or some of them.
         name: what to call the run; default, the folder's name.
+
+    Raises:
+        FacelearnError: no such folder, nothing of a run in it, or a file in it that is cut short or of another kind.
+    """
+    return RunResult(**read_facts(folder, name), **_read_evaluation(Path(folder) / EVALUATION))
+
+
+def read_facts(folder: str | Path, name: str | None = None) -> dict[str, Any]:
+    """The attributes of `RunFacts` of a run directory of any task, by name.
 
     Raises:
         FacelearnError: no such folder, nothing of a run in it, or a file in it that is cut short or of another kind.
@@ -103,22 +125,13 @@ def load_run(folder: str | Path, *, name: str | None = None) -> RunResult:
     facts = _read_json(folder / METRICS)
     # save_metrics puts the metrics beside their facts; what keypoint_metrics returned may also have been written as it is
     whole = {key: value for key, value in facts.items() if key not in _SIDE_FACTS}
-    stored = _read_evaluation(folder / EVALUATION)
-    return RunResult(
-        name=name or folder.resolve().name,
-        recipe=_read_recipe(folder / RECIPE),
-        history=_read_history(folder / HISTORY),
-        metrics=_table(facts, "metrics") or whole,
-        environment=_table(facts, "environment"),
-        images=stored["images"],
-        truth=stored["truth"],
-        prediction=stored["prediction"],
-        schema=stored["schema"],
-        source=stored["source"],
-        row=stored["row"],
-        data=_table(facts, "data"),
-        split=_table(facts, "split"),
-    )
+    return {
+        "name": name or folder.resolve().name,
+        "recipe": _read_recipe(folder / RECIPE),
+        "history": _read_history(folder / HISTORY),
+        "metrics": _table(facts, "metrics") or whole,
+        **{key: _table(facts, key) for key in _SIDE_FACTS},
+    }
 
 
 def save_evaluation(
@@ -201,7 +214,8 @@ def _number(value: Any) -> float:
         return math.nan
 
 
-def _broken(path: Path, error: Exception, remedy: str) -> FacelearnError:
+def broken(path: Path, error: Exception, remedy: str) -> FacelearnError:
+    """The error about a file of a run that cannot be read: which, why, and what to do."""
     return FacelearnError(f"{path} cannot be read ({type(error).__name__}: {error}); {remedy}")
 
 
@@ -211,11 +225,9 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, OSError) as error:
-        raise _broken(path, error, "evaluate the model again to write it anew") from error
+        raise broken(path, error, EVALUATE_AGAIN) from error
     if not isinstance(facts, dict):
-        raise FacelearnError(
-            f"{path} holds a {type(facts).__name__} where named metrics belong; evaluate the model again to write it anew"
-        )
+        raise FacelearnError(f"{path} holds a {type(facts).__name__} where named metrics belong; {EVALUATE_AGAIN}")
     return facts
 
 
@@ -225,7 +237,7 @@ def _read_recipe(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (ValueError, OSError) as error:
-        raise _broken(path, error, "restore the recipe or move the file away") from error
+        raise broken(path, error, "restore the recipe or move the file away") from error
 
 
 def _read_history(path: Path) -> list[dict[str, Any]]:
@@ -235,7 +247,7 @@ def _read_history(path: Path) -> list[dict[str, Any]]:
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
     except (ValueError, OSError, csv.Error) as error:
-        raise _broken(path, error, "move the file away to report without curves") from error
+        raise broken(path, error, "move the file away to report without curves") from error
     if rows and "epoch" not in rows[0]:
         columns = ", ".join(map(str, rows[0]))
         raise FacelearnError(
@@ -247,17 +259,30 @@ def _read_history(path: Path) -> list[dict[str, Any]]:
     ]
 
 
+def read_arrays(path: Path, names: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:
+    """Those of the arrays `names` (all by default) that a run's evaluation.npz holds, whatever its task.
+
+    Raises:
+        FacelearnError: a file that is cut short or of another kind.
+    """
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            return {key: stored[key] for key in stored.files if names is None or key in names}
+    except (ValueError, OSError, EOFError, TypeError, zipfile.BadZipFile) as error:
+        raise broken(path, error, EVALUATE_AGAIN) from error
+
+
 def _read_evaluation(path: Path) -> dict[str, Any]:
-    if not path.is_file():
+    if not path.is_file() or "task" in read_arrays(path, ["task"]):
         empty = np.empty((0, 0, 2), np.float32)
         return {
             "images": np.empty((0, 1, 1, 1), np.uint8), "truth": empty, "prediction": empty, "schema": NO_KEYPOINTS,
             "source": np.empty(0, np.str_), "row": np.empty(0, np.int64),
         }  # fmt: skip
+    stored = read_arrays(path)
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            arrays = {key: stored[key] for key in _ARRAYS}
-            schema = KeypointSchema.from_dict(json.loads(str(stored["schema"])))
-    except (ValueError, OSError, KeyError, EOFError, TypeError, zipfile.BadZipFile) as error:
-        raise _broken(path, error, "evaluate the model again to write it anew") from error
+        arrays = {key: stored[key] for key in _ARRAYS}
+        schema = KeypointSchema.from_dict(json.loads(str(stored["schema"])))
+    except (ValueError, KeyError, TypeError) as error:
+        raise broken(path, error, EVALUATE_AGAIN) from error
     return {**arrays, "schema": schema}
