@@ -1,0 +1,185 @@
+"""What one run of identification left behind: saved by the verbs, drawn by `report.class_report`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from facelearn.errors import DataError, FacelearnError
+from facelearn.files import whole_file
+from facelearn.report.results import EVALUATE_AGAIN, EVALUATION, RunFacts, broken, read_arrays, read_facts
+
+TASK = "identification"
+STRANGERS_KEPT = 64
+"""How many pictures of strangers a run keeps: those that came closest to being given a name."""
+_ARRAYS = (
+    "images", "truth", "probabilities", "people", "examples", "source", "row", "stranger_images", "stranger_probabilities",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ClassResult(RunFacts):
+    """One trained or evaluated classifier of C people, and the N held-out images that it was measured on.
+
+    Attributes (beside those of `report.results.RunFacts`; the metrics are as `metrics.classes.class_metrics` returns them,
+    with "open_set", "temperature" and "summary" where these were measured):
+        images: uint8 (N, H, W, channels), channels 1 or 3 (RGB); (0, ...) where no pictures were kept.
+        truth: int64 (N,), 0..C-1.
+        probabilities: float32 (N, C), after temperature; rows sum to 1.
+        people: the C names.
+        examples: uint8 (C, H, W, channels), a training image of each person; (0, ...) where none were kept.
+        source: str (N,), the file each image came from.
+        row: int64 (N,), 1-based row in that file, -1 where the file is the image.
+        stranger_images: uint8 (M, H, W, channels), of the first M <= S strangers.
+        stranger_probabilities: float32 (S, C), of images of people that the model does not know, the surest first.
+    """
+
+    images: NDArray[np.uint8]
+    truth: NDArray[np.int64]
+    probabilities: NDArray[np.float32]
+    people: tuple[str, ...]
+    examples: NDArray[np.uint8]
+    source: NDArray[np.str_]
+    row: NDArray[np.int64]
+    stranger_images: NDArray[np.uint8]
+    stranger_probabilities: NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        n, c = len(self.truth), len(self.people)
+        strangers = len(self.stranger_probabilities)
+        wanted = {
+            "truth": (n,), "probabilities": (n, c), "source": (n,), "row": (n,), "stranger_probabilities": (strangers, c),
+        }  # fmt: skip
+        for name, shape in wanted.items():
+            if getattr(self, name).shape != shape:
+                raise DataError(
+                    f"{name} of run '{self.name}' must have shape {shape} to go with {n} images and {c} people; "
+                    f"received {getattr(self, name).shape}"
+                )
+        for name, most in (("images", n), ("examples", c), ("stranger_images", strangers)):
+            pictures = getattr(self, name)
+            some = name == "stranger_images" and len(pictures) <= most
+            if pictures.ndim != 4 or pictures.shape[3] not in (1, 3) or not (some or len(pictures) in (0, most)):
+                raise DataError(
+                    f"{name} of run '{self.name}' must hold {'at most ' if name == 'stranger_images' else ''}{most} images "
+                    f"(or none) of shape (H, W, 1 or 3); received an array of shape {pictures.shape}"
+                )
+        if n and (int(self.truth.min()) < 0 or int(self.truth.max()) >= c):
+            raise DataError(
+                f"truth of run '{self.name}' must count from 0 to {c - 1} for {c} people; "
+                f"received {int(self.truth.min())} to {int(self.truth.max())}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.truth)
+
+    @property
+    def predicted(self) -> NDArray[np.int64]:
+        """int64 (N,): the class with the largest probability, the first of equals."""
+        return self.probabilities.argmax(1).astype(np.int64) if len(self.people) else np.zeros(len(self), np.int64)
+
+
+def save_class_evaluation(
+    folder: str | Path,
+    *,
+    images: NDArray[np.uint8],
+    truth: ArrayLike,
+    probabilities: ArrayLike,
+    people: Sequence[str],
+    examples: NDArray[np.uint8] | None = None,
+    source: ArrayLike,
+    row: ArrayLike,
+    stranger_images: NDArray[np.uint8] | None = None,
+    stranger_probabilities: ArrayLike | None = None,
+) -> Path:
+    """Write the held-out images and their probabilities to `folder`/evaluation.npz, whole or not at all.
+
+    Args: as the attributes of `ClassResult`, but strangers in any order, an image for each row of their probabilities (or
+        None): they are stored by falling largest probability, with the pictures of the first `STRANGERS_KEPT`.
+
+    Raises:
+        DataError: shapes that do not go together.
+    """
+    c = len(people)
+    given = np.zeros((0, c)) if stranger_probabilities is None else stranger_probabilities
+    unknown: NDArray[np.float32] = np.asarray(given, np.float32)
+    pictures = _pictures(stranger_images)
+    if len(pictures) not in (0, len(unknown)):
+        raise DataError(
+            f"stranger_images must hold an image for each of the {len(unknown)} rows of stranger_probabilities, or none; "
+            f"received {len(pictures)}"
+        )
+    if unknown.ndim == 2 and unknown.size:
+        surest = np.argsort(-unknown.max(1), kind="stable")
+        unknown, pictures = unknown[surest], pictures[surest[:STRANGERS_KEPT]] if len(pictures) else pictures
+    checked = ClassResult(
+        name=str(folder),
+        recipe={},
+        history=(),
+        metrics={},
+        environment={},
+        images=_pictures(images),
+        truth=np.asarray(truth, np.int64),
+        probabilities=np.asarray(probabilities, np.float32),
+        people=tuple(map(str, people)),
+        examples=_pictures(examples),
+        source=np.asarray(source, np.str_),
+        row=np.asarray(row, np.int64),
+        stranger_images=pictures,
+        stranger_probabilities=unknown,
+    )
+    # float32, not float16: who is largest, and whether it lies above the threshold, must stay what the metrics saw
+    arrays: dict[str, Any] = {name: np.asarray(getattr(checked, name)) for name in _ARRAYS}
+    path = Path(folder) / EVALUATION
+    # through a file object, because savez adds ".npz" to a name that has another ending
+    with whole_file(path) as scratch, scratch.open("wb") as file:
+        np.savez_compressed(file, task=np.asarray(TASK), **arrays)
+    return path
+
+
+def load_class_run(folder: str | Path, *, name: str | None = None) -> ClassResult:
+    """Read a run directory of identification. Parts that a run has not reached yet come back empty.
+
+    Args:
+        folder: holds recipe.toml, history.csv, metrics.json, evaluation.npz, or some of them.
+        name: what to call the run; default, the folder's name.
+
+    Raises:
+        FacelearnError: no such folder, nothing of a run in it, a file in it that is cut short, or a run of another task.
+    """
+    return ClassResult(**read_facts(folder, name), **_read_evaluation(Path(folder) / EVALUATION))
+
+
+def _pictures(images: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
+    return np.empty((0, 1, 1, 1), np.uint8) if images is None else np.asarray(images, np.uint8)
+
+
+def _read_evaluation(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        none, nobody = _pictures(None), np.empty((0, 0), np.float32)
+        return {
+            "images": none, "truth": np.empty(0, np.int64), "probabilities": nobody, "people": (), "examples": none,
+            "source": np.empty(0, np.str_), "row": np.empty(0, np.int64), "stranger_images": none,
+            "stranger_probabilities": nobody,
+        }  # fmt: skip
+    stored = read_arrays(path)
+    task = str(stored.get("task", "keypoints"))
+    if task != TASK:
+        raise FacelearnError(
+            f"{path} holds the evaluation of a run of {task}, not of {TASK}; "
+            "give the folder of a run that was trained with --task identification"
+        )
+    try:
+        found: dict[str, Any] = {name: stored[name] for name in _ARRAYS}
+        return found | {
+            "truth": found["truth"].astype(np.int64), "people": tuple(map(str, found["people"])),
+            "probabilities": found["probabilities"].astype(np.float32),
+            "stranger_probabilities": found["stranger_probabilities"].astype(np.float32),
+        }  # fmt: skip
+    except (KeyError, ValueError, TypeError) as error:
+        raise broken(path, error, EVALUATE_AGAIN) from error
