@@ -46,7 +46,7 @@ def find_leaks(
             )
         part[rows] = i
     if isinstance(near_duplicates, bool):
-        duplicates = near_duplicate_groups(faces.images) if near_duplicates else None
+        duplicates = near_duplicate_groups(faces.images, identity=faces.identity) if near_duplicates else None
     else:
         duplicates = near_duplicates
     names = list(parts)

@@ -49,8 +49,9 @@ class Split:
         report = self.report()
         lines = [f"split by {self.by}"]
         for name, counts in report["parts"].items():
+            shown = {what: number for what, number in counts.items() if number or what == "images"}
             lines.append(
-                f"  {name}: " + ", ".join(f"{number:,} {what.replace('_', ' ')}" for what, number in counts.items())
+                f"  {name}: " + ", ".join(f"{number:,} {what.replace('_', ' ')}" for what, number in shown.items())
             )
         return "\n".join(
             [*lines, *leak_text(report["leaks"]), *(f"  note: {warning}" for warning in report["warnings"])]
@@ -82,11 +83,7 @@ def split(
     Raises:
         DataError: fractions that do not add up to 1, an unknown `by`, or fewer people (or groups) than parts.
     """
-    fractions = {"train": 0.8, "valid": 0.2} if fractions is None else dict(fractions)
-    if not fractions or min(fractions.values()) <= 0 or abs(sum(fractions.values()) - 1) > 1e-6:
-        raise DataError(
-            f'fractions must be above 0 and add up to 1, such as {{"train": 0.8, "valid": 0.2}}; received {fractions}'
-        )
+    fractions = checked_fractions({"train": 0.8, "valid": 0.2} if fractions is None else fractions)
     by, unit, duplicates = _units(faces, by, len(fractions))
     part = _assign(unit, _strata(faces, stratify), np.asarray(list(fractions.values())), np.random.default_rng(seed))
     parts = {name: np.flatnonzero(part == i) for i, name in enumerate(fractions)}
@@ -96,7 +93,7 @@ def split(
         for name, wanted in fractions.items()
         if abs(len(parts[name]) / len(faces) - wanted) > max(wanted / 2, 1 / len(faces))
     ]
-    return _reported(faces, parts, by, duplicates, warnings)
+    return reported(faces, parts, by, duplicates, warnings)
 
 
 def kfold(
@@ -121,9 +118,22 @@ def kfold(
     by, unit, duplicates = _units(faces, by, k)
     fold = _assign(unit, _strata(faces, stratify), np.full(k, 1 / k), np.random.default_rng(seed))
     return [
-        _reported(faces, {"train": np.flatnonzero(fold != i), "valid": np.flatnonzero(fold == i)}, by, duplicates, [])
+        reported(faces, {"train": np.flatnonzero(fold != i), "valid": np.flatnonzero(fold == i)}, by, duplicates, [])
         for i in range(k)
     ]
+
+
+def checked_fractions(fractions: Mapping[str, float]) -> dict[str, float]:
+    """`fractions` of the parts of a split, as a copy.
+
+    Raises:
+        DataError: none, one that is not above 0, or a sum other than 1.
+    """
+    if not fractions or not min(fractions.values()) > 0 or not abs(sum(fractions.values()) - 1) <= 1e-6:
+        raise DataError(
+            f'fractions must be above 0 and add up to 1, such as {{"train": 0.8, "valid": 0.2}}; received {dict(fractions)}'
+        )
+    return dict(fractions)
 
 
 def independent_groups(faces: Faces) -> NDArray[np.int64]:
@@ -147,18 +157,18 @@ def _units(faces: Faces, by: By, parts: int) -> tuple[By, NDArray[np.int64], NDA
     if by == "auto":
         by = "person" if (faces.identity >= 0).any() else "group" if (faces.group >= 0).any() else "near-duplicate"
     look = by == "near-duplicate" or len(faces) <= CHECK_AT_MOST
-    duplicates = near_duplicate_groups(faces.images) if look else None
+    duplicates = near_duplicate_groups(faces.images, identity=faces.identity) if look else None
     if by == "image":
         unit = np.arange(len(faces))
     elif by == "person":
         # faces of nobody known still stay with their video
         known = faces.identity >= 0
-        unit = _together(np.where(known, faces.identity, -1), np.where(known, -1, faces.group))
+        unit = together(np.where(known, faces.identity, -1), np.where(known, -1, faces.group))
     elif by == "group":
-        unit = _together(faces.group)
+        unit = together(faces.group)
     else:
         assert duplicates is not None
-        unit = _together(duplicates)
+        unit = together(duplicates)
     if len(np.unique(unit)) < parts:
         remedy = (
             "give more data, or fewer parts" if by == "image" else 'give fewer parts, or accept leaks with by="image"'
@@ -169,7 +179,7 @@ def _units(faces: Faces, by: By, parts: int) -> tuple[By, NDArray[np.int64], NDA
     return by, unit, duplicates
 
 
-def _together(*labels: NDArray[np.int64]) -> NDArray[np.int64]:
+def together(*labels: NDArray[np.int64]) -> NDArray[np.int64]:
     """int64 (N,) units: rows of equal label (0 or more) share one, in any of `labels`; -1 stands alone."""
     root = np.arange(len(labels[0]))
     for label in labels:
@@ -242,7 +252,8 @@ def _fill_empty(
     return part
 
 
-def _reported(faces: Faces, parts: Parts, by: By, duplicates: NDArray[np.int64] | None, warnings: list[str]) -> Split:
+def reported(faces: Faces, parts: Parts, by: By, duplicates: NDArray[np.int64] | None, warnings: list[str]) -> Split:
+    """The `Split` of these `parts`, counted and searched for leaks; `duplicates` (N,) are near-duplicate groups where known."""
     counts = {}
     for name, rows in parts.items():
         identity, group = faces.identity[rows], faces.group[rows]
