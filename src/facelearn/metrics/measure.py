@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from facelearn.errors import DataError
 
 Array = NDArray[np.float64]
-Over = Literal["coordinates", "points", "faces"]
+Over = Literal["coordinates", "points", "faces", "images", "classes"]
 _CHUNK = 4_000_000  # resample counts held at once: 32 MB
 
 
@@ -29,7 +29,7 @@ class Measure:
         sums: (N,) float64, what each row adds.
         counts: (N,) float64, over how many coordinates, points or faces it does so; 0 for rows that are left out.
         over: what is counted.
-        unit: "px", "fraction" of the image width or of the normaliser, or "share" of what is counted.
+        unit: "px", "fraction" of the image width or of the normaliser, "share" of what is counted, or "nat" (natural logarithm).
         root: the value is the square root of the mean.
         pooled: for a quantile only, the (V,) values whose median is the value; `sums` then count those at or below it.
     """
@@ -37,7 +37,7 @@ class Measure:
     sums: Array
     counts: Array
     over: Over
-    unit: Literal["px", "fraction", "share"]
+    unit: Literal["px", "fraction", "share", "nat"]
     root: bool = False
     pooled: Array | None = None
 
