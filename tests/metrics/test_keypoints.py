@@ -10,21 +10,13 @@ import pytest
 from facelearn.data.schema import FIVE, FKD15, KeypointSchema
 from facelearn.errors import DataError
 from facelearn.metrics import keypoints as km
+from support.labels import random_faces
 
 NAN = math.nan
 # two faces of two keypoints; the second point of the second face is missing
 TRUTH = np.array([[[10.0, 10.0], [50.0, 10.0]], [[20.0, 20.0], [NAN, NAN]]])
 PREDICTION = np.array([[[13.0, 14.0], [50.0, 10.0]], [[20.0, 32.0], [7.0, 7.0]]])  # distances 5, 0 and 12
 EYES = KeypointSchema(name="eyes", names=("left", "right"), mirror=((0, 1),), eyes=((0,), (1,)))
-
-
-def random_faces(rows=60, seed=0, missing=0.4):
-    generator = np.random.default_rng(seed)
-    truth = generator.uniform(10, 86, (rows, 15, 2))
-    prediction = truth + generator.normal(0, 4, truth.shape)
-    truth[generator.random((rows, 15)) < missing] = NAN
-    truth[3] = NAN
-    return prediction, truth, generator.integers(0, 12, rows)
 
 
 def test_hand_placed_numbers():
@@ -118,51 +110,6 @@ def test_each_metric_equals_a_naive_loop():
             "auc_score": sum(max(0, 1 - d / limit) for d in pooled) / len(pooled),
         }
     )
-
-
-def permuted_schema(order):
-    where = {int(old): new for new, old in enumerate(order)}
-    left, right = FKD15.eyes
-    return KeypointSchema(
-        name="x", names=tuple(FKD15.names[i] for i in order), eyes=((where[left[0]],), (where[right[0]],))
-    )
-
-
-ORDER = np.random.default_rng(5).permutation(15)
-ROWS = np.random.default_rng(6).permutation(60)
-PIXEL_METRICS = ("rmse_error", "mean_error", "median_error", "robust_rmse_error")
-INVARIANCES = {
-    "rows permuted": lambda p, t, g: (p[ROWS], t[ROWS], g[ROWS], FKD15, 96, 1),
-    "keypoints permuted": lambda p, t, g: (p[:, ORDER], t[:, ORDER], g, permuted_schema(ORDER), 96, 1),
-    "translated": lambda p, t, g: (p + [7.5, -3.25], t + [7.5, -3.25], g, FKD15, 96, 1),
-    "scaled": lambda p, t, g: (p * 2.5, t * 2.5, g, FKD15, 96 * 2.5, 2.5),
-    "mirrored": lambda p, t, g: ([95, 0] + p * [-1, 1], [95, 0] + t * [-1, 1], g, FKD15, 96, 1),
-    "groups renamed": lambda p, t, g: (p, t, g * 10 + 3, FKD15, 96, 1),
-    "rows without labels added": lambda p, t, g: (
-        np.concatenate([p, p[:2]]), np.concatenate([t, t[:2] * NAN]), np.concatenate([g, [99, g[0]]]), FKD15, 96, 1,
-    ),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("change", INVARIANCES)
-def test_every_metric_and_interval_is_invariant(change):
-    prediction, truth, groups = random_faces()
-    settings = {"height": 96, "threshold": 0.06, "bootstrap": 200}
-    before = km.keypoint_metrics(prediction, truth, schema=FKD15, width=96, groups=groups, **settings)
-    prediction, truth, groups, schema, width, factor = INVARIANCES[change](prediction, truth, groups)
-    after = km.keypoint_metrics(prediction, truth, schema=schema, width=width, groups=groups, **settings)
-    names = [name for name in before if name.endswith(("_error", "_score"))]
-    assert len(names) == 13
-    for name in names:
-        scale = factor if name in PIXEL_METRICS else 1
-        for part in ("value", "low", "high"):
-            assert after[name][part] == pytest.approx(before[name][part] * scale, rel=1e-9), (name, part)
-        assert [after[name][part] for part in ("count", "over", "unit")] == [
-            before[name][part] for part in ("count", "over", "unit")
-        ]
-        assert before[name]["low"] < before[name]["value"] < before[name]["high"]
-    assert after["labels"] == before["labels"]
-    assert sorted(row["count"] for row in after["keypoints"]) == sorted(row["count"] for row in before["keypoints"])
 
 
 def test_the_result_is_json_and_says_over_how_many_labels():

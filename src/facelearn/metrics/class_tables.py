@@ -76,11 +76,11 @@ def class_table(found: Answers, people: Sequence[str], train_counts: Index | Non
         "classes": rows,
         "averages": {name: number(float(values[there].mean())) if there.any() else None for name, values in scores.items()},
         "medians": {name: number(float(np.median(values[there]))) if there.any() else None for name, values in scores.items()},
-        "best": [people[i] for i in best],
-        "worst": [people[i] for i in worst],
+        "best": [people[i] for i in best.tolist()],
+        "worst": [people[i] for i in worst.tolist()],
         "confusions": confusions(found, people),
-        "never_predicted": [people[i] for i in np.flatnonzero(named == 0)],
-        "without_images": [people[i] for i in np.flatnonzero(~there)],
+        "never_predicted": [people[i] for i in np.flatnonzero(named == 0).tolist()],
+        "without_images": [people[i] for i in np.flatnonzero(~there).tolist()],
     }  # fmt: skip
 
 

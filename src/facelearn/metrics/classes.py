@@ -75,7 +75,8 @@ def class_metrics(
         classes that have images; "best", "worst": five names each by aggregated score;
         "size_groups": [{name, least, most, classes, images, balanced_accuracy_score, low, high}] by training images, [] without
         `train_counts`; "confusions": the commonest wrong pairs; "calibration": {confidence, accuracy, count} by bin; "never_predicted"
-        (precision 0 by definition), "without_images" (no recall): names; "settings". What is undefined is null.
+        (precision 0 by definition), "without_images" (no recall): names; "settings", whose "fixed_classes" says how many classes have one
+        group and so add nothing to the width of an interval. What is undefined is null.
 
     Raises:
         DataError: shapes that do not fit, a truth outside 0..C-1, rows that are no probabilities, or another number of names or counts.
@@ -109,7 +110,7 @@ def class_metrics(
         "calibration": reliability_of(found),
         "settings": {
             "images": len(found.truth), "classes": found.classes, "bins": BINS, "bootstrap": bootstrap, "level": 0.95, "seed": seed,
-            "top": [int(k) for k in top],
+            "top": [int(k) for k in top], "fixed_classes": draws.fixed_classes,
         },
     }  # fmt: skip
 

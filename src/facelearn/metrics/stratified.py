@@ -21,10 +21,12 @@ class Resamples:
     Attributes:
         pooled: (R, M) mean of each column over the images.
         balanced: (R, S) the first column's mean over the classes of each of S sets, where a class counts with the mean of its images.
+        fixed_classes: how many classes have one group, and so the same value in every resample.
     """
 
     pooled: Array
     balanced: Array
+    fixed_classes: int
 
 
 def resample_within_classes(
@@ -55,8 +57,9 @@ def resample_within_classes(
     starts = np.flatnonzero(np.diff(unit_class, prepend=-1))
     held = unit_class[starts]  # (C',) the classes with images
     counts = np.diff(starts, append=len(unit_class))  # (C',) their groups
+    fixed = int((counts == 1).sum())
     if resamples < 1 or not (counts > 1).any():
-        return Resamples(np.empty((0, columns.shape[1])), np.empty((0, len(sets))))
+        return Resamples(np.empty((0, columns.shape[1])), np.empty((0, len(sets))), fixed)
     weights = sets[:, held].astype(np.float64)  # (S, C')
     total = weights.sum(1, keepdims=True)
     weights = np.divide(weights, total, out=np.full(weights.shape, np.nan), where=total > 0)
@@ -74,7 +77,7 @@ def resample_within_classes(
         pooled.append(weight @ sums / (weight @ size)[:, None])
         means = np.add.reduceat(weight * sums[:, 0], starts, axis=1) / np.add.reduceat(weight * size, starts, axis=1)
         balanced.append(means @ weights.T)  # (r, S)
-    return Resamples(np.concatenate(pooled), np.concatenate(balanced))
+    return Resamples(np.concatenate(pooled), np.concatenate(balanced), fixed)
 
 
 def _units(columns: Array, classes: Index, group: Index) -> tuple[Array, Array, Index]:
