@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from facelearn.metrics.keypoints import keypoint_metrics as keypoint_metrics
     from facelearn.models.zoo import build as build
     from facelearn.models.zoo import list_models as list_models
+    from facelearn.predict import Identifier as Identifier
     from facelearn.predict import Predictor as Predictor
     from facelearn.training.recipe import Recipe as Recipe
     from facelearn.transforms.preprocess import Preprocess as Preprocess
@@ -43,6 +44,7 @@ _HOME = {
     "DataError": "facelearn.errors",
     "FacelearnError": "facelearn.errors",
     "Faces": "facelearn.data.faces",
+    "Identifier": "facelearn.predict",
     "KeypointSchema": "facelearn.data.schema",
     "Predictor": "facelearn.predict",
     "Preprocess": "facelearn.transforms.preprocess",

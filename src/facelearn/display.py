@@ -19,14 +19,15 @@ LINE_SECONDS = 10.0
 
 
 class TrainingDisplay:
-    """Loss, held-out error in pixels, images/s and time left of a training run, on standard error."""
+    """Loss, held-out error in pixels or balanced accuracy, images/s and time left of a training run, on standard error."""
 
     def __init__(self, console: Console, name: str) -> None:
         self.console, self.name = console, name
         self.bar: Progress | None = None
         self.task = TaskID(0)
         self.batches = 1
-        self.loss = self.error = math.nan
+        self.loss = math.nan
+        self.held_out = ""
         self.images, self.since = 0, time.perf_counter()
         self.speed = 0.0
         self.printed = -math.inf
@@ -62,7 +63,10 @@ class TrainingDisplay:
             self.bar.update(self.task, completed=counters.step, facts=self._facts())
 
     def _epoch(self, row: dict[str, float]) -> None:
-        self.error = row.get("valid_rmse_error", self.error)
+        if "valid_rmse_error" in row:
+            self.held_out = f", held-out {row['valid_rmse_error']:.2f} px"
+        elif "valid_balanced_accuracy_score" in row:
+            self.held_out = f", held-out {row['valid_balanced_accuracy_score']:.1%} right"
         now = time.perf_counter()
         done = self.counters is not None and row["epoch"] >= self.counters.epochs
         if self.bar is None and (now - self.printed > LINE_SECONDS or done):
@@ -77,8 +81,7 @@ class TrainingDisplay:
             if self.counters
             else ""
         )
-        error = "" if math.isnan(self.error) else f", held-out {self.error:.2f} px"
-        return f"{epoch}, loss {self.loss:.4f}{error}, {self.speed:.0f} images/s"
+        return f"{epoch}, loss {self.loss:.4f}{self.held_out}, {self.speed:.0f} images/s"
 
     def stop(self) -> None:
         """Leave the bar as it stands."""

@@ -78,6 +78,8 @@ class Bundle:
         put(self, "weights", {name: _checked(name, array) for name, array in self.weights.items()})
         if self.task == "keypoints" and not self.schema:
             raise BundleError("a keypoint model needs the schema of its keypoints; give Bundle(schema=...)")
+        if self.task == "identification" and not self.people:
+            raise BundleError("an identification model needs the names of its people; give Bundle(people=...)")
 
     @property
     def parameters(self) -> int:
@@ -98,7 +100,14 @@ class Bundle:
     @property
     def mirrored(self) -> bool:
         """True when a prediction is the mean over the image and the mirrored image."""
-        return bool(self.prediction.get("mirrored")) and self.schema is not None and self.schema.can_mirror
+        if self.task == "keypoints" and not (self.schema is not None and self.schema.can_mirror):
+            return False
+        return bool(self.prediction.get("mirrored"))
+
+    @property
+    def temperature(self) -> float:
+        """What an identification model's logits are divided by before the softmax, tuned on held-out rows (Guo et al. 2017)."""
+        return float(self.prediction.get("temperature") or 1.0)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

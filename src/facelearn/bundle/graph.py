@@ -12,11 +12,12 @@ from facelearn.transforms.coordinates import from_unit
 
 
 class Deployable(nn.Module):
-    """Normalisation, network and, for keypoints, mirrored averaging and the way back to pixels.
+    """Normalisation, network, mirrored averaging and, for keypoints, the way back to pixels.
 
     `forward` takes prepared images (B, C, H, W), uint8 or float in 0..255, RGB where C is 3. For keypoints it returns float32
     (B, S, K, 2): the points of each of the S annotation schemes in pixels of the prepared image, origin at the centre of the
-    top-left pixel. For other tasks it returns what the network returns.
+    top-left pixel. For other tasks it returns what the network returns: for identification logits (B, C), averaged over image and
+    mirror image where the bundle says so.
     """
 
     mirror_index: Tensor
@@ -35,7 +36,7 @@ class Deployable(nn.Module):
         images = images.to(torch.float32)
         if not self.keypoints:
             result: Tensor = self.network(self.normalise(images))
-            return result
+            return (result + self.network(self.normalise(images.flip(-1)))) / 2 if self.mirrored else result
         points = self._unit_points(images)  # (B, S, K, 2) in -1..1
         if self.mirrored:
             other = self._unit_points(images.flip(-1)).index_select(2, self.mirror_index)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -27,6 +28,13 @@ class OnError(StrEnum):
     skip = "skip"
 
 
+class Task(StrEnum):
+    """What a model learns."""
+
+    keypoints = "keypoints"
+    identification = "identification"
+
+
 class Color(StrEnum):
     """How images are stored."""
 
@@ -44,6 +52,9 @@ CropOption = Annotated[
 ]
 ColorOption = Annotated[
     Color | None, typer.Option(help="Read images as grey or rgb (default: as the files have them).")
+]
+ListOption = Annotated[
+    Path | None, typer.Option("--list", help="Read only the images that this text file names, one path a line.")
 ]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 SchemeOption = Annotated[

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,7 @@ from facelearn.cli.app import (
     CropOption,
     DeviceOption,
     JsonOption,
+    ListOption,
     OnError,
     OnErrorOption,
     SchemeOption,
@@ -23,24 +24,46 @@ from facelearn.cli.app import (
 )
 from facelearn.errors import FIRST_PROBLEMS
 
+if TYPE_CHECKING:
+    from facelearn.predict import Identities
+
 
 @app.command(epilog="Example: facelearn predict model.safetensors photos/ --out points.csv")
 def predict(
     model: Annotated[Path, typer.Argument(help="Model file.")],
     source: Annotated[Path, typer.Argument(help="An image, a folder, or a data file.")],
-    out: Annotated[Path | None, typer.Option(help="points.csv, points.json (COCO) or submission.csv.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="points.csv, points.json (COCO), submission.csv or names.csv.")
+    ] = None,
     lookup: Annotated[Path | None, typer.Option(help="Kaggle's IdLookupTable.csv: write a submission.")] = None,
     scheme: SchemeOption = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(help="People: a smaller probability is 'unknown' (default: the model's own).", min=0, max=1),
+    ] = None,
     on_error: OnErrorOption = OnError.stop,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
-    """Predict keypoints, in the photos' own pixels."""
+    """Predict keypoints in the photos' own pixels, or who is on them."""
+    from facelearn.predict import Identities
     from facelearn.verbs.predict import predict as run
 
-    result = run(model, source, out=out, lookup=lookup, scheme=scheme, on_error=on_error.value, device=device)
+    result = run(
+        model,
+        source,
+        out=out,
+        lookup=lookup,
+        scheme=scheme,
+        threshold=threshold,
+        on_error=on_error.value,
+        device=device,
+    )
     predictions = result.predictions
     skipped = [str(problem) for problem in result.skipped]
+    if isinstance(predictions, Identities):
+        _print_identities(predictions, result.path, skipped, as_json)
+        return
     if as_json:
         print_json({
             "out": result.path, "skipped": skipped, "images": len(predictions.points), "keypoints": list(predictions.schema.names),
@@ -63,6 +86,24 @@ def predict(
     say(f"{len(predictions.points)} images, {len(predictions.schema)} keypoints each: {result.path}")
 
 
+def _print_identities(identities: Identities, path: Path | None, skipped: list[str], as_json: bool) -> None:
+    if as_json:
+        print_json({
+            "out": path, "skipped": skipped, "images": len(identities), "threshold": identities.threshold,
+            "people": list(identities.people), "predictions": identities.rows(),
+        })  # fmt: skip
+        return
+    if skipped:
+        warn([f"{len(skipped)} images left out", *skipped[:FIRST_PROBLEMS]])
+    unknown = int(identities.unknown.sum())
+    if path is not None:
+        say(f"{len(identities)} images, {unknown} of them unknown (threshold {identities.threshold:.3f}): {path}")
+        return
+    for row, best in zip(identities.rows(), identities.top(3), strict=True):
+        place = row["file"] + (f", row {row['row']}" if "row" in row else "")
+        say(f"{place}: {row['name']}  ({', '.join(f'{name} {probability:.1%}' for name, probability in best)})")
+
+
 @app.command(epilog="Example: facelearn inspect training.zip --out runs/look")
 def inspect(
     data: Annotated[Path, typer.Argument(help="Faces: file or folder in any known format.")],
@@ -70,10 +111,12 @@ def inspect(
     size: SizeOption = None,
     crop: CropOption = None,
     color: ColorOption = None,
+    list_file: ListOption = None,
     on_error: OnErrorOption = OnError.skip,
     as_json: JsonOption = False,
 ) -> None:
-    """Say what is in this data: counts, missing labels, sizes, problems; with a contact sheet."""
+    """Say what is in this data: counts, missing labels, sizes, people, problems and what to do; with a contact sheet."""
+    from facelearn.data.people import findings_text
     from facelearn.display import ReadDisplay
     from facelearn.report.tables import facts_text
     from facelearn.verbs.inspect import inspect as run
@@ -85,12 +128,15 @@ def inspect(
         crop=crop,
         color=color.value if color else None,
         on_error=on_error.value,
+        list_file=list_file,
         progress=ReadDisplay(quiet=as_json),
     )
     if as_json:
         print_json(facts)
     else:
-        say(facts_text(facts))
+        say(facts_text({key: value for key, value in facts.items() if key != "findings"}))
+        if facts["findings"]:
+            say("", *findings_text(facts["findings"]))
 
 
 @app.command(epilog="Example: facelearn models --task keypoints")

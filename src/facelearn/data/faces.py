@@ -193,6 +193,11 @@ class Faces:
         turned: NDArray[np.float64] = np.einsum("nij,nkj->nki", self.to_photo[:, :, :2], points)
         return turned + self.to_photo[:, None, :, 2]
 
+    def identity_among(self, people: Sequence[str]) -> NDArray[np.int64]:
+        """int64 (N,): each face's person as an index into `people`, by name; -1 for who is not among them."""
+        index = {name: i for i, name in enumerate(people)}
+        return np.asarray([index.get(name, -1) for name in self.people] + [-1], np.int64)[self.identity]
+
     def fingerprint(self) -> str:
         """SHA-256 (hex) over every column, the schema and the names: equal data, equal fingerprint, wherever it is stored."""
         digest = hashlib.sha256(

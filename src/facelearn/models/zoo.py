@@ -8,6 +8,7 @@ from facelearn.errors import RecipeError, unknown_name
 
 # Each file of builders adds its networks when imported; they import torch only when they build.
 from facelearn.models import deepface as _deepface  # noqa: F401
+from facelearn.models import facelearn_identity as _facelearn_identity  # noqa: F401
 from facelearn.models import facelearn_keypoints as _facelearn_keypoints  # noqa: F401
 from facelearn.models import facenet as _facenet  # noqa: F401
 from facelearn.models import imagenet as _imagenet  # noqa: F401

@@ -34,14 +34,18 @@ class Backend(Protocol):
         ...
 
 
-def open_backend(path: str | Path, *, backend: BackendName, device: str, precision: Precision) -> Backend:
-    """The model at `path`, ready to run; "auto" is torch for `.safetensors` and ONNX Runtime for `.onnx`.
+def open_backend(
+    path: str | Path | Backend, *, backend: BackendName = "auto", device: str = "auto", precision: Precision = "auto"
+) -> Backend:
+    """The model at `path`, ready to run; "auto" is torch for `.safetensors` and ONNX Runtime for `.onnx`. One that is open is returned.
 
     Raises:
         BundleError: the file cannot be used, or not by that backend.
         RecipeError: an unknown backend, device or precision, or one that is not available here.
         MissingExtraError: the backend's package is not installed.
     """
+    if not isinstance(path, str | Path):
+        return path
     _check("backend", backend, ("auto", "torch", "onnx", "openvino"))
     _check("device", device, ("auto", "cpu", "cuda"))
     _check("precision", precision, ("auto", "32", "bf16"))

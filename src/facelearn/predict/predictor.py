@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -12,18 +11,18 @@ from numpy.typing import ArrayLike, NDArray
 
 from facelearn.bundle import Bundle
 from facelearn.data.schema import KeypointSchema
-from facelearn.errors import FIRST_PROBLEMS, BundleError, DataError, Problem, RecipeError
-from facelearn.predict.backends import BackendName, Precision, open_backend
-from facelearn.predict.fit import fit
+from facelearn.errors import BundleError, RecipeError
+from facelearn.predict.backends import Backend, BackendName, Precision, open_backend
 from facelearn.predict.predictions import Predictions, join
-from facelearn.predict.sources import Photo, Source, photos
+from facelearn.predict.sources import Photo, Source
+from facelearn.predict.stream import PhotoBatch, photo_batches
 
 
 class Predictor:
     """A keypoint model in use. It keeps nothing between calls.
 
     Args:
-        path: `.safetensors` (run by torch) or `.onnx` (run by ONNX Runtime or OpenVINO, without torch).
+        path: `.safetensors` (run by torch) or `.onnx` (run by ONNX Runtime or OpenVINO, without torch), or what `open_backend` gave.
         device: "auto" (a GPU where there is one), "cpu" or "cuda".
         precision: "auto" and "32" are float32; "bf16" is bfloat16 where the backend has it.
         scheme: which annotation scheme to return where the model knows several: its name or index; None is the model's own choice.
@@ -38,7 +37,7 @@ class Predictor:
 
     def __init__(
         self,
-        path: str | Path,
+        path: str | Path | Backend,
         *,
         device: str = "auto",
         precision: Precision = "auto",
@@ -105,50 +104,30 @@ class Predictor:
             DataError: a source, photo or box that cannot be used, with the first ten.
             BundleError: the model gives NaN or infinity.
         """
-        if on_error not in ("stop", "skip"):
-            raise DataError(f"on_error must be 'stop' or 'skip'; received {on_error!r}")
-        crops = _checked_boxes(boxes)
-        stream = enumerate(photos(source, self._shape))
-        seen = 0
-        while chunk := list(islice(stream, self._batch)):
-            problems = tuple(item for _, item in chunk if isinstance(item, Problem))
-            if problems and on_error == "stop":
-                raise _stop(
-                    [*problems, *islice((item for _, item in stream if isinstance(item, Problem)), FIRST_PROBLEMS)]
-                )
-            seen += len(chunk)
-            if crops is not None and seen > len(crops):
-                raise DataError(f"there are {len(crops)} boxes but more photos; give one box for each photo")
-            yield self._predict(
-                [(item, None if crops is None else crops[i]) for i, item in chunk if isinstance(item, Photo)], problems
-            )
-        if crops is not None and seen != len(crops):
-            raise DataError(f"there are {len(crops)} boxes for {seen} photos; give one box for each photo")
+        for chunk in photo_batches(source, self._shape, self._batch, boxes=boxes, on_error=on_error):
+            yield self._predict(chunk)
 
-    def _predict(
-        self, chunk: list[tuple[Photo, NDArray[np.float64] | None]], problems: tuple[Problem, ...]
-    ) -> Predictions:
+    def _predict(self, chunk: PhotoBatch) -> Predictions:
         keypoints, schemes = len(self.schema), self.bundle.schemes
         points = np.zeros((0, len(schemes), keypoints, 2), np.float32)
-        if chunk:
-            images, maps = zip(*(fit(photo.image, box, self._shape) for photo, box in chunk), strict=True)
-            prepared = self._backend(self.bundle.preprocess.prepare(np.stack(images)))
+        if len(chunk.images):
+            prepared = self._backend(self.bundle.preprocess.prepare(chunk.images))
             if prepared.shape[1:] != (len(schemes), keypoints, 2) or not np.isfinite(prepared).all():
                 raise BundleError(
                     f"the model gave {prepared.shape} numbers, or NaN, instead of {len(schemes)} x {keypoints} finite points"
                 )
             stored = self.bundle.preprocess.points_from_prepared(prepared.astype(np.float64), *self._shape[:2])
-            found = [_to_photo(p, step, photo) for p, step, (photo, _) in zip(stored, maps, chunk, strict=True)]
-            points = np.stack(found).astype(np.float32)
+            places = zip(stored, chunk.maps, chunk.photos, strict=True)
+            points = np.stack([_to_photo(p, step, photo) for p, step, photo in places]).astype(np.float32)
         return Predictions(
             points=points[:, self._scheme],
             schemes=points,
             scheme_names=schemes,
             schema=self.schema,
-            source=np.asarray([photo.source for photo, _ in chunk], dtype=np.str_),
-            row=np.asarray([photo.row for photo, _ in chunk], np.int64),
-            size=np.asarray([_size(photo) for photo, _ in chunk], np.int64).reshape(-1, 2),
-            skipped=problems,
+            source=chunk.source,
+            row=chunk.row,
+            size=np.asarray([_size(photo) for photo in chunk.photos], np.int64).reshape(-1, 2),
+            skipped=chunk.problems,
         )
 
 
@@ -165,7 +144,8 @@ def _size(photo: Photo) -> tuple[int, int]:
 def _scheme_index(bundle: Bundle, scheme: str | int | None) -> int:
     if bundle.task != "keypoints":
         raise BundleError(
-            f"the model is for {bundle.task}, not keypoints; train one with: facelearn train --data DATA --out RUN"
+            f"the model is for {bundle.task}, not keypoints{'; use facelearn.Identifier' if bundle.task == 'identification' else ''}. "
+            "Train one on data with keypoints: facelearn train --data DATA --out RUN"
         )
     names = bundle.schemes
     if scheme is None:
@@ -176,18 +156,3 @@ def _scheme_index(bundle: Bundle, scheme: str | int | None) -> int:
         return scheme
     listed = ", ".join(f"{i} '{name}'" for i, name in enumerate(names))
     raise RecipeError(f"the model has no annotation scheme {scheme!r}; it has {listed}")
-
-
-def _checked_boxes(boxes: ArrayLike | None) -> NDArray[np.float64] | None:
-    if boxes is None:
-        return None
-    array = np.asarray(boxes, np.float64)
-    if array.ndim != 2 or array.shape[1] != 4:
-        raise DataError(f"boxes must have shape (N, 4): left, top, right, bottom of each face; received {array.shape}")
-    return array
-
-
-def _stop(problems: list[Problem]) -> DataError:
-    return DataError(
-        "photos that cannot be read; mend them, or leave them out with on_error='skip' (--on-error skip)", problems
-    )

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from facelearn.data.faces import Faces
 from facelearn.data.splits import Split, kfold
+from facelearn.data.within import kfold_within_people
 from facelearn.errors import RecipeError
 from facelearn.training.recipe import Recipe
 
 
-def folds(faces: Faces, recipe: Recipe, k: int) -> list[Split]:
-    """k splits of `faces` into "train" and "valid", every row in exactly one "valid", by the unit and the seed of `recipe.split`.
+def folds(faces: Faces, recipe: Recipe, k: int, *, held_out: Split | None = None) -> list[Split]:
+    """k splits of `faces` into "train" and "valid", by the unit and the seed of `recipe.split`.
+
+    Keypoints: every row is in exactly one "valid". Identification: every row is, too, but those of a person with a single unit, who is
+    always trained on.
 
     Args:
         faces: all rows.
         recipe: its `split.by` says what is never torn apart; its `split.valid` does not count.
         k: number of folds, at least 2.
+        held_out: a split whose parts other than "train" and "valid" stay out of all folds and are parts of each.
 
     Raises:
         RecipeError: fewer than two folds.
@@ -22,4 +29,18 @@ def folds(faces: Faces, recipe: Recipe, k: int) -> list[Split]:
     """
     if k < 2:
         raise RecipeError(f"cross-validation needs at least 2 folds; received {k}")
-    return kfold(faces, k, by=recipe.split.by, seed=recipe.seed)
+    if recipe.task == "keypoints":
+        return kfold(faces, k, by=recipe.split.by, seed=recipe.seed)
+    by = recipe.split.by
+    if by == "person":
+        raise RecipeError(
+            "split.by = 'person' keeps people whole, and identification needs each in every fold; leave it at 'auto'"
+        )
+    if held_out is None:
+        return kfold_within_people(faces, k, by=by, seed=recipe.seed)
+    others = {name: rows for name, rows in held_out.parts.items() if name not in ("train", "valid")}
+    rest = np.sort(np.concatenate([held_out.parts[name] for name in ("train", "valid") if name in held_out.parts]))
+    found = kfold_within_people(faces[rest], k, by=by, seed=recipe.seed)
+    return [
+        Split({**{name: rest[rows] for name, rows in one.parts.items()}, **others}, one.by, one.facts) for one in found
+    ]

@@ -11,9 +11,14 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from facelearn.errors import RecipeError
+from facelearn.training.recipe_defaults import TASK_DEFAULTS, merged
 from facelearn.training.search import Space, check_paths
+from facelearn.training.transfer_settings import TransferSettings
 from facelearn.transforms.augment_settings import AugmentSettings
 
+Imbalance = Literal[
+    "none", "class_weights", "effective_number", "balanced_sampler", "square_root_sampler", "logit_adjustment", "focal", "label_smoothing"
+]  # fmt: skip
 Options = dict[str, str | int | float | bool | list[float] | list[int]]
 
 
@@ -83,32 +88,52 @@ class ReadSettings(Settings):
     crop: float | None = Field(None, ge=0)
     color: Literal["grey", "rgb"] | None = None
     on_error: Literal["stop", "skip"] = Field("stop", description="bad rows stop the run, or are left out and listed")
+    list_file: str | None = Field(None, description="a text file of image paths, one a line: only these are read")
 
 
 class SplitSettings(Settings):
-    """What is held out for validation: the fraction, and what must not be torn apart ("auto": person, else group, else near-duplicates)."""
+    """What is held out, and what must not be torn apart.
+
+    Keypoints: `by` "auto" is person, else group, else near-duplicates. Identification splits within each person, and "auto" is group
+    (a video) together with near-duplicates; its `valid` rows choose (temperature, best epoch), its `test` rows are only measured, and
+    `strangers` is the share of people held out altogether, to tune and measure when a face is called unknown.
+    """
 
     by: Literal["auto", "person", "group", "near-duplicate", "image"] = "auto"
     valid: float = Field(0.1, ge=0, lt=1)
+    test: float = Field(
+        0.0, ge=0, lt=1, description="share of each person's images measured at the end (identification)"
+    )
+    strangers: float = Field(0.0, ge=0, le=0.5, description="share of the people held out as unknown (identification)")
+    train_list: str | None = Field(
+        None,
+        description="a text file of images to train and validate on; all others of these people are the test (identification)",
+    )
     valid_rows: Literal["all", "complete"] = Field(
         "all", description="measure on all held-out rows, or only on those with every keypoint"
     )
 
 
 class Recipe(Settings):
-    """One training run of the keypoint task; `Recipe()` is our best for 96x96 faces with missing labels.
+    """One training run; `Recipe()` is our best for keypoints of 96x96 faces with missing labels, `Recipe(task="identification")` our best
+    for naming people in photos of about 112x112.
 
-    Written to and read from TOML. Every field is checked: unknown keys and impossible values are errors.
+    Written to and read from TOML. What is not given takes the task's default. Every field is checked: unknown keys and impossible values
+    are errors.
     """
 
-    task: Literal["keypoints"] = "keypoints"
+    task: Literal["keypoints", "identification"] = "keypoints"
     model: ModelSettings = ModelSettings()
+    transfer: TransferSettings = TransferSettings()
     read: ReadSettings = ReadSettings()
     preprocess: tuple[str | dict[str, Any], ...] = ("grey", {"name": "resize", "size": 96}, "standardise_image")
     augment: AugmentSettings = AugmentSettings()
     loss: LossSettings = LossSettings()
     rows: Literal["all", "complete"] = Field(
         "all", description="train on all rows, or only on those with every keypoint"
+    )
+    imbalance: Imbalance = Field(
+        "none", description="what is done about uneven classes (identification), see `losses.class_names.IMBALANCES`"
     )
     schemes: Literal["auto", "one", "two"] = Field(
         "auto",
@@ -140,6 +165,30 @@ class Recipe(Settings):
     devices: int = Field(1, ge=1)
     threads: int | None = Field(None, ge=1, description="processor threads; all cores where not given")
     search: Space = Field(default_factory=dict, description="what `facelearn tune` varies, see `training.search`")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_of_the_task(cls, facts: Any) -> Any:
+        defaults = TASK_DEFAULTS.get(facts.get("task", "keypoints")) if isinstance(facts, Mapping) else None
+        return merged(defaults, facts) if defaults else facts
+
+    @model_validator(mode="after")
+    def _parts_that_the_task_has(self) -> Self:
+        if self.split.valid + self.split.test >= 1:
+            raise ValueError(
+                f"split.valid and split.test hold out {self.split.valid + self.split.test:.0%}; leave rows to train on"
+            )
+        if self.split.train_list and (self.split.test or self.split.strangers):
+            raise ValueError(
+                "with split.train_list all other images are the test; set split.test = 0 and split.strangers = 0"
+            )
+        if self.task == "keypoints" and (
+            self.split.train_list or self.split.test or self.split.strangers or self.imbalance != "none"
+        ):
+            raise ValueError(
+                "split.test, split.strangers and imbalance belong to task = 'identification'; keypoints have no classes"
+            )
+        return self
 
     @field_validator("preprocess", mode="before")
     @classmethod
@@ -179,6 +228,11 @@ class Recipe(Settings):
 
     def with_changes(self, **changes: Any) -> Recipe:
         """A checked copy; keys are dotted paths with `__` for the dot, e.g. `with_changes(optimiser__learning_rate=1e-3)`."""
+        if changes.get("task", self.task) != self.task:
+            wanted = changes["task"]
+            raise RecipeError(
+                f"a recipe for {self.task} does not become one for {wanted}; start from Recipe(task='{wanted}')"
+            )
         facts = self.to_dict()
         for path, value in changes.items():
             target = facts

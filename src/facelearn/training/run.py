@@ -21,9 +21,10 @@ from facelearn.errors import BundleError, DivergedError
 from facelearn.training import evaluation
 from facelearn.training.batches import TrainingData
 from facelearn.training.device import DeviceSettings
-from facelearn.training.optimiser import optimiser_for
+from facelearn.training.optimiser import optimiser_for, set_rate
 from facelearn.training.recipe import Recipe
 from facelearn.training.schedule import averaging_decay, learning_rate, momentum
+from facelearn.training.stages import keep_frozen_still
 from facelearn.training.state import Progress, load_state, save_state, write_history
 from facelearn.training.tasks import Task
 from facelearn.transforms.augment import Augment
@@ -66,7 +67,9 @@ class Run:
         self.average = (
             AveragedModel(self.raw, multi_avg_fn=self._average, use_buffers=True) if recipe.average_decay else None
         )
-        optimiser = optimiser_for(self.raw, recipe.optimiser, recipe.optimiser.learning_rate)
+        optimiser = optimiser_for(
+            self.raw, recipe.optimiser, recipe.optimiser.learning_rate, body_rate=recipe.transfer.body_rate
+        )
         self.model, self.optimiser = fabric.setup(self.raw, optimiser)
         self.batches = math.ceil(len(train) / recipe.batch_size)
         self.progress = Progress(epochs=recipe.epochs)
@@ -93,8 +96,8 @@ class Run:
     def train_epoch(self, stop: Callable[[], bool]) -> bool:
         """The rest of the epoch in progress; False when asked to stop before its end."""
         progress, size = self.progress, self.recipe.batch_size
-        order = np.random.default_rng((self.recipe.seed, progress.epoch)).permutation(len(self.train))
-        self.model.train()
+        order = self.task.row_order(self.train, np.random.default_rng((self.recipe.seed, progress.epoch)))
+        self.training_mode()
         while progress.batch < self.batches:
             rows = order[progress.batch * size : (progress.batch + 1) * size]
             loss = self.step(rows)
@@ -107,13 +110,17 @@ class Run:
                 self.save()
         return True
 
+    def training_mode(self) -> None:
+        """Let dropout drop and norms use the batch's statistics, except in what is frozen."""
+        self.model.train()
+        keep_frozen_still(self.raw)
+
     def step(self, rows: NDArray[np.int64]) -> float:
         """One optimiser step on `rows`; returns the loss."""
         progress, recipe, fabric = self.progress, self.recipe, self.fabric
-        rate = self._rate(progress.step)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
-            if recipe.optimiser.final_momentum is not None:
+        set_rate(self.optimiser.param_groups, self._rate(progress.step))
+        if recipe.optimiser.final_momentum is not None:
+            for group in self.optimiser.param_groups:
                 group["momentum"] = momentum(recipe.optimiser, progress.step, self.batches * progress.epochs)
         generator = self._seed(progress.step)
         sums = torch.zeros(2, dtype=torch.float64, device=fabric.device)

@@ -15,6 +15,7 @@ from pydantic import Field, ValidationError, model_validator
 from facelearn.errors import RecipeError, unknown_name
 from facelearn.models import zoo
 from facelearn.training.recipe import Recipe, Settings
+from facelearn.training.recipe_defaults import merged
 
 FOLDER = Path(__file__).resolve().parents[1] / "studies"
 BASES = "bases"
@@ -226,15 +227,6 @@ def _effective(recipe: Recipe) -> dict[str, Any]:
         key: value for key, value in facts["augment"].items() if not (unused and key.startswith(unused))
     }
     return facts
-
-
-def merged(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested tables, those of `change` over those of `base`."""
-    result = dict(base)
-    for key, value in change.items():
-        both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
-        result[key] = merged(result[key], value) if both else value
-    return result
 
 
 def _variation(path: Path, facts: _File, base: Mapping[str, Any], cell: _Cell, over: Mapping[str, Any]) -> Variation:

@@ -39,6 +39,9 @@ class Task(Protocol):
     def targets(self, faces: Faces) -> Mapping[str, NDArray[Any]]:
         """Per-row targets beside the keypoints, first dimension N."""
 
+    def row_order(self, data: TrainingData, generator: np.random.Generator) -> NDArray[np.int64]:
+        """The rows of one epoch in the order in which they are trained on, int64 (N,)."""
+
     def loss(self, model: nn.Module, batch: Batch) -> LossSum:
         """The loss of a batch as a sum and its denominator; no NaN target reaches a gradient."""
 
@@ -123,6 +126,10 @@ class Keypoints:
         """The annotation scheme of each row, int64 (N,): 0 complete, 1 partial (always 0 with one scheme)."""
         scheme = np.zeros(len(faces), np.int64) if self.schemes == 1 else np.where(faces.complete, 0, 1)
         return {"scheme": scheme.astype(np.int64)}
+
+    def row_order(self, data: TrainingData, generator: np.random.Generator) -> NDArray[np.int64]:
+        """Every row once."""
+        return generator.permutation(len(data))
 
     def loss(self, model: nn.Module, batch: Batch) -> LossSum:
         """The recipe's masked loss in unit coordinates, each row on the output of its own annotation scheme."""

@@ -20,8 +20,9 @@ from facelearn.training.recipe import Recipe
 from facelearn.training.run import Reporter
 from facelearn.training.state import LAST
 from facelearn.training.study import cell_key
-from facelearn.verbs.run import MODEL, train_parts
-from facelearn.verbs.train import split_rows
+from facelearn.verbs.run import train_parts
+from facelearn.verbs.run_plan import MODEL
+from facelearn.verbs.train import parts_of, split_rows
 
 CELL = "cell.json"
 _STATE = (LAST, "state.json")
@@ -118,18 +119,20 @@ def _train(
 ) -> Mapping[str, Any] | None:
     """The summary of the finished run in `folder`, or None where it was stopped."""
     parts = _parts(faces, recipe, plan.fold)
-    train, valid = (faces[parts.parts[part]] for part in ("train", "valid"))
+    train, valid, held_out = parts_of(faces, parts)
     resume = (folder / LAST).exists()
     facts = {"split": parts.report()}
     try:
-        result = train_parts(train, valid, folder, recipe=recipe, resume=resume, facts=facts, reporter=reporter)
+        result = train_parts(
+            train, valid, folder, recipe=recipe, held_out=held_out, resume=resume, facts=facts, reporter=reporter
+        )
     except BundleError:
         if not resume:
             raise
         # a state that cannot be gone on with (cut short, or of another version) costs a new start, not the study
         for name in _STATE:
             (folder / name).unlink(missing_ok=True)
-        result = train_parts(train, valid, folder, recipe=recipe, facts=facts, reporter=reporter)
+        result = train_parts(train, valid, folder, recipe=recipe, held_out=held_out, facts=facts, reporter=reporter)
     return None if result.stopped else result.summary
 
 
@@ -151,7 +154,8 @@ def _parts(faces: Faces, recipe: Recipe, fold: tuple[int, int] | None) -> Split:
     if fold is None:
         return split_rows(faces, recipe)
     index, count = fold
-    return folds(faces, recipe, count)[index]
+    held_out = split_rows(faces, recipe) if recipe.task == "identification" else None
+    return folds(faces, recipe, count, held_out=held_out)[index]
 
 
 def _numbers(plan: CellPlan, folder: Path, summary: Mapping[str, Any]) -> dict[str, Any]:

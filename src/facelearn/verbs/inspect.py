@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 from facelearn.data import readers
 from facelearn.data.faces import Faces
+from facelearn.data.people import people_findings, size_groups
+from facelearn.data.person_units import COMPARE_AT_MOST
+from facelearn.data.readers.folder import empty_folders
 from facelearn.data.splits import near_duplicate_groups
 from facelearn.files import write_text
 from facelearn.report.contact_sheet import contact_sheet
@@ -30,6 +33,7 @@ def inspect(
     crop: float | None = None,
     color: Literal["grey", "rgb"] | None = None,
     on_error: Literal["stop", "skip"] = "skip",
+    list_file: str | Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Count and look over a data set: format, sizes, people, which labels are missing, what is wrong.
@@ -37,17 +41,28 @@ def inspect(
     Args:
         data: what `facelearn.read` takes.
         out: folder for contact_sheet.png and inspection.html (and skipped.csv if rows are bad); None writes nothing.
-        size, crop, color, on_error, progress: as `facelearn.read`; bad rows are listed, not fatal, by default.
+        size, crop, color, on_error, list_file, progress: as `facelearn.read`; bad rows are listed, not fatal, by default.
 
     Returns:
         Plain facts: "format", "faces", "image", "keypoints" (labels of each, the commonest patterns of missing labels), "people",
-        "near_duplicates", "annotation_schemes", "flat_images", "problems", "warnings".
+        "near_duplicates", "annotation_schemes", "flat_images", "problems", "warnings", and "findings" about who is on the images, each
+        with what to do (`data.people.people_findings`).
     """
-    result = readers.read_with_report(data, size=size, crop=crop, color=color, on_error=on_error, progress=progress)
-    groups = near_duplicate_groups(result.faces.images) if len(result.faces) else np.empty(0, np.int64)
+    result = readers.read_with_report(
+        data, size=size, crop=crop, color=color, on_error=on_error, list_file=list_file, progress=progress
+    )
+    groups, notes = _near_duplicates(result.faces)
     facts = {"source": str(data), "format": result.format, **describe(result.faces, groups)}
+    in_folders = result.format == "image-folder"
+    facts["findings"] = people_findings(
+        result.faces,
+        groups,
+        split=result.split,
+        empty_folders=_folders_without_faces(Path(data), result, whole=list_file is None) if in_folders else (),
+        in_folders=in_folders,
+    )
     facts["problems"] = [str(problem) for problem in result.skipped]
-    facts["warnings"] = [str(warning) for warning in result.warnings]
+    facts["warnings"] = [*map(str, result.warnings), *notes]
     if out is not None:
         folder = Path(out)
         folder.mkdir(parents=True, exist_ok=True)
@@ -58,6 +73,26 @@ def inspect(
             readers.write_skipped(result.skipped, folder / "skipped.csv")
         facts["written"] = sorted(str(path) for path in folder.iterdir() if path.is_file())
     return facts
+
+
+def _near_duplicates(faces: Faces) -> tuple[NDArray[np.int64], list[str]]:
+    """Near-duplicate group of each face, -1 alone, and what was not looked for."""
+    if not len(faces):
+        return np.empty(0, np.int64), []
+    everyone = len(faces) <= COMPARE_AT_MOST or not len(faces.people)
+    groups = near_duplicate_groups(faces.images, identity=faces.identity, across_people=everyone)
+    limit = f"{len(faces):,} images are more than {COMPARE_AT_MOST:,}"
+    return groups, [] if everyone else [f"photos of different people were not compared with each other: {limit}"]
+
+
+def _folders_without_faces(data: Path, result: readers.ReadResult, *, whole: bool) -> list[str]:
+    """Folders of people that hold no image, or none that can be read; only the latter where a list chose the images."""
+    if not result.faces.people:
+        return []
+    read = {Path(source).parent for source in np.unique(result.faces.source).tolist()}
+    unreadable = sorted({Path(problem.source).parent for problem in result.skipped if problem.row is None} - read)
+    names = [f"{folder.relative_to(data).as_posix()} (no image can be read)" for folder in unreadable]
+    return [*(empty_folders(data) if whole else ()), *names]
 
 
 def describe(faces: Faces, groups: NDArray[np.int64]) -> dict[str, Any]:
@@ -77,6 +112,7 @@ def describe(faces: Faces, groups: NDArray[np.int64]) -> dict[str, Any]:
             "smallest": int(sizes.min()),
             "median": float(np.median(sizes)),
             "largest": int(sizes.max()),
+            **{f"with_{name}_images": count for name, count in size_groups(sizes).items()},
         }
         facts["people"]["unknown"] = int((faces.identity < 0).sum())
     if len(faces):

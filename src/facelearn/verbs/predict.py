@@ -1,4 +1,4 @@
-"""The verb `predict`: keypoints of photos, in the photos' own pixels."""
+"""The verb `predict`: keypoints of photos in the photos' own pixels, or who is on them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Literal
 
 from facelearn.data import readers, writers
 from facelearn.errors import FacelearnError, Problem
-from facelearn.predict import Predictions, Predictor, submission_points
+from facelearn.predict import Identifier, Identities, Predictions, Predictor, submission_points
+from facelearn.predict.backends import Backend, open_backend
 
 OutputFormat = Literal["csv", "coco", "submission"]
 
@@ -17,7 +18,7 @@ OutputFormat = Literal["csv", "coco", "submission"]
 class PredictResult:
     """What was predicted: the predictions, the file they are in (None if none was asked for), and the images left out."""
 
-    predictions: Predictions
+    predictions: Predictions | Identities
     path: Path | None
     skipped: tuple[Problem, ...]
 
@@ -29,11 +30,12 @@ def predict(
     out: str | Path | None = None,
     lookup: str | Path | None = None,
     scheme: str | None = None,
+    threshold: float | None = None,
     to: OutputFormat | None = None,
     on_error: Literal["stop", "skip"] = "stop",
     device: str = "auto",
 ) -> PredictResult:
-    """Predict keypoints of an image, a folder of images, or any data that `facelearn.read` takes.
+    """Predict keypoints, or who is on it, of an image, a folder of images, or any data that `facelearn.read` takes.
 
     Args:
         model: `.safetensors` or `.onnx` model file.
@@ -42,6 +44,7 @@ def predict(
         lookup: Kaggle's IdLookupTable.csv: which values of which image the submission holds.
         scheme: annotation scheme, where the model has several. A submission takes for each image the scheme of complete rows when
             all keypoints are asked for and that of partial rows otherwise, unless this says which.
+        threshold: of an identification model, instead of the one it stores: a smaller probability means "unknown"; 0 names everyone.
         to: the format, where the name of `out` should not decide.
         on_error: "skip" leaves unreadable images out and lists them.
         device: auto, cpu or cuda.
@@ -52,32 +55,61 @@ def predict(
         FacelearnError: `out` names no format.
     """
     target = None if out is None else Path(out)
+    opened = open_backend(model, device=device)
+    if opened.bundle.task == "identification":
+        return _identify(opened, source, target, lookup or scheme or (to and to != "csv"), threshold, on_error)
+    if threshold is not None:
+        raise FacelearnError("threshold belongs to identification models; this one finds keypoints")
     kind = to or _format_of(target, lookup)
     if kind == "submission" and (lookup is None or target is None):
         raise FacelearnError(
             "a submission needs the table of asked values and a file to write; give --lookup IdLookupTable.csv --out submission.csv"
         )
-    predictor = Predictor(model, device=device, scheme=scheme)
+    predictor = Predictor(opened, scheme=scheme)
     predictions = predictor.predict(source, on_error=on_error)
-    skipped = predictions.skipped
     if target is not None:
         if kind == "submission" and lookup is not None:
-            if (predictions.row < 0).any():
-                raise FacelearnError(
-                    f"a submission needs image ids, as Kaggle's test file has; {source} holds photos without"
-                )
-            table = writers.read_lookup(Path(lookup))
-            points = predictions.points if scheme is not None else submission_points(predictions, table.asked)
-            writers.write_submission(
-                Path(lookup), target, image_ids=predictions.row, points=points, names=predictions.schema.names
-            )
+            _write_submission(predictions, source, Path(lookup), target, scheme)
         elif kind == "coco":
             predictions.to_coco(target)
         else:
             predictions.to_csv(target)
-        if skipped:
-            readers.write_skipped(skipped, target.with_name(f"{target.stem}.skipped.csv"))
-    return PredictResult(predictions, target, skipped)
+        _write_skipped(predictions.skipped, target)
+    return PredictResult(predictions, target, predictions.skipped)
+
+
+def _identify(
+    model: Backend,
+    source: str | Path,
+    target: Path | None,
+    other: object,
+    threshold: float | None,
+    on_error: Literal["stop", "skip"],
+) -> PredictResult:
+    if other or (target is not None and target.suffix.lower() != ".csv"):
+        raise FacelearnError(
+            "an identification model gives names, written as CSV: end --out in .csv, without --lookup and --scheme"
+        )
+    identities = Identifier(model, threshold=threshold).predict(source, on_error=on_error)
+    if target is not None:
+        identities.to_csv(target)
+        _write_skipped(identities.skipped, target)
+    return PredictResult(identities, target, identities.skipped)
+
+
+def _write_skipped(skipped: tuple[Problem, ...], target: Path) -> None:
+    if skipped:
+        readers.write_skipped(skipped, target.with_name(f"{target.stem}.skipped.csv"))
+
+
+def _write_submission(
+    predictions: Predictions, source: str | Path, lookup: Path, target: Path, scheme: str | None
+) -> None:
+    if (predictions.row < 0).any():
+        raise FacelearnError(f"a submission needs image ids, as Kaggle's test file has; {source} holds photos without")
+    table = writers.read_lookup(lookup)
+    points = predictions.points if scheme is not None else submission_points(predictions, table.asked)
+    writers.write_submission(lookup, target, image_ids=predictions.row, points=points, names=predictions.schema.names)
 
 
 def _format_of(out: Path | None, lookup: str | Path | None) -> OutputFormat:

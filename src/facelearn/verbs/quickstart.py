@@ -17,7 +17,8 @@ from facelearn.report.results import load_run
 from facelearn.training.device import apply, choose_device
 from facelearn.training.recipe import Recipe
 from facelearn.training.run import Reporter
-from facelearn.verbs.run import MODEL, TrainResult, train_parts
+from facelearn.verbs.run import train_parts
+from facelearn.verbs.run_plan import MODEL, TrainResult
 
 COUNT = 3000
 VALID = 0.2

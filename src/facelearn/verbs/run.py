@@ -2,105 +2,37 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import logging
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
-from numpy.typing import NDArray
 from torch import nn
 
 from facelearn import bundle as bundles
 from facelearn.data.faces import Faces
-from facelearn.data.splits import independent_groups
-from facelearn.errors import DataError, Problem
 from facelearn.files import write_text
-from facelearn.metrics.keypoints import keypoint_metrics, mean_face_baseline
 from facelearn.models import zoo
 from facelearn.models.initialise import initialise
-from facelearn.report.html import write_report
-from facelearn.report.results import load_run, save_evaluation, save_metrics
+from facelearn.report.results import save_metrics
 from facelearn.training.batches import TrainingData
 from facelearn.training.device import DeviceSettings, choose_device, describe_machine
 from facelearn.training.evaluation import predict_all
 from facelearn.training.loop import FitResult, fit
 from facelearn.training.recipe import Recipe
 from facelearn.training.run import Reporter
-from facelearn.training.schemes import SCHEMES, scheme_differences
-from facelearn.training.tasks import Keypoints
+from facelearn.training.transfer import transfer
+from facelearn.training.weights import Weights, open_weights
 from facelearn.transforms.augment import Augment
 from facelearn.transforms.preprocess import Preprocess
+from facelearn.verbs import run_identification, run_keypoints
+from facelearn.verbs.run_plan import LICENCE_NOTE, MODEL, VALID, Fitted, Plan, TaskRun, TrainResult, versions
 
-MODEL = "model.safetensors"
-SOURCE = "data.txt"
-LICENCE_NOTE = "Weights trained by you, from your data: no licence of facelearn's applies. Check the terms of the data's own licence."
-OFFSET_WORTH_SAYING = 0.3  # pixels of the network's input
-_LIBRARIES = ("facelearn", "torch", "lightning-fabric", "numpy", "opencv-python-headless", "safetensors")
-
-
-@dataclass(frozen=True)
-class TrainResult:
-    """What `train` gives.
-
-    Attributes:
-        folder: the run directory.
-        model: the model file; None when the run was stopped before its end.
-        metrics: as `metrics.keypoints.keypoint_metrics`, on the held-out rows; empty without held-out rows.
-        summary: headline numbers: parameters, epochs, seconds, images_per_second.
-        skipped: rows left out by on_error="skip".
-        warnings: what the reader and the run want to be known.
-        report: report.html, or None.
-        stopped: True when Ctrl-C or SIGTERM ended training early; `train(..., resume=True)` goes on.
-        first: False in the further processes of a run on several devices; the first one writes, and has something to print.
-    """
-
-    folder: Path
-    model: Path | None
-    metrics: Mapping[str, Any]
-    summary: Mapping[str, Any]
-    skipped: tuple[Problem, ...] = ()
-    warnings: tuple[str, ...] = ()
-    report: Path | None = None
-    stopped: bool = False
-    first: bool = True
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """A recipe applied to rows: everything that `fit` needs."""
-
-    recipe: Recipe
-    settings: DeviceSettings
-    train: Faces
-    valid: Faces
-    preprocess: Preprocess
-    task: Keypoints
-    network_args: dict[str, Any]
-    facts: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """A trained network before anything is measured or written.
-
-    Attributes:
-        plan: the recipe applied to the rows.
-        result: the network and its history; `result.stopped` says that Ctrl-C or SIGTERM ended training early.
-        predicted: float32, the network's output for the held-out rows; None where nothing is to be written: in a run that was
-            stopped, and in the further processes of a run on several devices.
-        first: False in those further processes.
-    """
-
-    plan: _Plan
-    result: FitResult
-    predicted: NDArray[np.float32] | None
-    first: bool = True
+_TASKS = {"keypoints": cast(TaskRun, run_keypoints), "identification": cast(TaskRun, run_identification)}
 
 
 def train_parts(
@@ -109,13 +41,25 @@ def train_parts(
     out: str | Path,
     *,
     recipe: Recipe,
+    held_out: Mapping[str, Faces] | None = None,
     resume: bool = False,
     facts: Mapping[str, Any] | None = None,
     reporter: Reporter | None = None,
 ) -> TrainResult:
-    """`train` on rows that are already split; `valid` may be empty. The process must be set up by `training.device.apply`."""
+    """`train` on rows that are already split. The process must be set up by `training.device.apply`.
+
+    Args:
+        train: rows to train on.
+        valid: rows to validate on; may be empty.
+        out: the run directory.
+        recipe: of the run.
+        held_out: further parts, for identification "test", "strangers_tune" and "strangers_test" (`data.within`).
+        resume: go on from the state in `out`.
+        facts: of the data, for the model file.
+        reporter: callbacks.
+    """
     out = Path(out)
-    plan = _plan(train, valid, recipe, facts or {})
+    plan = _plan(train, {**(held_out or {}), VALID: valid}, recipe, facts or {})
     if not resume:
         write_text(out / "recipe.toml", recipe.to_toml())
     return write_fitted(_fit(plan, out, folder=out, resume=resume, reporter=reporter), out)
@@ -127,40 +71,58 @@ def fit_parts(
     scratch: str | Path,
     *,
     recipe: Recipe,
+    held_out: Mapping[str, Faces] | None = None,
     facts: Mapping[str, Any] | None = None,
     reporter: Reporter | None = None,
 ) -> Fitted:
     """Train as `train_parts` does, but write nothing that stays; `scratch` is a folder for arrays that memory should not hold."""
-    return _fit(_plan(train, valid, recipe, facts or {}), Path(scratch), reporter=reporter)
+    plan = _plan(train, {**(held_out or {}), VALID: valid}, recipe, facts or {})
+    return _fit(plan, Path(scratch), reporter=reporter)
 
 
 def write_fitted(fitted: Fitted, out: str | Path) -> TrainResult:
     """Measure a trained network on the held-out rows, and write its model file, metrics and report to `out`."""
     plan, result, out = fitted.plan, fitted.result, Path(out)
-    if fitted.predicted is not None:
-        return _write(plan, result, fitted.predicted, out)
-    found = _warnings(plan, result)
-    return TrainResult(out, None, {}, _summary(result), warnings=found, stopped=result.stopped, first=fitted.first)
+    kind = _TASKS[plan.recipe.task]
+    said = (*fitted.notes, *kind.warnings(plan, result))
+    if fitted.predicted is None:
+        return TrainResult(
+            out, None, {}, _summary(result), plan.recipe.task, warnings=said, stopped=result.stopped, first=fitted.first
+        )
+    measured = kind.measure(fitted, out)
+    summary = _summary(result) | {"parameters": sum(p.numel() for p in result.model.parameters())}
+    environment = {**describe_machine(plan.settings), **versions()}
+    metrics = {**measured.metrics, "summary": summary}
+    save_metrics(out, metrics, environment=environment, data=plan.facts, split=plan.facts.get("split"))
+    # the model file comes last of what must be whole
+    model = bundles.save(_bundle(plan, result, measured.metrics, measured.bundle), out / MODEL)
+    report = kind.report(out, f"facelearn: {plan.recipe.model.name}")
+    return TrainResult(out, model, measured.metrics, summary, plan.recipe.task, warnings=said, report=report)
 
 
 def _fit(
-    plan: _Plan, scratch: Path, *, folder: Path | None = None, resume: bool = False, reporter: Reporter | None = None
+    plan: Plan, scratch: Path, *, folder: Path | None = None, resume: bool = False, reporter: Reporter | None = None
 ) -> Fitted:
     fabric = _launch(plan.settings)
     scratch = scratch / f"scratch-{fabric.global_rank}"
     try:
-        training_data, valid_data = (
-            TrainingData(rows, plan.preprocess, plan.task.targets(rows), device=fabric.device, scratch=scratch / part)
-            for part, rows in (("train", plan.train), ("valid", plan.valid))
-        )
+        data = {
+            part: TrainingData(
+                rows, plan.preprocess, plan.task.targets(rows), device=fabric.device, scratch=scratch / part
+            )
+            for part, rows in {"train": plan.train, **plan.held_out}.items()
+        }
+        network, notes = _network(plan)
         result = fit(
-            _network(plan), plan.task, training_data, valid_data, plan.recipe, plan.settings,
+            network, plan.task, data["train"], data[VALID], plan.recipe, plan.settings,
             augment=Augment(plan.recipe.augment, plan.train.schema), folder=folder, resume=resume, data=plan.facts["fingerprint"],
             reporter=reporter, fabric=fabric,
         )  # fmt: skip
         whole = fabric.is_global_zero and not result.stopped
-        predicted = predict_all(plan.task, result.model, valid_data) if whole else None
-        return Fitted(plan, result, predicted, fabric.is_global_zero)
+        predicted = (
+            {part: predict_all(plan.task, result.model, data[part]) for part in plan.held_out} if whole else None
+        )
+        return Fitted(plan, result, predicted, fabric.is_global_zero, notes)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -177,41 +139,26 @@ def _launch(settings: DeviceSettings) -> Fabric:
     return fabric
 
 
-def _network(plan: _Plan) -> nn.Module:
+def _network(plan: Plan) -> tuple[nn.Module, tuple[str, ...]]:
+    """The network with its first weights, and what was taken over from elsewhere, in words."""
     settings = plan.recipe.model
     torch.manual_seed(plan.recipe.seed)
     deviation = settings.initial_deviation if settings.initialise == "normal" else None
-    return initialise(zoo.build(settings.name, **plan.network_args), settings.initialise, std=deviation)
+    network = initialise(zoo.build(settings.name, **plan.network_args), settings.initialise, std=deviation)
+    report = transfer(network, plan.recipe.transfer, plan.weights)
+    if report is None:
+        return network, ()
+    plan.facts["transfer"] = report.facts()
+    return network, (report.text(),)
 
 
-def _write(plan: _Plan, result: FitResult, predicted: NDArray[np.float32], out: Path) -> TrainResult:
-    """Everything that a finished run leaves behind, the model file last of what must be whole."""
-    metrics = _evaluate(plan, predicted, out) if len(plan.valid) else {}
-    summary = _summary(result) | {"parameters": sum(p.numel() for p in result.model.parameters())}
-    environment = {**describe_machine(plan.settings), **_versions()}
-    save_metrics(
-        out, {**metrics, "summary": summary}, environment=environment, data=plan.facts, split=plan.facts.get("split")
-    )
-    model = bundles.save(_bundle(plan, result, metrics), out / MODEL)
-    report = write_report(out / "report.html", [load_run(out)], title=f"facelearn: {plan.recipe.model.name}")
-    return TrainResult(out, model, metrics, summary, warnings=_warnings(plan, result), report=report)
-
-
-def _plan(train: Faces, valid: Faces, recipe: Recipe, facts: Mapping[str, Any]) -> _Plan:
-    rows = train.complete if recipe.rows == "complete" else train.labelled.any(1)
-    if not rows.any():
-        wanted = (
-            "has every keypoint; train on all rows with rows = 'all'"
-            if recipe.rows == "complete"
-            else "has a label; add labels"
-        )
-        raise DataError(f"none of the {len(train)} training rows {wanted}")
-    train = train if rows.all() else train[rows]
-    if recipe.split.valid_rows == "complete" and not valid.complete.all():
-        valid = valid[valid.complete]
-    preprocess = Preprocess.from_steps(list(recipe.preprocess)).fit(train.images)
+def _plan(train: Faces, held_out: Mapping[str, Faces], recipe: Recipe, facts: Mapping[str, Any]) -> Plan:
+    kind = _TASKS[recipe.task]
+    train, held_out = kind.rows(train, held_out, recipe)
+    weights = open_weights(recipe.transfer.source, sha256=recipe.transfer.sha256) if recipe.transfer.source else None
+    preprocess = _preprocess(recipe, weights, train)
     height, width, channels = preprocess.output_shape(*train.images.shape[1:])
-    task = Keypoints.from_recipe(recipe, train, (height, width))
+    task = kind.task(recipe, train, (height, width))
     network_args = {
         "in_channels": channels,
         "image_size": (height, width),
@@ -220,53 +167,36 @@ def _plan(train: Faces, valid: Faces, recipe: Recipe, facts: Mapping[str, Any]) 
         **task.network_options(),
         **recipe.model.options,
     }
-    return _Plan(
-        recipe=recipe,
-        settings=choose_device(recipe.device, devices=recipe.devices, precision=recipe.precision, threads=recipe.threads),
-        train=train, valid=valid, preprocess=preprocess, task=task, network_args=network_args,
+    settings = choose_device(recipe.device, devices=recipe.devices, precision=recipe.precision, threads=recipe.threads)
+    return Plan(
+        recipe=recipe, settings=settings, train=train, held_out=held_out, preprocess=preprocess, task=task,
+        network_args=network_args, weights=weights,
         facts={
             **facts,
             "fingerprint": train.fingerprint(),
             "image_shape": list(train.images.shape[1:]),
-            "counts": {
-                "train_faces": len(train), "train_labels": int(train.labelled.sum()), "train_complete": int(train.complete.sum()),
-                "valid_faces": len(valid), "valid_labels": int(valid.labelled.sum()),
-            },
+            "counts": kind.counts(train, held_out),
         },
     )  # fmt: skip
 
 
-def _evaluate(plan: _Plan, predicted: NDArray[np.float32], out: Path) -> dict[str, Any]:
-    """Measure on the held-out rows, in pixels of their images, each row in its own annotation scheme."""
-    valid = plan.valid
-    scheme = plan.task.targets(valid)["scheme"]
-    points = plan.preprocess.points_from_prepared(predicted[np.arange(len(valid)), scheme], valid.height, valid.width)
-    facts: dict[str, Any] = {"schema": valid.schema, "width": valid.width, "height": valid.height}
-    metrics = keypoint_metrics(points, valid.keypoints, groups=independent_groups(valid), **facts)
-    if plan.train.labelled.any(0).all():
-        guess = mean_face_baseline(plan.train.keypoints, len(valid))
-        metrics["mean_face"] = keypoint_metrics(guess, valid.keypoints, bootstrap=0, **facts)
-    save_evaluation(
-        out,
-        images=valid.images,
-        truth=valid.keypoints,
-        prediction=points,
-        schema=valid.schema,
-        source=valid.source,
-        row=valid.row,
-    )
-    return metrics
+def _preprocess(recipe: Recipe, weights: Weights | None, train: Faces) -> Preprocess:
+    """The recipe's preprocessing fitted to the training rows; with weights to start from, numbers are scaled as those weights expect."""
+    own = Preprocess.from_steps(list(recipe.preprocess))
+    channels = own.output_shape(*train.images.shape[1:])[2]
+    expected = weights.normalisation(channels) if weights is not None else None
+    if expected is None:
+        return own.fit(train.images)
+    return Preprocess(pixel_steps=own.pixel_steps, number_steps=expected.number_steps)
 
 
-def _bundle(plan: _Plan, result: FitResult, metrics: Mapping[str, Any]) -> bundles.Bundle:
+def _bundle(plan: Plan, result: FitResult, metrics: Mapping[str, Any], parts: Mapping[str, Any]) -> bundles.Bundle:
     weights = {name: tensor.detach().float().cpu().numpy() if tensor.is_floating_point() else tensor.cpu().numpy()
                for name, tensor in result.model.state_dict().items()}  # fmt: skip
-    schemes = SCHEMES[: plan.task.schemes] if plan.task.schemes > 1 else ("all",)
     return bundles.Bundle(
         task=plan.task.name, network=plan.recipe.model.name, network_args=plan.network_args, weights=weights,
-        preprocess=plan.preprocess, schema=plan.train.schema, metrics=dict(metrics), data=plan.facts, recipe=plan.recipe.to_dict(),
-        prediction={"mirrored": plan.task.mirrored, "label_offset": result.progress.label_offset, "scheme": 0, "schemes": list(schemes)},
-        versions=_versions(), licence=LICENCE_NOTE,
+        preprocess=plan.preprocess, metrics=dict(metrics), data=plan.facts, recipe=plan.recipe.to_dict(),
+        versions=versions(), licence=LICENCE_NOTE, **parts,
     )  # fmt: skip
 
 
@@ -280,26 +210,3 @@ def _summary(result: FitResult) -> dict[str, Any]:
         "seconds": round(result.progress.seconds, 1),
         "images_per_second": round(float(np.median(speeds)), 1) if speeds else None,
     }
-
-
-def _warnings(plan: _Plan, result: FitResult) -> tuple[str, ...]:
-    """What the run found out about the labels."""
-    found = sorted(scheme_differences(plan.train).items(), key=lambda item: -item[1]) if plan.task.schemes > 1 else []
-    warnings = []
-    if found:
-        listed = ", ".join(f"{name} by {shift:.0%} of the eye distance" for name, shift in found[:3])
-        warnings.append(
-            f"complete and partial rows follow different annotation criteria ({listed}): each gets outputs of its own; "
-            "predictions follow 'complete' unless asked"
-        )
-    offset = result.progress.label_offset
-    if abs(offset) >= OFFSET_WORTH_SAYING:
-        side = "right" if offset > 0 else "left"
-        warnings.append(
-            f"labels stand {abs(offset):.1f} px {side} of where mirror images put them; training and prediction allow for it"
-        )
-    return tuple(warnings)
-
-
-def _versions() -> dict[str, str]:
-    return {name: importlib.metadata.version(name) for name in _LIBRARIES}

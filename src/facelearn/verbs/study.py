@@ -16,7 +16,7 @@ from facelearn.training.run import Reporter
 from facelearn.training.study import Study, load_study
 from facelearn.verbs.cell_pool import Job, Outcome, run_apart, run_here
 from facelearn.verbs.cells import CellPlan, finished_cells
-from facelearn.verbs.run import MODEL
+from facelearn.verbs.run_plan import MODEL
 from facelearn.verbs.train import read_rows
 
 DisplayFactory = Callable[[str], AbstractContextManager[Reporter | None]]
@@ -175,7 +175,7 @@ def _table(data: str | Path | Faces, study: Study, out: Path, rows: int | None, 
             f"all cells of a study read their data alike; 'read' of '{others[0]}' differs from the first cell's"
         )
     read = recipe.with_changes(**{f"read__{name}": value for name, value in reading.items()})
-    faces, _, _ = read_rows(data, read, out, None)
+    faces, _, _ = read_rows(data, read, out, None, task=read.task)
     if rows is None or rows >= len(faces):
         return faces
     return faces[np.sort(np.random.default_rng(recipe.seed).permutation(len(faces))[:rows])]

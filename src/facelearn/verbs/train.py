@@ -2,42 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from facelearn.data import readers
 from facelearn.data.faces import Faces
+from facelearn.data.listed_split import split_listed
+from facelearn.data.person_units import WithinBy
 from facelearn.data.splits import Split, split
+from facelearn.data.within import split_within_people
 from facelearn.errors import DataError, FacelearnError, Problem, RecipeError
 from facelearn.files import write_text
 from facelearn.training.device import apply, choose_device
 from facelearn.training.recipe import Recipe
 from facelearn.training.run import Reporter
-from facelearn.verbs.run import MODEL, TrainResult, train_parts
+from facelearn.verbs.run import train_parts
+from facelearn.verbs.run_plan import MODEL, TrainResult
+from facelearn.verbs.start import with_source_network
 
 SOURCE = "data.txt"
+_OF_A_RUN = (
+    MODEL, "last.safetensors", "state.json", "history.csv", "metrics.json", "evaluation.npz", "report.html", "skipped.csv",
+)  # fmt: skip
 
 
 def train(
     data: str | Path | Faces,
     out: str | Path,
     *,
+    task: Literal["keypoints", "identification"] | None = None,
     recipe: Recipe | None = None,
+    changes: Mapping[str, Any] | None = None,
     resume: bool = False,
     overwrite: bool = False,
     on_error: Literal["stop", "skip"] | None = None,
     reporter: Reporter | None = None,
     read_progress: Callable[[int, int], None] | None = None,
 ) -> TrainResult:
-    """Train a keypoint model on labelled faces, missing labels and all, and write everything about it to a run directory.
+    """Train a model on labelled faces, missing labels and uneven classes and all, and write everything about it to a run directory.
 
     Args:
         data: a path that `facelearn.read` takes, or `Faces`.
         out: the run directory.
-        recipe: default `Recipe()`.
+        task: None is the recipe's, and without a recipe what the data have: keypoints make it the keypoint task, else names of people
+            identification.
+        recipe: default `Recipe(task=...)`.
+        changes: to the recipe, as `Recipe.with_changes` takes them.
         resume: go on from the state in `out`, with the recipe found there.
         overwrite: replace a finished run in `out`.
         on_error: "skip" leaves bad rows out, counts them and lists them in `out`/skipped.csv; None does as the recipe says.
@@ -45,30 +59,45 @@ def train(
         read_progress: called with (done, all) while images are decoded.
 
     Raises:
-        DataError: unreadable data, or data without keypoints.
+        DataError: unreadable data, or data without what the task learns.
         RecipeError: a recipe that cannot be carried out or describes a search, or training that diverged.
         FacelearnError: `out` holds a finished run.
     """
     out = Path(out)
-    recipe = _recipe_for(out, recipe, resume, overwrite)
-    if on_error is not None:
-        recipe = recipe.with_changes(read__on_error=on_error)
-    if recipe.search:
+    asked = {**(changes or {}), **({} if on_error is None else {"read__on_error": on_error})}
+    stored = _recipe_in(out, resume, overwrite)
+    given = stored or recipe
+    if task and given and given.task != task:
         raise RecipeError(
-            f"the recipe describes a search over {', '.join(recipe.search)}; search with: facelearn tune --data DATA --recipe FILE. To "
+            f"the recipe is for {given.task}; leave out task (--task) = '{task}', or give a recipe for it"
+        )
+    draft = (given or Recipe(task=task or "keypoints")).with_changes(**asked)
+    if draft.search:
+        raise RecipeError(
+            f"the recipe describes a search over {', '.join(draft.search)}; search with: facelearn tune --data DATA --recipe FILE. To "
             "train once, take the best_recipe.toml of a search, or remove [search] from the recipe"
         )
-    settings = choose_device(recipe.device, devices=recipe.devices, precision=recipe.precision, threads=recipe.threads)
-    apply(settings)
-    faces, skipped, warnings = read_rows(data, recipe, out, read_progress)
+    known = draft.task if given or task else None
+    faces, skipped, warnings = read_rows(data, draft, out, read_progress, task=known)
+    if known is None and task_of(faces) != draft.task:
+        draft = Recipe(task=task_of(faces)).with_changes(**asked)
+    if given is None:
+        draft = with_source_network(draft, asked)
+    apply(choose_device(draft.device, devices=draft.devices, precision=draft.precision, threads=draft.threads))
     if not isinstance(data, Faces):
         write_text(out / SOURCE, f"{Path(data).resolve()}\n")
-    parts = split_rows(faces, recipe)
+    parts = split_rows(faces, draft)
+    train_rows, valid, held_out = parts_of(faces, parts)
     result = train_parts(
-        faces[parts.parts["train"]], faces[parts.parts["valid"]], out, recipe=recipe, resume=resume, reporter=reporter,
+        train_rows, valid, out, recipe=draft, held_out=held_out, resume=resume, reporter=reporter,
         facts={"source": str(data) if not isinstance(data, Faces) else "Faces in memory", "split": parts.report()},
     )  # fmt: skip
-    return TrainResult(**{**vars(result), "skipped": skipped, "warnings": (*warnings, *result.warnings)})
+    return dataclasses.replace(result, skipped=skipped, warnings=(*warnings, *result.warnings))
+
+
+def task_of(faces: Faces) -> Literal["keypoints", "identification"]:
+    """What a table can teach: keypoints where it has them, else who is who."""
+    return "keypoints" if faces.keypoints.shape[1] else "identification"
 
 
 def source_of(out: str | Path) -> Path:
@@ -83,7 +112,8 @@ def source_of(out: str | Path) -> Path:
     return Path(stored.read_text(encoding="utf-8").strip())
 
 
-def _recipe_for(out: Path, recipe: Recipe | None, resume: bool, overwrite: bool) -> Recipe:
+def _recipe_in(out: Path, resume: bool, overwrite: bool) -> Recipe | None:
+    """The recipe of the run to resume; None for a new run, whose folder is made ready."""
     stored = out / "recipe.toml"
     if resume:
         if not stored.exists():
@@ -95,19 +125,9 @@ def _recipe_for(out: Path, recipe: Recipe | None, resume: bool, overwrite: bool)
         )
     if (out / "last.safetensors").exists() and not (out / MODEL).exists() and not overwrite:
         raise FacelearnError(f"{out} holds an unfinished run; go on with --resume, or replace it with --overwrite")
-    if overwrite:
-        for name in (
-            MODEL,
-            "last.safetensors",
-            "state.json",
-            "history.csv",
-            "metrics.json",
-            "evaluation.npz",
-            "report.html",
-            "skipped.csv",
-        ):
-            (out / name).unlink(missing_ok=True)
-    return recipe or Recipe()
+    for name in _OF_A_RUN if overwrite else ():
+        (out / name).unlink(missing_ok=True)
+    return None
 
 
 def read_rows(
@@ -115,15 +135,21 @@ def read_rows(
     recipe: Recipe,
     out: Path,
     progress: Callable[[int, int], None] | None,
+    *,
+    task: str | None = None,
 ) -> tuple[Faces, tuple[Problem, ...], tuple[str, ...]]:
     """The faces read as the recipe says, the rows left out (also listed in `out`/skipped.csv), and what the reader wants to be known.
 
+    Args:
+        data, recipe, progress: as `train`.
+        out: folder of skipped.csv.
+        task: what the rows must be able to teach; None: anything that can be learned.
+
     Raises:
-        DataError: unreadable data, or data without keypoints.
+        DataError: unreadable data, or data without what the task learns.
     """
     if isinstance(data, Faces):
-        if not data.keypoints.shape[1]:
-            raise DataError("the table holds no keypoints to learn")
+        _check_teaches(data, task, "the table")
         return data, (), ()
     settings = recipe.read
     result = readers.read_with_report(
@@ -132,18 +158,54 @@ def read_rows(
         crop=settings.crop,
         color=settings.color,
         on_error=settings.on_error,
+        list_file=settings.list_file,
         progress=progress,
     )
-    if not result.faces.keypoints.shape[1]:
-        raise DataError(f"{data} holds no keypoints to learn; see what is in it with: facelearn inspect {data}")
+    _check_teaches(result.faces, task, str(data))
     if result.skipped:
         readers.write_skipped(result.skipped, out / "skipped.csv")
     return result.faces, result.skipped, tuple(str(warning) for warning in result.warnings)
 
 
+def _check_teaches(faces: Faces, task: str | None, where: str) -> None:
+    points, names = faces.keypoints.shape[1] > 0, bool((faces.identity >= 0).any())
+    look = f"see what is in it with: facelearn inspect {where}" if where != "the table" else "give Faces with them"
+    if task == "keypoints" and not points:
+        other = "; it names people: train on those with --task identification" if names else ""
+        raise DataError(f"{where} holds no keypoints to learn{other or f'; {look}'}")
+    if task == "identification" and not names:
+        raise DataError(
+            f"{where} does not say who is who; put each person's photos into a folder of that name, or {look}"
+        )
+    if not points and not names:
+        raise DataError(f"{where} holds neither keypoints nor names of people to learn; {look}")
+
+
 def split_rows(faces: Faces, recipe: Recipe) -> Split:
     """Rows to train on and rows held out, as the recipe says."""
+    held_out = {"valid": recipe.split.valid, "test": recipe.split.test}
+    fractions = {"train": 1 - sum(held_out.values()), **{name: share for name, share in held_out.items() if share}}
+    if recipe.split.train_list:
+        return split_listed(faces, recipe.split.train_list, fractions, by=_within(recipe), seed=recipe.seed)
+    if recipe.task == "identification":
+        return split_within_people(
+            faces, fractions, by=_within(recipe), strangers=recipe.split.strangers, seed=recipe.seed
+        )
     if recipe.split.valid == 0:
         return Split(parts={"train": np.arange(len(faces)), "valid": np.arange(0)}, by="none")
-    fractions = {"train": 1 - recipe.split.valid, "valid": recipe.split.valid}
     return split(faces, fractions, by=recipe.split.by, seed=recipe.seed)
+
+
+def _within(recipe: Recipe) -> WithinBy:
+    if recipe.split.by == "person":
+        raise RecipeError(
+            "split.by = 'person' keeps people whole, and identification needs each in its training rows; leave it at 'auto'"
+        )
+    return recipe.split.by
+
+
+def parts_of(faces: Faces, split: Split) -> tuple[Faces, Faces, dict[str, Faces]]:
+    """The rows to train on, to validate on (perhaps none), and the other parts by name."""
+    parts = {name: faces[rows] for name, rows in split.parts.items()}
+    train, valid = parts.pop("train"), parts.pop("valid", faces[np.arange(0)])
+    return train, valid, parts

@@ -23,7 +23,8 @@ from facelearn.training.state import Progress, write_history
 from facelearn.training.suggest import recipe_with
 from facelearn.training.tune import Search, TrialFacts
 from facelearn.transforms.preprocess import Preprocess
-from facelearn.verbs.run import MODEL, Fitted, fit_parts, write_fitted
+from facelearn.verbs.run import fit_parts, write_fitted
+from facelearn.verbs.run_plan import MODEL, Fitted
 
 DisplayFactory = Callable[[str], AbstractContextManager[Reporter | None]]
 Objective = Literal["rmse", "loss"]

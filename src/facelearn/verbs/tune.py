@@ -109,7 +109,7 @@ def tune(
     base, space = _base_and_space(recipe or Recipe(), on_error)
     _check_request(base, trials, budget, folds)
     apply(choose_device(base.device, precision=base.precision, threads=base.threads))
-    faces, skipped, warnings = read_rows(data, base, out, read_progress)
+    faces, skipped, warnings = read_rows(data, base, out, read_progress, task=base.task)
     parts = make_folds(faces, base, folds) if folds else [split_rows(faces, base)]
     _check_held_out(faces, parts)
     out.mkdir(parents=True, exist_ok=True)

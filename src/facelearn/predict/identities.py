@@ -1,0 +1,105 @@
+"""`Identities`: who is on each photo, and the file that says so."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facelearn.errors import Problem
+from facelearn.files import whole_file
+
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, eq=False)
+class Identities:
+    """Who is on N photos.
+
+    Attributes:
+        probabilities: float32 (N, C), calibrated; rows add up to 1.
+        people: the C names.
+        threshold: a face whose largest probability is below it is unknown; 0 gives everyone a name.
+        source: str (N,), each photo's file; empty for arrays.
+        row: int64 (N,), row or image id in that file, 1-based position for arrays, -1 where the file is the photo.
+        skipped: photos that could not be read, left out.
+    """
+
+    probabilities: NDArray[np.float32]
+    people: tuple[str, ...]
+    threshold: float
+    source: NDArray[np.str_]
+    row: NDArray[np.int64]
+    skipped: tuple[Problem, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.probabilities)
+
+    @property
+    def likeliest(self) -> NDArray[np.int64]:
+        """int64 (N,): the likeliest person of each photo, whatever the threshold says."""
+        return np.asarray(self.probabilities.argmax(1), np.int64)
+
+    @property
+    def probability(self) -> NDArray[np.float32]:
+        """float32 (N,): the probability of the likeliest person."""
+        return np.asarray(self.probabilities.max(1), np.float32)
+
+    @property
+    def unknown(self) -> NDArray[np.bool_]:
+        """bool (N,): True where nobody is likely enough."""
+        return np.asarray(self.probability < self.threshold)
+
+    @property
+    def names(self) -> list[str]:
+        """The name for each photo, "unknown" where nobody is likely enough."""
+        likeliest, unknown = self.likeliest, self.unknown
+        return [UNKNOWN if unknown[i] else self.people[likeliest[i]] for i in range(len(self))]
+
+    def top(self, count: int = 3) -> list[list[tuple[str, float]]]:
+        """For each photo the `count` likeliest people and their probabilities, the likeliest first."""
+        order = np.argsort(-self.probabilities, axis=1, kind="stable")[:, :count]
+        return [[(self.people[i], float(self.probabilities[n, i])) for i in best] for n, best in enumerate(order)]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One dict for each photo: file, row (only where photos are rows of a file), name, probability, likeliest."""
+        found = []
+        for i, name in enumerate(self.names):
+            place: dict[str, Any] = {"file": str(self.source[i])}
+            if self.row[i] >= 0:
+                place["row"] = int(self.row[i])
+            likeliest = self.people[self.likeliest[i]]
+            found.append(
+                {**place, "name": name, "probability": round(float(self.probability[i]), 4), "likeliest": likeliest}
+            )
+        return found
+
+    def to_csv(self, path: str | Path) -> Path:
+        """Write one row a photo: file, row (where photos are rows of a file), name, probability, likeliest.
+
+        `name` is "unknown" below the threshold; `likeliest` is the likeliest person all the same, and `probability` is theirs.
+        """
+        rows = self.rows()
+        columns = ["file", *(["row"] if any("row" in row for row in rows) else []), "name", "probability", "likeliest"]
+        with whole_file(path) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, columns, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+        return Path(path)
+
+
+def join(parts: Sequence[Identities], people: tuple[str, ...], threshold: float) -> Identities:
+    """All of `parts` in order; none gives an empty one."""
+    return Identities(
+        probabilities=np.concatenate([np.zeros((0, len(people)), np.float32), *(part.probabilities for part in parts)]),
+        people=people,
+        threshold=threshold,
+        source=np.concatenate([np.zeros(0, np.str_), *(part.source for part in parts)]),
+        row=np.concatenate([np.zeros(0, np.int64), *(part.row for part in parts)]),
+        skipped=tuple(problem for part in parts for problem in part.skipped),
+    )
