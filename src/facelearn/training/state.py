@@ -108,8 +108,17 @@ def load_state(
     except RuntimeError as error:
         raise BundleError(f"{path} belongs to another network: {error}") from error
     state: dict[int, dict[str, Any]] = {}
+    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
     for name, tensor in _below(tensors, "optimiser.").items():
         index, slot = name.split(".", 1)
+        if tensor.ndim:  # not a count of steps
+            parameter = parameters[int(index)] if int(index) < len(parameters) else None
+            if parameter is None or parameter.shape != tensor.shape:
+                raise BundleError(
+                    f"{path} was written with another optimiser or with other layers frozen; start the run without --resume"
+                )
+            # fused steps walk both in the order of memory: channels_last weights need their averages laid out alike
+            tensor = torch.empty_like(parameter, dtype=tensor.dtype, requires_grad=False).copy_(tensor)
         state.setdefault(int(index), {})[slot] = tensor
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
     return progress, _below(tensors, "best.")
