@@ -23,7 +23,7 @@ def epochs_within(run: Run, seconds: float) -> int:
     weights, state = copy.deepcopy(run.raw.state_dict()), copy.deepcopy(run.optimiser.state_dict())
     average = None if run.average is None else copy.deepcopy(run.average.state_dict())
     rows = np.arange(min(run.recipe.batch_size, len(run.train)))
-    run.model.train()
+    run.training_mode()
     _seconds_per_step(run, rows, WARM_UP_STEPS)
     first = _seconds_per_step(run, rows, WARM_UP_STEPS)
     steps = max(WARM_UP_STEPS, int(CALIBRATION_SHARE * seconds / first))
