@@ -20,8 +20,9 @@ def rejection_threshold(stranger_score: ArrayLike, *, false_alarm: float = 0.01)
     """The smallest threshold on the largest probability with at most the share `false_alarm` of the strangers at or above it.
 
     A face whose largest probability lies below the threshold is 'unknown'. The threshold is the next float32 above the score of the
-    first stranger that must be rejected, so that it rejects the same faces whether scores are compared as float32 or float64 (not float16). With
-    fewer than 1 / `false_alarm` strangers none may be accepted; where that many have a probability of 1 nobody is known.
+    first stranger that must be rejected, so that it rejects the same faces whether scores are compared as float32 or float64 (float16
+    is too coarse for it). With fewer than 1 / `false_alarm` strangers none may be accepted; where that many strangers have a
+    probability of 1, nobody is known.
 
     Args:
         stranger_score: (S,) largest probability of each photo of somebody the model does not know.
