@@ -39,10 +39,12 @@ def perceptual_hash(images: NDArray[np.uint8]) -> NDArray[np.bool_]:
     bits = np.empty((len(images), HASH_BITS), np.bool_)
     for start in range(0, len(images), _CHUNK):
         chunk = np.asarray(images[start : start + _CHUNK])
-        small = np.empty((len(chunk), _THUMBNAIL, _THUMBNAIL), np.float32)
+        thumbnails = np.empty((len(chunk), _THUMBNAIL, _THUMBNAIL, chunk.shape[3]), np.uint8)
         for i, image in enumerate(chunk):
             thumbnail = cv2.resize(image, (_THUMBNAIL, _THUMBNAIL), interpolation=cv2.INTER_AREA)
-            small[i] = thumbnail if thumbnail.ndim == 2 else thumbnail.mean(2)
+            thumbnails[i] = thumbnail.reshape(thumbnails.shape[1:])
+        # the mean of the channels, added one by one: NumPy's over a last axis of 3 takes four times as long
+        small = sum(thumbnails[..., c].astype(np.float32) for c in range(chunk.shape[3])) / np.float32(chunk.shape[3])
         coefficients = (cosines @ small @ cosines.T).reshape(len(chunk), HASH_BITS)
         median = np.median(coefficients[:, 1:], 1, keepdims=True)  # without the mean of the image
         bits[start : start + _CHUNK] = coefficients > median
@@ -58,7 +60,7 @@ def near_duplicate_groups(
 ) -> NDArray[np.int64]:
     """Groups of images that look the same: linked, directly or through others, by hashes at most `max_distance` bits of 256 apart.
 
-    Time grows with the square of N: under a second of one core for 10,000 images beside the 3 s of their hashes, memory with N.
+    Time grows with the square of N: under a second of one core for 10,000 images beside the 2 s of their hashes, memory with N.
 
     Args:
         images: uint8 (N, H, W, C), in memory or memory-mapped.

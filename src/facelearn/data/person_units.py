@@ -16,7 +16,7 @@ from facelearn.errors import DataError
 
 WithinBy = Literal["auto", "group", "near-duplicate", "image"]
 COMPARE_AT_MOST = 50_000
-"""Images up to which those of different people are compared: the search grows with the square (10,000 images 1 s, 50,000 half a minute)."""
+"""Images up to which those of different people are compared: the search grows with the square (10,000 images 1 s, 50,000 20 s)."""
 Rows = NDArray[np.int64]
 
 

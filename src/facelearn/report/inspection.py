@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from facelearn.data.faces import Faces
+from facelearn.data.people import FEW, MANY, size_groups
 from facelearn.report import keypoint_plots, page
 from facelearn.report.contact_sheet import contact_sheet, face_panel, tile
 from facelearn.report.faces import picture
+from facelearn.report.findings import findings_section
 from facelearn.report.page import Tile
 from facelearn.report.style import INK, house_style, new_figure, note, plain_text, run_colour, svg
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
 _MOST_POINTS = 4000
 _MOST_IMAGES = 4000
-_ELSEWHERE = ("problems", "warnings", "written", "patterns", "labels_per_keypoint", "keypoints", "people")
+_ELSEWHERE = ("findings", "problems", "warnings", "written", "patterns", "labels_per_keypoint", "keypoints", "people")
 
 
 def inspection_html(facts: Mapping[str, Any], faces: Faces, *, near_duplicates: ArrayLike | None = None) -> str:
@@ -42,6 +44,7 @@ def inspection_html(facts: Mapping[str, Any], faces: Faces, *, near_duplicates: 
         page.tiles(_tiles(facts, faces, len(problems))),
         page.section("Rows that cannot be used", page.bullets(problems)),
         page.section("To be known", page.bullets(warnings)),
+        findings_section(facts.get("findings") or (), faces, near_duplicates),
         _faces_section(faces),
         _labels_section(facts, faces),
         _pictures_section(faces, near_duplicates),
@@ -65,9 +68,11 @@ def _tiles(facts: Mapping[str, Any], faces: Faces, problems: int) -> list[Tile]:
             Tile("Complete faces", f"{complete:,}", (f"{complete / len(faces):.1%} of all",)),
         ]
     if faces.people:
-        found.append(
-            Tile("People", f"{len(faces.people):,}", (f"{int((faces.identity < 0).sum()):,} faces without a name",))
-        )
+        sizes = size_groups(np.bincount(faces.identity[faces.identity >= 0], minlength=len(faces.people)))
+        groups = f"{sizes['few']:,} with fewer than {FEW} images, {sizes['medium']:,} with {FEW} to {MANY}, {sizes['many']:,} with more"
+        unknown = int((faces.identity < 0).sum())
+        notes = (groups, f"{unknown:,} faces without a name") if unknown else (groups,)
+        found.append(Tile("People", f"{len(faces.people):,}", notes))
     twins = facts.get("near_duplicates")
     if isinstance(twins, Mapping):
         remark = f"in {twins.get('groups', 0):,} groups; a split keeps each together"

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from facelearn.data import readers
 from facelearn.data.faces import Faces
-from facelearn.data.people import people_findings, size_groups
+from facelearn.data.people import FEW, MANY, people_findings, size_groups
 from facelearn.data.person_units import COMPARE_AT_MOST
 from facelearn.data.readers.folder import empty_folders
 from facelearn.data.splits import near_duplicate_groups
@@ -112,7 +112,7 @@ def describe(faces: Faces, groups: NDArray[np.int64]) -> dict[str, Any]:
             "smallest": int(sizes.min()),
             "median": float(np.median(sizes)),
             "largest": int(sizes.max()),
-            **{f"with_{name}_images": count for name, count in size_groups(sizes).items()},
+            **_size_facts(sizes),
         }
         facts["people"]["unknown"] = int((faces.identity < 0).sum())
     if len(faces):
@@ -128,6 +128,11 @@ def describe(faces: Faces, groups: NDArray[np.int64]) -> dict[str, Any]:
         flat = np.flatnonzero(deviation < FLAT_DEVIATION)
         facts["flat_images"] = {"count": len(flat), "first": [_place(faces, i) for i in flat[:10]]}
     return facts
+
+
+def _size_facts(sizes: NDArray[np.int64]) -> dict[str, int]:
+    bounds = {"few": f"below_{FEW}", "medium": f"{FEW}_to_{MANY}", "many": f"above_{MANY}"}
+    return {f"{name}_{bounds[name]}": count for name, count in size_groups(sizes).items()}
 
 
 def _keypoint_facts(faces: Faces) -> dict[str, Any]:

@@ -129,7 +129,7 @@ def test_unknown_columns_can_be_ignored(tmp_path: Path) -> None:
 def test_mixed_sizes_name_the_remedy(tmp_path: Path) -> None:
     path = make(tmp_path)
     save_picture(tmp_path / "images" / "b.png", gradient(80, 50))
-    with pytest.raises(DataError, match=r"2 sizes, 40 x 30 to 80 x 50 pixels.*size=96 \(--size 96\)"):
+    with pytest.raises(DataError, match=r"2 sizes, 40 x 30 to 80 x 50 pixels.*add --size 96 to the command \(size=96 in Python\)"):
         read(path)
     faces = read(path, size=20)
     assert faces.images.shape == (3, 20, 20, 3)

@@ -34,7 +34,7 @@ from facelearn.files import whole_file
 
 __all__ = ["FORMATS", "ReadResult", "read", "read_with_report", "sniff", "write_skipped"]
 
-READER_VERSION = 1
+READER_VERSION = 2
 _LABELLED: dict[str, Callable[[Path, Settings], Listing]] = {
     "wide-csv": list_wide_csv,
     "pts": list_pts,
@@ -128,6 +128,8 @@ def read_with_report(
     kind, where = locate(Path(path))
     if kind == "faces":
         return _result(kind, read_saved(where, settings, _in_memory))
+    if kind == "kaggle-csv" and settings.list_file is not None:
+        raise DataError(f"{where} holds its images itself, to which a list of image files does not apply; leave it out")
     listing = None if kind == "kaggle-csv" else keep_listed(_list(kind, where, settings), where, settings)
 
     def load(allocate: Allocate) -> Loaded:
@@ -139,7 +141,9 @@ def read_with_report(
     if store is None:
         return _result(kind, load(_in_memory))
     files = [where] if listing is None else [*listing.label_files, *dict.fromkeys(r.image for r in listing.records)]
-    return _through_cache(store, kind, where, settings, files, load)
+    # an empty folder changes no file, only what is said of it
+    notes = listing.warnings if kind == "image-folder" and listing is not None else []
+    return _through_cache(store, kind, where, settings, files, load, notes)
 
 
 def _result(kind: str, loaded: Loaded) -> ReadResult:
@@ -155,16 +159,22 @@ def _list(kind: str, where: Path, settings: Settings) -> Listing:
 
 
 def _through_cache(
-    store: Cache, kind: str, where: Path, settings: Settings, files: Sequence[Path], load: Callable[[Allocate], Loaded]
+    store: Cache,
+    kind: str,
+    where: Path,
+    settings: Settings,
+    files: Sequence[Path],
+    load: Callable[[Allocate], Loaded],
+    notes: Sequence[str],
 ) -> ReadResult:
-    """What the cache holds of `files`, else what `load` reads, kept in the cache if there is room."""
+    """What the cache holds of `files` and their `notes`, else what `load` reads, kept in the cache if there is room."""
     asked = {
         **dataclasses.asdict(settings),
         "schema": None if settings.schema is None else settings.schema.to_dict(),
         "list_file": None,
     }
     base = where if where.is_dir() else where.parent
-    key = store.key(files, base, {**asked, "format": kind, "version": READER_VERSION})
+    key = store.key(files, base, {**asked, "format": kind, "version": READER_VERSION, "notes": list(notes)})
     if (hit := _from_cache(store, key, kind, base)) is not None:
         return hit
     try:

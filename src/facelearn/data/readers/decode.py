@@ -62,7 +62,7 @@ def load_listing(
         stop_on(problems, settings.on_error, where, total)
         color = color or ("rgb" if any(fact.channels == 3 for fact in facts) else "grey")
         if settings.size is None and settings.crop is None:
-            _same_size({(fact.width, fact.height) for fact in facts}, where)
+            _same_size({(fact.width, fact.height) for fact in facts}, where, len(listing.schema) > 0)
     images, results = _decode_all(records, settings, color, where, allocate, progress)
     problems += [result for result in results if isinstance(result, Problem)]
     stop_on(problems, settings.on_error, where, total)
@@ -110,12 +110,14 @@ def _headers(records: Sequence[Record], problems: list[Problem]) -> tuple[list[R
     return good, facts
 
 
-def _same_size(sizes: set[tuple[int, int]], where: Path) -> None:
+def _same_size(sizes: set[tuple[int, int]], where: Path, labelled: bool) -> None:
+    # what our networks take: 96 for keypoints, 112 for people
+    size = 96 if labelled else 112
     if len(sizes) > 1:
         small, large = min(sizes, key=lambda s: s[0] * s[1]), max(sizes, key=lambda s: s[0] * s[1])
         raise DataError(
             f"{where} holds images of {len(sizes)} sizes, {small[0]} x {small[1]} to {large[0]} x {large[1]} pixels, "
-            "and one table needs one size; read them with size=96 (--size 96), or another number of pixels"
+            f"and one table needs one size; add --size {size} to the command (size={size} in Python), or another number of pixels"
         )
 
 
@@ -140,7 +142,8 @@ def _decode_all(
         if images is None:
             images = allocate((len(records), *pixels.shape))
         elif pixels.shape != images.shape[1:]:
-            _same_size({(images.shape[2], images.shape[1]), (pixels.shape[1], pixels.shape[0])}, where)
+            sizes = {(images.shape[2], images.shape[1]), (pixels.shape[1], pixels.shape[0])}
+            _same_size(sizes, where, len(records[i].points) > 0)
         images[i] = pixels
         return _Result(placed.points, placed.to_photo, placed.outside, placed.lost, facts.frames)
 
