@@ -105,18 +105,7 @@ def save_class_evaluation(
     Raises:
         DataError: shapes that do not go together.
     """
-    c = len(people)
-    given = np.zeros((0, c)) if stranger_probabilities is None else stranger_probabilities
-    unknown: NDArray[np.float32] = np.asarray(given, np.float32)
-    pictures = _pictures(stranger_images)
-    if len(pictures) not in (0, len(unknown)):
-        raise DataError(
-            f"stranger_images must hold an image for each of the {len(unknown)} rows of stranger_probabilities, or none; "
-            f"received {len(pictures)}"
-        )
-    if unknown.ndim == 2 and unknown.size:
-        surest = np.argsort(-unknown.max(1), kind="stable")
-        unknown, pictures = unknown[surest], pictures[surest[:STRANGERS_KEPT]] if len(pictures) else pictures
+    unknown, pictures = _surest_strangers(stranger_images, stranger_probabilities, len(people))
     checked = ClassResult(
         name=str(folder),
         recipe={},
@@ -140,6 +129,24 @@ def save_class_evaluation(
     with whole_file(path) as scratch, scratch.open("wb") as file:
         np.savez_compressed(file, task=np.asarray(TASK), **arrays)
     return path
+
+
+def _surest_strangers(
+    images: NDArray[np.uint8] | None, probabilities: ArrayLike | None, people: int
+) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """Probabilities of all strangers by falling largest one, and the pictures of the first of them."""
+    given = np.zeros((0, people)) if probabilities is None else probabilities
+    unknown: NDArray[np.float32] = np.asarray(given, np.float32)
+    pictures = _pictures(images)
+    if len(pictures) not in (0, len(unknown)):
+        raise DataError(
+            f"stranger_images must hold an image for each of the {len(unknown)} rows of stranger_probabilities, or none; "
+            f"received {len(pictures)}"
+        )
+    if unknown.ndim != 2 or not unknown.size:
+        return unknown, pictures
+    surest = np.argsort(-unknown.max(1), kind="stable")
+    return unknown[surest], pictures[surest[:STRANGERS_KEPT]] if len(pictures) else pictures
 
 
 def load_class_run(folder: str | Path, *, name: str | None = None) -> ClassResult:

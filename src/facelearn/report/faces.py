@@ -94,11 +94,16 @@ def _face(run: RunResult, face: RankedFace) -> str:
     i = face.index
     schema = run.schema if len(run.schema) > 30 else None
     panel = face_panel(run.images[i], truth=run.truth[i], prediction=run.prediction[i], schema=schema, side=_SIDE)
-    name = plain_text(run.source[i].replace("\\", "/").rsplit("/", 1)[-1] or f"face {i}", 40)
-    place = f"{name}, row {run.row[i]}" if run.row[i] >= 0 else name
+    place = place_text(str(run.source[i]), int(run.row[i])) or f"face {i}"
     worst = plain_text(face.worst.replace("_", " "), 30)
     caption = f"<b>{face.error:.2f} px</b> over {face.labels}<br>{page.escape(worst)}: {face.worst_error:.1f}<br>{page.escape(place)}"
     return f'<figure><img src="{picture(panel)}" alt="{page.escape(place)}" loading="lazy"><figcaption>{caption}</figcaption></figure>'
+
+
+def place_text(source: str, row: int) -> str:
+    """Where a face came from: the name of its file without the folders, and its row where that is 0 or more."""
+    name = plain_text(source.replace("\\", "/").rsplit("/", 1)[-1], 40)
+    return f"{name}, row {row}" if row >= 0 else name
 
 
 def picture(panel: NDArray[np.uint8]) -> str:

@@ -52,6 +52,15 @@ td:first-child {{ white-space: nowrap; }}
 .faces {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); gap: 14px 12px; }}
 .faces img {{ width: 100%; height: auto; display: block; border-radius: 8px; background: var(--grid); }}
 .faces figcaption {{ line-height: 1.35; overflow-wrap: anywhere; }} .faces figcaption b {{ color: var(--ink); }}
+.pairs, .couples, .people {{ display: grid; gap: 18px 26px; grid-template-columns: repeat(auto-fill, minmax(min(100%, 330px), 1fr)); }}
+.couples {{ grid-template-columns: repeat(auto-fill, minmax(min(100%, 225px), 1fr)); }}
+.strip {{ display: grid; grid-template-columns: repeat(var(--columns), 1fr); gap: 4px; }}
+.strip img {{ width: 100%; aspect-ratio: 1; object-fit: contain; display: block; border-radius: 6px; background: var(--grid); }}
+.strip span {{ aspect-ratio: 1; border: 1px dashed var(--grid); border-radius: 6px; }}
+.people .strip :first-child {{ outline: 2px solid var(--accent); outline-offset: -1px; }}
+.pairs figcaption, .couples figcaption, .people figcaption {{ line-height: 1.4; overflow-wrap: anywhere; }}
+.pairs b, .couples b, .people b {{ color: var(--ink); }}
+.wide {{ overflow-x: auto; }} .wide svg {{ max-width: none; }}
 .sheet {{ max-width: 100%; height: auto; display: block; border-radius: 8px; }}
 details {{ margin-top: 12px; }} summary {{ cursor: pointer; font-weight: 600; }}
 pre {{ font: 13px/1.5 var(--mono); background: var(--paper); border-radius: 8px; padding: 14px 16px; overflow-x: auto; margin: 8px 0; }}

@@ -17,7 +17,8 @@ from facelearn.report.study_numbers import Cells, Number, Row, Verdict, number_t
 from facelearn.report.study_plots import is_sweep, study_curves, study_sweep
 from facelearn.report.style import png, svg
 from facelearn.report.tables import markdown_table, text_table
-from facelearn.training.study import MEASURES, Study
+from facelearn.training.study import Study
+from facelearn.training.study_measures import MEASURES
 
 TERMINAL = 120
 SHORT_MARK, UNKNOWN_MARK = "*", "**"

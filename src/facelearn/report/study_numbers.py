@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facelearn.training.study import Claim, Study
+from facelearn.training.study import Study
+from facelearn.training.study_file import Claim
 
 Cells = Mapping[str, Sequence[Mapping[str, Any]]]
 

@@ -9,7 +9,8 @@ import numpy as np
 from facelearn.report.plots import epoch_axis, log_scale
 from facelearn.report.study_numbers import LOSSES, Cells, Row, column
 from facelearn.report.style import GRID, MUTED, SURFACE, house_style, new_figure, plain_text, run_colour, run_marker
-from facelearn.training.study import MEASURES, Study
+from facelearn.training.study import Study
+from facelearn.training.study_measures import MEASURES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,0 +1,77 @@
+"""Names beside the marks of a plot, where they hide neither marks nor each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from facelearn.report.style import MUTED
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.text import Annotation
+
+# (points to the right, points up, side of the text at the mark, edge of the text at the mark), the best first
+_PLACES = (
+    (8, 0, "left", "center"), (-8, 0, "right", "center"), (0, 8, "center", "bottom"), (0, -8, "center", "top"),
+    (7, 7, "left", "bottom"), (7, -7, "left", "top"), (-7, 7, "right", "bottom"), (-7, -7, "right", "top"),
+    (9, 16, "left", "bottom"), (9, -16, "left", "top"), (-9, 16, "right", "bottom"), (-9, -16, "right", "top"),
+)  # fmt: skip
+
+
+def place_labels(
+    figure: Figure, axes: Axes, x: ArrayLike, y: ArrayLike, texts: Mapping[int, str], *,
+    needed: bool = False, colour: str = MUTED, size: float = 8.5,
+) -> None:  # fmt: skip
+    """Write `texts[i]` beside the mark at (x[i], y[i]), each at the first place that is free. Call when all else is drawn.
+
+    Args:
+        figure, axes: with their final limits.
+        x, y: (n,) of all marks, those without a text included; NaN for none.
+        texts: index -> text, the most important first.
+        needed: a text without a free place is written to the right of its mark; else it is left out.
+        colour, size: of the texts, size in points.
+    """
+    figure.draw_without_rendering()
+    marks: NDArray[np.float64] = axes.transData.transform(np.stack([np.asarray(x, float), np.asarray(y, float)], 1))
+    frame = axes.get_window_extent()
+    taken: list[Any] = [text.get_window_extent() for text in axes.texts]
+    for i, text in texts.items():
+        at = float(np.asarray(x)[i]), float(np.asarray(y)[i])
+        others = np.delete(marks, i, 0)
+        for place in _PLACES:
+            written = _write(axes, at, text, place, colour, size)
+            box = written.get_window_extent()
+            inside = frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1
+            if inside and not box.count_overlaps(taken) and not _hides(box, others):
+                taken.append(box)
+                break
+            written.remove()
+        else:
+            if needed:
+                taken.append(_write(axes, at, text, _PLACES[0], colour, size).get_window_extent())
+
+
+def _write(
+    axes: Axes, at: tuple[float, float], text: str, place: tuple[int, int, str, str], colour: str, size: float
+) -> Annotation:
+    right, up, side, edge = place
+    written = axes.annotate(
+        text, at, (right, up), textcoords="offset points", ha=side, va=edge, color=colour, fontsize=size, zorder=6
+    )
+    written.set_in_layout(False)  # or the axes would shrink after the places were found
+    return written
+
+
+def _hides(box: Any, marks: NDArray[np.float64]) -> bool:
+    inside = (
+        (marks[:, 0] > box.x0 - 3)
+        & (marks[:, 0] < box.x1 + 3)
+        & (marks[:, 1] > box.y0 - 3)
+        & (marks[:, 1] < box.y1 + 3)
+    )
+    return bool(inside.any())
