@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from facelearn.data.readers import read, read_with_report, sniff
+from facelearn.data.readers.folder import empty_folders
 from facelearn.errors import DataError
 from support.pictures import SHARED, encoded, gradient, save_picture
 
@@ -146,3 +147,62 @@ def test_real_photos() -> None:
     faces = read(SHARED / "orl")
     assert faces.images.shape == (400, 112, 92, 1) and len(faces.people) == 40
     assert (np.bincount(faces.identity) == 10).all()
+
+
+def test_empty_folders_of_people_are_named(tmp_path: Path) -> None:
+    for name in ("ann/1.png", "bob/1.png"):
+        save_picture(tmp_path / name)
+    assert read_with_report(tmp_path).warnings == () and empty_folders(tmp_path) == []
+    for name in ("Dan", "Eva/.cache", ".git", "__MACOSX", "raw"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "Dan" / "notes.txt").write_text("nobody")
+    assert empty_folders(tmp_path) == ["Dan", "Eva"]
+    assert read_with_report(tmp_path).warnings == ("2 folders hold no image: Dan, Eva",), "though no image changed"
+    assert read_with_report(tmp_path).faces.people == ("ann", "bob")
+    (tmp_path / "Dan" / "notes.txt").unlink()
+    for name in ("Dan", "Eva/.cache", "Eva"):
+        (tmp_path / name).rmdir()
+    assert read_with_report(tmp_path).warnings == ()
+
+
+def test_empty_folders_are_looked_for_beside_people_only(tmp_path: Path) -> None:
+    for name in ("train/ann/1.png", "test/bob/1.png"):
+        save_picture(tmp_path / name)
+    (tmp_path / "test" / "Dan").mkdir()
+    (tmp_path / "models").mkdir()
+    assert empty_folders(tmp_path) == ["test/Dan"]
+    save_picture(tmp_path / "a.png")
+    assert empty_folders(tmp_path) == [] and empty_folders(tmp_path / "models") == []
+
+
+def test_folders_named_train_and_test_are_the_datas_own_split(tmp_path: Path) -> None:
+    for name in ("train/ann/1.png", "Test/ann/2.png", "other/bob/3.png"):
+        save_picture(tmp_path / name)
+    result = read_with_report(tmp_path)
+    assert result.faces.people == ("ann", "bob") and result.faces.identity.tolist() == [0, 1, 0]
+    assert result.split.tolist() == ["Test", "", "train"]
+    save_picture(tmp_path / "flat" / "val" / "a.png")
+    assert read_with_report(tmp_path / "flat").split.tolist() == ["val"]
+
+
+def test_a_stray_photo_among_folders_of_people_is_named(tmp_path: Path) -> None:
+    for name in ("ann/1.png", "bob/1.png", "cem/1.png", "group.png"):
+        save_picture(tmp_path / name)
+    result = read_with_report(tmp_path)
+    assert result.faces.people == ()
+    assert result.warnings == (
+        "nobody is known: 3 folders could be people's, but 1 of the 4 images lie elsewhere (group.png); "
+        "move these into a folder of their person, or away",
+    )
+
+
+def test_photos_of_several_sizes_and_colours(tmp_path: Path) -> None:
+    save_picture(tmp_path / "ann" / "1.png", gradient())
+    save_picture(tmp_path / "bob" / "1.png", gradient(20, 60))
+    with pytest.raises(DataError, match=r"2 sizes, .*; add --size 112 to the command \(size=112 in Python\)"):
+        read(tmp_path)
+    assert read(tmp_path, size=16).images.shape == (2, 16, 16, 3)
+    save_picture(tmp_path / "cem" / "1.png", gradient()[..., 0])
+    mixed = read(tmp_path, size=16)
+    assert mixed.images.shape == (3, 16, 16, 3) and (mixed.images[2, ..., 0] == mixed.images[2, ..., 2]).all()
+    assert read(tmp_path, size=16, color="grey").channels == 1

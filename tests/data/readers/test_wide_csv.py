@@ -129,7 +129,9 @@ def test_unknown_columns_can_be_ignored(tmp_path: Path) -> None:
 def test_mixed_sizes_name_the_remedy(tmp_path: Path) -> None:
     path = make(tmp_path)
     save_picture(tmp_path / "images" / "b.png", gradient(80, 50))
-    with pytest.raises(DataError, match=r"2 sizes, 40 x 30 to 80 x 50 pixels.*add --size 96 to the command \(size=96 in Python\)"):
+    with pytest.raises(
+        DataError, match=r"2 sizes, 40 x 30 to 80 x 50 pixels.*add --size 96 to the command \(size=96 in Python\)"
+    ):
         read(path)
     faces = read(path, size=20)
     assert faces.images.shape == (3, 20, 20, 3)
@@ -167,7 +169,7 @@ def test_a_list_keeps_only_its_images(tmp_path: Path) -> None:
     chosen.write_text("images/a.png\nimages/c.png\n")
     assert read(path, list_file=chosen).row.tolist() == [1, 3]
     chosen.write_text("images/a.png\nimages/z.png\n")
-    with pytest.raises(DataError, match=f"{chosen}, row 2: images/z.png is not in"):
+    with pytest.raises(DataError, match=f"{chosen}, row 2: images/z.png is not an image of"):
         read(path, list_file=chosen)
     assert read(path, list_file=chosen, on_error="skip").row.tolist() == [1]
     chosen.write_text("nothing.png\n")
