@@ -325,7 +325,7 @@ def test_refusals(model: Path, exported: Path, tmp_path: Path, monkeypatch: pyte
         Predictor(exported, backend="torch")
     with pytest.raises(BundleError, match="there is no model file"):
         Predictor(tmp_path / "none.safetensors")
-    other = save(_bundle(task="identification", schema=None), tmp_path / "who.safetensors")
+    other = save(_bundle(task="identification", schema=None, people=("Ada", "Boris")), tmp_path / "who.safetensors")
     with pytest.raises(BundleError, match="identification"):
         Predictor(other)
     monkeypatch.setitem(sys.modules, "openvino", None)

@@ -11,7 +11,23 @@ from PIL import Image
 
 from facelearn.data.faces import Faces
 
-NAMES = ("Ada", "Boris", "Clara", "Deniz", "Emma", "Farid", "Grete", "Hugo", "Ines", "Jonas", "Kira", "Lars", "Mona", "Nils", "Olga")
+NAMES = (
+    "Ada",
+    "Boris",
+    "Clara",
+    "Deniz",
+    "Emma",
+    "Farid",
+    "Grete",
+    "Hugo",
+    "Ines",
+    "Jonas",
+    "Kira",
+    "Lars",
+    "Mona",
+    "Nils",
+    "Olga",
+)
 
 
 def photo(person: int, random: np.random.Generator, size: int = 32) -> NDArray[np.uint8]:

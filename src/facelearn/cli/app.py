@@ -45,13 +45,13 @@ class Color(StrEnum):
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")]
 OnErrorOption = Annotated[OnError, typer.Option("--on-error", help="stop at bad rows, or skip, count and list them.")]
 SizeOption = Annotated[
-    int | None, typer.Option(help="Resize every image to this many pixels a side while reading.", min=8)
+    int | None, typer.Option("--size", help="Resize every image to this many pixels a side while reading.", min=8)
 ]
 CropOption = Annotated[
-    float | None, typer.Option(help="Crop by the labels, with this margin as a share of their box.", min=0)
+    float | None, typer.Option("--crop", help="Crop by the labels, with this margin as a share of their box.", min=0)
 ]
 ColorOption = Annotated[
-    Color | None, typer.Option(help="Read images as grey or rgb (default: as the files have them).")
+    Color | None, typer.Option("--color", help="Read images as grey or rgb (default: as the files have them).")
 ]
 ListOption = Annotated[
     Path | None, typer.Option("--list", help="Read only the images that this text file names, one path a line.")

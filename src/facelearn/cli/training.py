@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from facelearn.cli import train_options as options
 from facelearn.cli.app import (
     ColorOption,
     CropOption,
@@ -22,7 +23,6 @@ from facelearn.cli.app import (
     app,
     print_json,
     say,
-    seconds_of,
     warn,
 )
 from facelearn.errors import FIRST_PROBLEMS, RecipeError
@@ -65,67 +65,43 @@ def train(
     data: Annotated[Path | None, typer.Option(help="Labelled faces: file or folder in any known format.")] = None,
     out: Annotated[Path, typer.Option(help="Run directory.")] = Path("runs/train"),
     task: Annotated[
-        Task | None, typer.Option(help="What to learn; by default keypoints where the data have them, else who is who.")
+        Task | None, typer.Option(help="By default keypoints where the data have them, else people.")
     ] = None,
     recipe: Annotated[Path | None, typer.Option(help="Recipe file (TOML); facelearn's own best by default.")] = None,
-    model: Annotated[str | None, typer.Option(help="Network, as 'facelearn models' lists them.")] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the training rows.")] = None,
-    budget: Annotated[str | None, typer.Option(help="Train for about this long instead: 90s, 5m, 2h.")] = None,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Rows a step.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(min=0, help="Highest learning rate of the run.")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Another seed, another split, start and order.")] = None,
-    precision: Annotated[str | None, typer.Option(help="auto, 32 or bf16.")] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
-    devices: Annotated[int | None, typer.Option(min=1, help="Processes, one device each.")] = None,
-    source: Annotated[
-        str | None,
-        typer.Option("--from", help="Start from these weights: a model file, ResNet-18/VGG-16 weights, hf://..."),
-    ] = None,
-    sha256: Annotated[str | None, typer.Option(help="Checksum of the weights; must be given for hf://.")] = None,
-    freeze: Annotated[
-        str | None, typer.Option(help="With --from: none, body (all but the head), or the first n stages.")
-    ] = None,
-    body_rate: Annotated[
-        float | None, typer.Option(help="With --from: learning rate below the head, as a share.", min=0)
-    ] = None,
-    imbalance: Annotated[str | None, typer.Option(help="Uneven classes: class_weights, balanced_sampler, ...")] = None,
-    valid: Annotated[float | None, typer.Option(min=0, max=0.9, help="Share of the rows held out.")] = None,
-    test: Annotated[
-        float | None, typer.Option(min=0, max=0.9, help="Share of each person's images for the last word.")
-    ] = None,
-    train_list: Annotated[
-        Path | None,
-        typer.Option(help="Train on the images that this file names; all others of these people are the test."),
-    ] = None,
-    strangers: Annotated[
-        float | None, typer.Option(min=0, max=0.5, help="Share of the people held out as unknown.")
-    ] = None,
-    split_by: Annotated[str | None, typer.Option(help="auto, person, group, near-duplicate or image.")] = None,
-    size: SizeOption = None,
-    crop: CropOption = None,
-    color: ColorOption = None,
-    list_file: ListOption = None,
+    model__name: options.Model = None,
+    epochs: options.Epochs = None,
+    budget_seconds: options.Budget = None,
+    batch_size: options.BatchSize = None,
+    optimiser__learning_rate: options.LearningRate = None,
+    seed: options.Seed = None,
+    precision: options.Precision = None,
+    device: options.Device = None,
+    devices: options.Devices = None,
+    transfer__source: options.From = None,
+    transfer__sha256: options.Checksum = None,
+    transfer__freeze: options.Freeze = None,
+    transfer__body_rate: options.BodyRate = None,
+    imbalance: options.Imbalance = None,
+    split__valid: options.Valid = None,
+    split__test: options.Test = None,
+    split__strangers: options.Strangers = None,
+    split__train_list: options.TrainList = None,
+    split__by: options.SplitBy = None,
+    read__size: SizeOption = None,
+    read__crop: CropOption = None,
+    read__color: ColorOption = None,
+    read__list_file: ListOption = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in --out.")] = False,
-    on_error: OnErrorOption = OnError.stop,
+    read__on_error: OnErrorOption = OnError.stop,
     as_json: JsonOption = False,
 ) -> None:
     """Train a model, for keypoints with missing labels or for people with uneven numbers of photos; write model, metrics and report."""
-    changes = {
-        "model__name": model, "epochs": epochs, "budget_seconds": seconds_of(budget), "batch_size": batch_size,
-        "optimiser__learning_rate": learning_rate, "seed": seed, "precision": precision, "device": device, "devices": devices,
-        "transfer__source": source, "transfer__sha256": sha256, "transfer__freeze": _stages(freeze), "transfer__body_rate": body_rate,
-        "imbalance": imbalance, "split__valid": valid, "split__test": test, "split__strangers": strangers,
-        "split__train_list": str(train_list) if train_list else None, "split__by": split_by, "read__size": size, "read__crop": crop,
-        "read__color": color.value if color else None, "read__list_file": str(list_file) if list_file else None,
-        "read__on_error": on_error.value if on_error is not OnError.stop else None,
-    }  # fmt: skip
-    given = {name: value for name, value in changes.items() if value is not None}
-    if resume and (given or recipe or task):
+    changes = options.changes_of(locals())
+    if resume and (changes or recipe or task):
         raise typer.BadParameter(f"--resume goes on with the recipe in {out}; leave out the other settings")
-    _train(
-        _source_of_run(out, resume, data), out, task.value if task else None, recipe, given, resume, overwrite, as_json
-    )
+    source = _source_of_run(out, resume, data)
+    _train(source, out, task.value if task else None, recipe, changes, resume, overwrite, as_json)
 
 
 def _train(
@@ -140,12 +116,13 @@ def _train(
 ) -> None:
     from facelearn.display import ReadDisplay, training_display
     from facelearn.training.recipe import Recipe
+    from facelearn.verbs.train import task_named
     from facelearn.verbs.train import train as run
 
     base = Recipe.from_toml(recipe) if recipe else None
     try:
         # only what was typed can be wrong here; without a recipe the data decide the task, and these belong to one of the two
-        (base or Recipe.from_dict({"task": task or _task_named(changes)})).with_changes(**changes)
+        (base or Recipe.from_dict({"task": task or task_named(changes) or "keypoints"})).with_changes(**changes)
     except RecipeError as error:
         raise typer.BadParameter(str(error)) from error
     with training_display(out.name, quiet=as_json) as reporter:
@@ -160,16 +137,6 @@ def _train(
         typer.echo(f"{done}; go on with: facelearn train --resume --out {out}", err=True)
         raise typer.Exit(1)
     _print_run(result, as_json)
-
-
-def _task_named(changes: dict[str, Any]) -> str:
-    """The task that typed settings belong to where they belong to one."""
-    of_people = ("imbalance", "split__test", "split__strangers", "split__train_list")
-    return "identification" if any(changes.get(name) for name in of_people) else "keypoints"
-
-
-def _stages(freeze: str | None) -> str | int | None:
-    return int(freeze) if freeze and freeze.isdecimal() else freeze
 
 
 def _source_of_run(out: Path, resume: bool, data: Path | None) -> Path:

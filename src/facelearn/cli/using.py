@@ -25,7 +25,7 @@ from facelearn.cli.app import (
 from facelearn.errors import FIRST_PROBLEMS
 
 if TYPE_CHECKING:
-    from facelearn.predict import Identities
+    from facelearn.predict import Identities, Predictions
 
 
 @app.command(epilog="Example: facelearn predict model.safetensors photos/ --out points.csv")
@@ -64,9 +64,13 @@ def predict(
     if isinstance(predictions, Identities):
         _print_identities(predictions, result.path, skipped, as_json)
         return
+    _print_points(predictions, result.path, skipped, as_json)
+
+
+def _print_points(predictions: Predictions, path: Path | None, skipped: list[str], as_json: bool) -> None:
     if as_json:
         print_json({
-            "out": result.path, "skipped": skipped, "images": len(predictions.points), "keypoints": list(predictions.schema.names),
+            "out": path, "skipped": skipped, "images": len(predictions.points), "keypoints": list(predictions.schema.names),
             "predictions": [
                 {"file": str(file), "row": int(row), "points": [[round(float(v), 3) for v in point] for point in points]}
                 for file, row, points in zip(predictions.source, predictions.row, predictions.points, strict=True)
@@ -75,7 +79,7 @@ def predict(
         return
     if skipped:
         warn([f"{len(skipped)} images left out", *skipped[:FIRST_PROBLEMS]])
-    if out is None:
+    if path is None:
         for file, row, points in zip(predictions.source, predictions.row, predictions.points, strict=True):
             place = str(file) + (f", row {row}" if row >= 0 else "")
             say(
@@ -83,7 +87,7 @@ def predict(
                 *(f"  {name}: {x:.2f} {y:.2f}" for name, (x, y) in zip(predictions.schema.names, points, strict=True)),
             )
         return
-    say(f"{len(predictions.points)} images, {len(predictions.schema)} keypoints each: {result.path}")
+    say(f"{len(predictions.points)} images, {len(predictions.schema)} keypoints each: {path}")
 
 
 def _print_identities(identities: Identities, path: Path | None, skipped: list[str], as_json: bool) -> None:

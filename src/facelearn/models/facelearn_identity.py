@@ -60,5 +60,12 @@ def facelearn_identity(
     from facelearn.models.cosine import FoldedClassifier
 
     return FoldedClassifier(
-        in_channels, outputs, widths, depths, fold, separable=block == "separable", scale=float(scale), dropout=rate(name, "dropout", dropout)
-    )  # fmt: skip
+        in_channels,
+        outputs,
+        widths,
+        depths,
+        fold,
+        separable=block == "separable",
+        scale=float(scale),
+        dropout=rate(name, "dropout", dropout),
+    )

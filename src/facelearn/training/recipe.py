@@ -223,7 +223,8 @@ class Recipe(Settings):
             lines = [f"{where}: the recipe is not valid"]
             for problem in error.errors():
                 key = ".".join(str(part) for part in problem["loc"])
-                lines.append(f"  {key}: {problem['msg']} (received {problem.get('input')!r})")
+                # what is wrong with several settings at once is said by the message; the whole recipe would drown it
+                lines.append(f"  {key}: {problem['msg']} (received {problem.get('input')!r})" if key else f"  {problem['msg']}")
             raise RecipeError("\n".join(lines)) from error
 
     def with_changes(self, **changes: Any) -> Recipe:

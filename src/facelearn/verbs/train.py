@@ -71,6 +71,7 @@ def train(
         raise RecipeError(
             f"the recipe is for {given.task}; leave out task (--task) = '{task}', or give a recipe for it"
         )
+    task = task or task_named(asked)
     draft = (given or Recipe(task=task or "keypoints")).with_changes(**asked)
     if draft.search:
         raise RecipeError(
@@ -93,6 +94,12 @@ def train(
         facts={"source": str(data) if not isinstance(data, Faces) else "Faces in memory", "split": parts.report()},
     )  # fmt: skip
     return dataclasses.replace(result, skipped=skipped, warnings=(*warnings, *result.warnings))
+
+
+def task_named(changes: Mapping[str, Any]) -> Literal["identification"] | None:
+    """The task that changes to a recipe belong to, where they belong to one."""
+    of_people = ("imbalance", "split__test", "split__strangers", "split__train_list")
+    return "identification" if any(changes.get(name) for name in of_people) else None
 
 
 def task_of(faces: Faces) -> Literal["keypoints", "identification"]:
