@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from facelearn.data.faces import Faces
-from facelearn.data.schema import FKD15, IBUG68
+from facelearn.data.people import SAME_PHOTO
+from facelearn.data.schema import FKD15, IBUG68, NO_KEYPOINTS
+from facelearn.report.findings import findings_section
 from facelearn.report.inspection import inspection_html, mean_face_panel, photo_sizes
 
 NASTY = "<img src=x onerror=alert(1)>"
@@ -77,3 +79,26 @@ def test_the_mean_face_is_the_mean():
     images = np.zeros((3, 8, 8, 1), np.uint8)
     images[1:] = 90
     assert (mean_face_panel(Faces.create(images), side=8) == 60).all()
+
+
+def test_findings_are_shown_with_what_to_do(self_contained):
+    table = faces(
+        6,
+        schema=NO_KEYPOINTS,
+        identity=[0, 0, 0, 1, 1, 1],
+        people=[NASTY, "bob"],
+        source=[f"{NASTY}/{i}" for i in range(6)],
+    )
+    table = table.replace(images=np.concatenate([table.images[:5], table.images[:1]]))
+    found = {"kind": SAME_PHOTO, "count": 12, "examples": [NASTY], "what_to_do": f"look at {NASTY}"}
+    page = self_contained(inspection_html({"findings": [found]}, table, near_duplicates=[0, -1, -1, -1, -1, 0]))
+    for words in (
+        "One photo under several people: 12",
+        "What to do:",
+        f"look at {NASTY}",
+        "and 11 more",
+        "(identical)",
+    ):
+        assert page.has(words), words
+    assert findings_section([], table, None) == ""
+    assert "<img" not in findings_section([found], table, None).replace("&lt;img", "")
