@@ -195,11 +195,10 @@ def test_class_sizes_have_their_bounds() -> None:
 
 
 @pytest.mark.skipif(not (SHARED / "lfw/images").exists(), reason="needs ../shared/data/lfw")
-def test_known_errors_of_labelled_faces_in_the_wild_are_found() -> None:
+def test_what_is_wrong_with_labelled_faces_in_the_wild_is_found() -> None:
     from facelearn.data.readers import read
 
     findings = found(read(SHARED / "lfw", cache=False))
-    # all three stand in the errata of http://vis-www.cs.umass.edu/lfw/#errata
     assert findings["one name in several spellings"]["examples"] == [
         "'Choi_Sung-hong' = 'Sung_Hong_Choi'",
         "'Nan_Wang' = 'Wang_Nan'",

@@ -120,6 +120,13 @@ def test_what_cannot_be_read(tmp_path: Path) -> None:
         ("file,x0,y0".encode("utf-16"), "UTF-16"),
         (b"0 0.5 0.5 0.1 0.1 0.5 0.5 2\n", "give the data set's data.yaml"),
         (b"file,x0,y0\n\xff\xfe,1,2\n", "not UTF-8"),
+        (
+            b"path,label,age\na.png,Ann,3\n",
+            r"images in 'path' but neither people nor keypoints \('label', 'age'\); .* 'person'",
+        ),
+        (b"a.png,Ann\nb.png,Bob\n", "has no header; make its first line .* file,person"),
+        (b'\xef\xbb\xbf"ann/a.JPG","Ann"\n', "has no header"),
+        (b"file\na.png\n", "kind that is not known"),
     ]:
         path.write_bytes(content)
         with pytest.raises(DataError, match=message):

@@ -196,3 +196,16 @@ def test_real_labels(tmp_path: Path) -> None:
     assert result.faces.schema == IBUG68 and len(result.faces.people) == 2 and len(result.faces) == len(keep)
     assert any("outside" in warning for warning in result.warnings)
     assert result.faces.complete.all(), "a crop by the labels loses none"
+
+
+def test_a_table_of_paths_and_people(tmp_path: Path) -> None:
+    path = make(tmp_path, ["images\\a.png,Ann", '"images/b.png","Bob, the 2nd"', "images/c.png,"], "\ufeffpath,person")
+    faces = read(path)
+    assert faces.people == ("Ann", "Bob, the 2nd") and faces.identity.tolist() == [0, 1, -1]
+    assert len(faces.schema) == 0 and faces.keypoints.shape == (3, 0, 2)
+    path.write_text("image;person\na.png;Ann\n")
+    with pytest.raises(DataError, match="separates columns by semicolons"):
+        read(path)
+    path.write_text("image,person\na.png,Ann,3\nb.png,Bob\n")
+    with pytest.raises(DataError, match="row 1: has 3 fields where the header names 2"):
+        read(path)

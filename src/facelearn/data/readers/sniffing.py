@@ -6,7 +6,7 @@ import json
 import re
 from pathlib import Path
 
-from facelearn.data.images import looks_like_image
+from facelearn.data.images import IMAGE_EXTENSIONS, looks_like_image
 from facelearn.data.readers.common import keypoint_columns
 from facelearn.data.readers.files import BOM, image_files, open_text, split_header
 from facelearn.data.readers.kaggle import IMAGE, IMAGE_ID
@@ -51,8 +51,31 @@ def locate(path: Path) -> tuple[str, Path]:
         raise DataError(f"{path} does not exist")
     kind = sniff_file(path)
     if kind is None:
+        _say_what_lacks(path)
         raise DataError(f"{path} is of a kind that is not known; accepted are: {'; '.join(FORMATS.values())}")
     return kind, path
+
+
+def _say_what_lacks(path: Path) -> None:
+    """Nothing where `path` is no table of image files.
+
+    Raises:
+        DataError: a table that names image files, without a header or without a column that is known.
+    """
+    with open_text(path) as stream:
+        words = [word.strip(b" \"'") for word in stream.readline(_START).removeprefix(BOM).strip().split(b",")]
+    header = [word.decode("utf-8", "replace") for word in words]
+    if any(name.lower().endswith(tuple(IMAGE_EXTENSIONS)) for name in header) and len(header) > 1:
+        raise DataError(
+            f"{path} has no header; make its first line name the columns, as file,person or file,x0,y0,x1,y1"
+        )
+    file = next((name for name in header if name.lower() in FILE), None)
+    if file is not None and len(header) > 1:
+        others = ", ".join(f"'{name}'" for name in header if name != file)
+        raise DataError(
+            f"{path} names images in '{file}' but neither people nor keypoints ({others}); call the column of people 'person', "
+            "and those of keypoints NAME_x, NAME_y or x0, y0, x1, y1, ..."
+        )
 
 
 def sniff_file(path: Path) -> str | None:
