@@ -44,7 +44,8 @@ def page(note: str) -> str:
 
 
 def _section(path: Path, remark: Mapping[str, Any]) -> str:
-    from facelearn.report.study import markdown, restored
+    from facelearn.report.study import markdown
+    from facelearn.report.study_store import restored
     from facelearn.training.study import load_study
 
     facts = json.loads(path.read_text(encoding="utf-8"))

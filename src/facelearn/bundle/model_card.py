@@ -57,16 +57,14 @@ def _model_rows(bundle: Bundle) -> list[tuple[str, str]]:
         ),
         ("Preprocessing", ", ".join(steps) or "none"),
     ]
-    if bundle.task == "keypoints":
+    if bundle.task in ("keypoints", "identification"):
         rows.append(("Prediction", "mean over the image and its mirror image" if bundle.mirrored else "one pass"))
-        if len(bundle.schemes) > 1:
-            names = ", ".join(bundle.schemes)
-            rows.append(
-                (
-                    "Annotation schemes",
-                    f"{names}; '{bundle.schemes[bundle.scheme]}' is returned unless another is asked for",
-                )
-            )
+    if bundle.task == "identification":
+        rows.append(("Temperature", f"{bundle.temperature:.3g}, what logits are divided by before the softmax"))
+    if bundle.task == "keypoints" and len(bundle.schemes) > 1:
+        names = ", ".join(bundle.schemes)
+        chosen = bundle.schemes[bundle.scheme]
+        rows.append(("Annotation schemes", f"{names}; '{chosen}' is returned unless another is asked for"))
     return rows
 
 
@@ -91,8 +89,14 @@ def _keypoints(bundle: Bundle) -> str:
 def _metrics(metrics: Mapping[str, Any]) -> str:
     """Every measured figure with its interval and what it was measured over, then the errors keypoint by keypoint.
 
-    A group of figures of the same names, such as those of the mean face, becomes a column beside.
+    A group of figures of the same names, such as those of the mean face, becomes a column beside; the figures about strangers are
+    further rows, and averages over people a table of their own.
     """
+    metrics = {
+        **metrics,
+        **{f"open_set.{name}": found for name, found in _measures(metrics.get("open_set") or {}).items()},
+    }
+    metrics.pop("open_set", None)
     beside = {
         name: group
         for name, group in metrics.items()
@@ -109,6 +113,11 @@ def _metrics(metrics: Mapping[str, Any]) -> str:
     if keypoints:
         names = tuple(keypoints[0])
         parts.append(_table(names, [tuple(_cell(row.get(name)) for name in names) for row in keypoints]))
+    averages = metrics.get("averages")
+    if isinstance(averages, Mapping):
+        medians = metrics.get("medians") or {}
+        head = ("Over people", "Average", "Median")
+        parts.append(_table(head, [(name, _cell(value), _cell(medians.get(name))) for name, value in averages.items()]))
     return "\n\n".join(parts)
 
 
@@ -138,6 +147,13 @@ def _flat(prefix: str, facts: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _usage(bundle: Bundle) -> str:
+    if bundle.task == "identification":
+        return (
+            "```sh\nfacelearn predict model.safetensors photos/ --out names.csv\n```\n\n"
+            "```python\nfrom facelearn.predict import Identifier\n\n"
+            'identifier = Identifier("model.safetensors")\n'
+            'names = identifier.predict("photos/").names  # "unknown" where nobody is likely enough\n```'
+        )
     if bundle.task != "keypoints":
         return '```python\nfrom facelearn import bundle\n\nmodel = bundle.load("model.safetensors")\n```'
     return (

@@ -1,0 +1,205 @@
+"""How many times faster facelearn trains classifiers of people than a plain PyTorch loop, on the same photos and the same machine.
+
+    python benchmarks/identification_speed.py --data ../shared/data/pins [--rounds 3] [--images 2048] [--networks tronnet ...]
+
+Each measurement is a whole epoch at batch 64, augmentation and validation counted, in a process of its own. The plain loop: fp32, its
+process without our allocator setting, a Dataset that decodes and augments each photo with Pillow, the fastest of 0, 1 and 2 DataLoader
+workers. facelearn: `training.loop.fit` on the table that `facelearn.read` keeps in its cache; that reading is printed apart. Both turn,
+mirror, shift, scale and brighten alike. Rounds are interleaved; a ratio is the median of each round's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+BATCH, SIZE = 64, 112
+ROTATE, SCALE, SHIFT, BRIGHTNESS = 12.0, 0.15, 0.06, 0.2
+CONTENDERS = ("plain-0", "plain-1", "plain-2", "facelearn-32", "facelearn-bf16")
+NETWORKS = ("tronnet", "facelearn_identity")
+
+
+def plain(folder: Path, network: str, workers: int) -> dict[str, float]:
+    """One epoch of a loop as people write it; seconds and images/s."""
+    import torch
+    from PIL import Image, ImageEnhance
+    from torch import nn
+    from torch.utils.data import DataLoader, Dataset
+
+    from facelearn.models import zoo
+
+    facts = json.loads((folder / "photos.json").read_text())
+    files, people = facts["files"], facts["identity"]
+    cut = len(files) * 7 // 8
+    mean, deviation = (np.asarray(facts[key], np.float32) for key in ("mean", "std"))
+
+    class Photos(Dataset):
+        def __init__(self, rows, augment):
+            self.rows, self.augment = rows, augment
+
+        def __len__(self):
+            return len(self.rows)
+
+        def __getitem__(self, index):
+            row = self.rows[index]
+            image = Image.open(files[row]).convert("RGB")
+            if image.size != (SIZE, SIZE):
+                image = image.resize((SIZE, SIZE), Image.Resampling.BILINEAR)
+            if self.augment:
+                random = np.random
+                if random.random() < 0.5:
+                    image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+                angle, zoom = np.deg2rad(random.uniform(-ROTATE, ROTATE)), 1 + random.uniform(-SCALE, SCALE)
+                a, b = np.cos(angle) / zoom, np.sin(angle) / zoom
+                centre = (SIZE - 1) / 2
+                dx, dy = centre + random.uniform(-SHIFT, SHIFT, 2) * SIZE
+                matrix = (a, b, centre - a * dx - b * dy, -b, a, centre + b * dx - a * dy)
+                image = image.transform((SIZE, SIZE), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
+                image = ImageEnhance.Brightness(image).enhance(1 + random.uniform(-BRIGHTNESS, BRIGHTNESS))
+            pixels = (np.asarray(image, np.float32) - mean) / deviation
+            return torch.from_numpy(pixels.transpose(2, 0, 1).copy()), people[row]
+
+    loaders = [
+        DataLoader(Photos(rows, augment), BATCH, shuffle=augment, num_workers=workers)
+        for rows, augment in ((range(cut), True), (range(cut, len(files)), False))
+    ]
+    model = zoo.build(network, in_channels=3, image_size=(SIZE, SIZE), outputs=max(people) + 1)
+    optimiser = torch.optim.AdamW(model.parameters(), 1e-3)
+    criterion = nn.CrossEntropyLoss()
+
+    def train(batch):
+        optimiser.zero_grad()
+        criterion(model(batch[0]), batch[1]).backward()
+        optimiser.step()
+
+    nn.Module.train(model)
+    first = next(iter(loaders[0]))
+    for _ in range(2):
+        train(first)
+    begin = time.perf_counter()
+    for batch in loaders[0]:
+        train(batch)
+    model.eval()
+    with torch.no_grad():
+        for pixels, truth in loaders[1]:
+            criterion(model(pixels), truth)
+    seconds = time.perf_counter() - begin
+    return {"seconds": seconds, "images_per_second": cut / seconds}
+
+
+def ours(folder: Path, network: str, precision: str) -> dict[str, float]:
+    """One epoch of `facelearn.training.loop.fit`, and the share of it that the data path takes."""
+    import torch
+
+    from facelearn.data.faces import Faces
+    from facelearn.models import zoo
+    from facelearn.training.batches import TrainingData
+    from facelearn.training.device import apply, choose_device
+    from facelearn.training.identification import Identification
+    from facelearn.training.loop import fit
+    from facelearn.training.recipe import Recipe
+    from facelearn.transforms.augment import Augment
+    from facelearn.transforms.preprocess import Preprocess
+
+    settings = choose_device("cpu", precision=precision)
+    apply(settings)
+    faces = Faces.load(folder / "table")
+    cut = len(faces) * 7 // 8
+    train, valid = faces[:cut], faces[cut:]
+    recipe = Recipe(task="identification").with_changes(
+        model__name=network, loss={"name": "cross_entropy", "options": {}}, batch_size=BATCH, epochs=2, precision=precision,
+        average_decay=0, optimiser__learning_rate=1e-3,
+        augment={
+            "mirror": 0.5, "rotate": ROTATE, "scale": [1 / (1 + SCALE), 1 + SCALE], "shift": SHIFT, "stretch": 0.0,
+            "brightness": BRIGHTNESS / 2,
+        },
+    )  # fmt: skip
+    preprocess = Preprocess.from_steps(["standardise"]).fit(train.images)
+    task = Identification.from_recipe(recipe, faces)
+    data = [TrainingData(rows, preprocess, task.targets(rows)) for rows in (train, valid)]
+    augment = Augment(recipe.augment, faces.schema)
+    model = zoo.build(network, in_channels=3, image_size=(SIZE, SIZE), outputs=len(task.people))
+    result = fit(model, task, *data, recipe, settings, augment=augment)
+    seconds = result.progress.history[1]["seconds"] - result.progress.history[0]["seconds"]
+    random = torch.Generator().manual_seed(0)
+    begin = time.perf_counter()
+    for start in range(0, cut - BATCH + 1, BATCH):
+        data[0].batch(np.arange(start, start + BATCH), augment=augment, generator=random)
+    data_share = (time.perf_counter() - begin) / seconds
+    return {"seconds": seconds, "images_per_second": cut / seconds, "data_share": data_share}
+
+
+def measure(contender: str, network: str, folder: Path) -> dict[str, float]:
+    """One contender in a fresh process."""
+    command = [sys.executable, __file__, "--one", contender, "--networks", network, "--folder", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def material(folder: Path, count: int, data: Path) -> float:
+    """The photos that all contenders train on, in one order: files for the plain loop, a table for ours; seconds to read that."""
+    from facelearn.data.readers import read
+
+    begin = time.perf_counter()
+    faces = read(data, size=SIZE, color="rgb", cache=str(folder / "cache"))
+    seconds = time.perf_counter() - begin
+    rows = np.random.default_rng(0).permutation(len(faces))[:count]
+    chosen = faces[rows]
+    people = np.unique(chosen.identity, return_inverse=True)[1]
+    chosen.save(folder / "table")
+    pixels = chosen.images.astype(np.float32)
+    facts = {
+        "files": [os.path.abspath(source) for source in chosen.source.tolist()], "identity": people.tolist(),
+        "mean": pixels.mean((0, 1, 2)).tolist(), "std": pixels.std((0, 1, 2)).tolist(),
+    }  # fmt: skip
+    (folder / "photos.json").write_text(json.dumps(facts))
+    print(f"{len(faces):,} photos read into the cache in {seconds:.1f} s, once")
+    return seconds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, help="folder of photos, one folder a person")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--images", type=int, default=2048)
+    parser.add_argument("--networks", nargs="+", default=NETWORKS)
+    parser.add_argument("--one", choices=CONTENDERS, help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.one:
+        kind, setting = arguments.one.split("-")
+        network = arguments.networks[0]
+        result = plain(arguments.folder, network, int(setting)) if kind == "plain" else ours(arguments.folder, network, setting)
+        print(json.dumps(result))
+        return
+    if arguments.data is None:
+        parser.error("say which photos, e.g. --data people/")
+    from facelearn.training.device import describe_machine
+
+    print(json.dumps(describe_machine()))
+    with tempfile.TemporaryDirectory() as name:
+        material(Path(name), arguments.images, arguments.data)
+        for network in arguments.networks:
+            rounds = [{one: measure(one, network, Path(name)) for one in CONTENDERS} for _ in range(arguments.rounds)]
+            print(f"\n{network}, batch {BATCH}, {arguments.images} photos of {SIZE}x{SIZE}, whole epoch, median of {arguments.rounds}")
+            for one in CONTENDERS:
+                best = [max(r[p]["images_per_second"] for p in CONTENDERS[:3]) for r in rounds]
+                ratios = [r[one]["images_per_second"] / fastest for r, fastest in zip(rounds, best, strict=True)]
+                speed = np.median([r[one]["images_per_second"] for r in rounds])
+                shares = [r[one].get("data_share", np.nan) for r in rounds]
+                share = f", data path {np.median(shares):.1%} of the epoch" if one.startswith("f") else ""
+                print(f"{one:<16}{speed:8.0f} images/s   {np.median(ratios):5.2f} x the fastest plain loop{share}")
+
+
+if __name__ == "__main__":
+    main()
