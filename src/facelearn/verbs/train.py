@@ -19,11 +19,13 @@ from facelearn.errors import DataError, FacelearnError, Problem, RecipeError
 from facelearn.files import write_text
 from facelearn.training.device import apply, choose_device
 from facelearn.training.recipe import Recipe
+from facelearn.training.recipe_defaults import identification_epochs
 from facelearn.training.run import Reporter
 from facelearn.verbs.run import train_parts
 from facelearn.verbs.run_plan import MODEL, TrainResult
 from facelearn.verbs.start import with_source_network
 
+TaskName = Literal["keypoints", "identification"]
 SOURCE = "data.txt"
 _OF_A_RUN = (
     MODEL, "last.safetensors", "state.json", "history.csv", "metrics.json", "evaluation.npz", "report.html", "skipped.csv",
@@ -34,7 +36,7 @@ def train(
     data: str | Path | Faces,
     out: str | Path,
     *,
-    task: Literal["keypoints", "identification"] | None = None,
+    task: TaskName | None = None,
     recipe: Recipe | None = None,
     changes: Mapping[str, Any] | None = None,
     resume: bool = False,
@@ -65,8 +67,29 @@ def train(
     """
     out = Path(out)
     asked = {**(changes or {}), **({} if on_error is None else {"read__on_error": on_error})}
-    stored = _recipe_in(out, resume, overwrite)
-    given = stored or recipe
+    given = _recipe_in(out, resume, overwrite) or recipe
+    draft, known = _draft(given, task, asked)
+    faces, skipped, warnings = read_rows(data, draft, out, read_progress, task=known)
+    if known is None and task_of(faces) != draft.task:
+        draft = Recipe(task=task_of(faces)).with_changes(**asked)
+    if given is None:
+        draft = with_source_network(draft, asked)
+    apply(choose_device(draft.device, devices=draft.devices, precision=draft.precision, threads=draft.threads))
+    if not isinstance(data, Faces):
+        write_text(out / SOURCE, f"{Path(data).resolve()}\n")
+    parts = split_rows(faces, draft)
+    if given is None and draft.task == "identification" and not {"epochs", "budget_seconds"} & set(asked):
+        draft = draft.with_changes(epochs=identification_epochs(len(parts.parts["train"]), draft.batch_size))
+    train_rows, valid, held_out = parts_of(faces, parts)
+    result = train_parts(
+        train_rows, valid, out, recipe=draft, held_out=held_out, resume=resume, reporter=reporter,
+        facts={"source": str(data) if not isinstance(data, Faces) else "Faces in memory", "split": parts.report()},
+    )  # fmt: skip
+    return dataclasses.replace(result, skipped=skipped, warnings=(*warnings, *result.warnings))
+
+
+def _draft(given: Recipe | None, task: TaskName | None, asked: Mapping[str, Any]) -> tuple[Recipe, TaskName | None]:
+    """The recipe before the data are read, and its task; None where the data are to decide it."""
     if task and given and given.task != task:
         raise RecipeError(
             f"the recipe is for {given.task}; leave out task (--task) = '{task}', or give a recipe for it"
@@ -78,22 +101,7 @@ def train(
             f"the recipe describes a search over {', '.join(draft.search)}; search with: facelearn tune --data DATA --recipe FILE. To "
             "train once, take the best_recipe.toml of a search, or remove [search] from the recipe"
         )
-    known = draft.task if given or task else None
-    faces, skipped, warnings = read_rows(data, draft, out, read_progress, task=known)
-    if known is None and task_of(faces) != draft.task:
-        draft = Recipe(task=task_of(faces)).with_changes(**asked)
-    if given is None:
-        draft = with_source_network(draft, asked)
-    apply(choose_device(draft.device, devices=draft.devices, precision=draft.precision, threads=draft.threads))
-    if not isinstance(data, Faces):
-        write_text(out / SOURCE, f"{Path(data).resolve()}\n")
-    parts = split_rows(faces, draft)
-    train_rows, valid, held_out = parts_of(faces, parts)
-    result = train_parts(
-        train_rows, valid, out, recipe=draft, held_out=held_out, resume=resume, reporter=reporter,
-        facts={"source": str(data) if not isinstance(data, Faces) else "Faces in memory", "split": parts.report()},
-    )  # fmt: skip
-    return dataclasses.replace(result, skipped=skipped, warnings=(*warnings, *result.warnings))
+    return draft, draft.task if given or task else None
 
 
 def task_named(changes: Mapping[str, Any]) -> Literal["identification"] | None:
@@ -102,7 +110,7 @@ def task_named(changes: Mapping[str, Any]) -> Literal["identification"] | None:
     return "identification" if any(changes.get(name) for name in of_people) else None
 
 
-def task_of(faces: Faces) -> Literal["keypoints", "identification"]:
+def task_of(faces: Faces) -> TaskName:
     """What a table can teach: keypoints where it has them, else who is who."""
     return "keypoints" if faces.keypoints.shape[1] else "identification"
 
