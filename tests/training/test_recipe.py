@@ -63,3 +63,40 @@ def test_other_durations_are_refused_or_positive(text):
         assert seconds(text) > 0
     except RecipeError as error:
         assert "90s" in str(error)
+
+
+def test_each_task_has_its_defaults():
+    people = Recipe(task="identification")
+    assert people.model.name == "facelearn_identity" and people.loss.name == "cross_entropy"
+    assert people.split.test > 0 and people.split.strangers > 0
+    assert Recipe.from_dict(people.to_dict()) == people
+    assert Recipe.for_task("identification", {"split__test": 0.3}).split.valid == people.split.valid
+    assert Recipe().model.name == "facelearn_keypoints" and Recipe().split.test == 0
+
+
+def test_another_network_takes_no_margin_that_is_made_for_cosines():
+    other = Recipe.for_task("identification", {"model__name": "tronnet", "epochs": 3})
+    assert not other.loss.options and other.epochs == 3
+    own = Recipe.for_task("identification", {"model__name": "facelearn_identity"})
+    assert own.loss.options and own == Recipe(task="identification")
+
+
+def test_a_recipe_keeps_its_task():
+    with pytest.raises(RecipeError, match=r"start from Recipe\(task='identification'\)"):
+        Recipe().with_changes(task="identification")
+    for wrong in ({"split": {"strangers": 0.1}}, {"imbalance": "focal"}, {"split": {"train_list": "x.txt"}}):
+        with pytest.raises(RecipeError, match="belong to task = 'identification'"):
+            Recipe.from_dict(wrong)
+    with pytest.raises(RecipeError, match="leave rows to train on"):
+        Recipe.for_task("identification", {"split__valid": 0.5, "split__test": 0.5})
+    with pytest.raises(RecipeError, match="all other images are the test"):
+        Recipe.for_task("identification", {"split__train_list": "x.txt"})
+
+
+def test_the_choices_about_uneven_classes_are_those_of_the_loss():
+    from typing import get_args
+
+    from facelearn.losses.class_names import IMBALANCES
+    from facelearn.training.recipe import Imbalance
+
+    assert set(get_args(Imbalance)) == set(IMBALANCES)

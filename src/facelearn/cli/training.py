@@ -122,7 +122,7 @@ def _train(
     base = Recipe.from_toml(recipe) if recipe else None
     try:
         # only what was typed can be wrong here; without a recipe the data decide the task, and these belong to one of the two
-        (base or Recipe.from_dict({"task": task or task_named(changes) or "keypoints"})).with_changes(**changes)
+        base.with_changes(**changes) if base else Recipe.for_task(task or task_named(changes) or "keypoints", changes)
     except RecipeError as error:
         raise typer.BadParameter(str(error)) from error
     with training_display(out.name, quiet=as_json) as reporter:

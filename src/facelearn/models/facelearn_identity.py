@@ -1,4 +1,4 @@
-"""`facelearn_identity`: our own small network for naming people in photos of about 112x112."""
+"""`facelearn_identity`: our own small network for naming people in photos of about 112x112, which it sees at 64x64."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 BLOCKS = ("residual", "separable")
 
 
-@register(task="identification", input=(3, 112, 112), outputs=76, parameters=1_0, source="facelearn")
+@register(task="identification", input=(3, 64, 64), outputs=76, parameters=1_761_920, source="facelearn")
 def facelearn_identity(
     *,
     in_channels: int = 3,
-    image_size: tuple[int, int] = (112, 112),
+    image_size: tuple[int, int] = (64, 64),
     outputs: int = 76,
     widths: tuple[int, ...] = (64, 128, 256),
     depths: tuple[int, ...] = (1, 1, 1),
-    fold: int = 7,
+    fold: int = 4,
     block: str = "residual",
     scale: float = 16.0,
     dropout: float = 0.0,
@@ -29,7 +29,7 @@ def facelearn_identity(
     """Small residual network on folded pixels with a cosine head: small maps from the start buy epochs.
 
     Float (B, in_channels, H, W) -> logits (B, outputs). Pixels are first folded `fold` x `fold` into channels; three levels work at a
-    seventh, a fourteenth and a twenty-eighth of the image; their mean over the image is compared with one direction a person: a logit
+    quarter, an eighth and a sixteenth of the image; the last one's mean over the image is compared with one direction a person: a logit
     is `scale` times the cosine between the two, which is what an additive margin in the loss is made for (Wang et al. 2018).
 
     Args:
@@ -54,7 +54,7 @@ def facelearn_identity(
     if image_size[0] % multiple or image_size[1] % multiple:
         raise RecipeError(
             f"{name}: image sides must be multiples of {multiple}; received {image_size[0]}x{image_size[1]}, "
-            f'resize with the preprocessing step {{ name = "resize", size = {multiple * max(1, round(112 / multiple))} }}'
+            f'resize with the preprocessing step {{ name = "resize", size = {multiple * max(1, round(64 / multiple))} }}'
         )
     choice(name, "block", block, BLOCKS)
     from facelearn.models.cosine import FoldedClassifier

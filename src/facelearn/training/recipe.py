@@ -11,7 +11,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from facelearn.errors import RecipeError
-from facelearn.training.recipe_defaults import TASK_DEFAULTS, merged
+from facelearn.training.recipe_defaults import defaults_of, merged
 from facelearn.training.search import Space, check_paths
 from facelearn.training.transfer_settings import TransferSettings
 from facelearn.transforms.augment_settings import AugmentSettings
@@ -169,7 +169,7 @@ class Recipe(Settings):
     @model_validator(mode="before")
     @classmethod
     def _defaults_of_the_task(cls, facts: Any) -> Any:
-        defaults = TASK_DEFAULTS.get(facts.get("task", "keypoints")) if isinstance(facts, Mapping) else None
+        defaults = defaults_of(facts) if isinstance(facts, Mapping) else {}
         return merged(defaults, facts) if defaults else facts
 
     @model_validator(mode="after")
@@ -227,6 +227,15 @@ class Recipe(Settings):
                 lines.append(f"  {key}: {problem['msg']} (received {problem.get('input')!r})" if key else f"  {problem['msg']}")
             raise RecipeError("\n".join(lines)) from error
 
+    @classmethod
+    def for_task(cls, task: str, changes: Mapping[str, Any] | None = None) -> Recipe:
+        """The task's recipe with `changes` (as `with_changes` takes them); what they leave open suits the network they name.
+
+        Raises:
+            RecipeError: an unknown task or setting, or an impossible value.
+        """
+        return cls.from_dict(_changed({"task": task}, changes or {}))
+
     def with_changes(self, **changes: Any) -> Recipe:
         """A checked copy; keys are dotted paths with `__` for the dot, e.g. `with_changes(optimiser__learning_rate=1e-3)`."""
         if changes.get("task", self.task) != self.task:
@@ -234,14 +243,7 @@ class Recipe(Settings):
             raise RecipeError(
                 f"a recipe for {self.task} does not become one for {wanted}; start from Recipe(task='{wanted}')"
             )
-        facts = self.to_dict()
-        for path, value in changes.items():
-            target = facts
-            *parents, last = path.split("__")
-            for parent in parents:
-                target = target.setdefault(parent, {})
-            target[last] = value
-        return Recipe.from_dict(facts)
+        return Recipe.from_dict(_changed(self.to_dict(), changes))
 
     def to_dict(self) -> dict[str, Any]:
         """Nested plain values without the empty ones, as `from_dict` and TOML take them."""
@@ -255,6 +257,17 @@ class Recipe(Settings):
         import tomli_w
 
         return tomli_w.dumps(self.to_dict())
+
+
+def _changed(facts: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """`facts`, in place, with values put at dotted paths that have `__` for the dot."""
+    for path, value in changes.items():
+        target = facts
+        *parents, last = path.split("__")
+        for parent in parents:
+            target = target.setdefault(parent, {})
+        target[last] = value
+    return facts
 
 
 def seconds(text: str) -> float:

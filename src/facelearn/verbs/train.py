@@ -71,7 +71,7 @@ def train(
     draft, known = _draft(given, task, asked)
     faces, skipped, warnings = read_rows(data, draft, out, read_progress, task=known)
     if known is None and task_of(faces) != draft.task:
-        draft = Recipe(task=task_of(faces)).with_changes(**asked)
+        draft = Recipe.for_task(task_of(faces), asked)
     if given is None:
         draft = with_source_network(draft, asked)
     apply(choose_device(draft.device, devices=draft.devices, precision=draft.precision, threads=draft.threads))
@@ -95,7 +95,7 @@ def _draft(given: Recipe | None, task: TaskName | None, asked: Mapping[str, Any]
             f"the recipe is for {given.task}; leave out task (--task) = '{task}', or give a recipe for it"
         )
     task = task or task_named(asked)
-    draft = (given or Recipe(task=task or "keypoints")).with_changes(**asked)
+    draft = given.with_changes(**asked) if given else Recipe.for_task(task or "keypoints", asked)
     if draft.search:
         raise RecipeError(
             f"the recipe describes a search over {', '.join(draft.search)}; search with: facelearn tune --data DATA --recipe FILE. To "
