@@ -26,7 +26,7 @@ def collect(folder: Path) -> None:
     PICTURES.mkdir(parents=True, exist_ok=True)
     facts = json.loads((folder / "study.json").read_text(encoding="utf-8"))
     (STORED / f"{folder.name}.json").write_text(json.dumps(facts, separators=(",", ":")) + "\n", encoding="utf-8")
-    for name in ("curves", "sweep"):
+    for name in ("curves", "sweep", "cost"):
         if (folder / f"{name}.png").exists():
             shutil.copyfile(folder / f"{name}.png", PICTURES / f"{folder.name}-{name}.png")
 
@@ -53,13 +53,24 @@ def _section(path: Path, remark: Mapping[str, Any]) -> str:
     asked = re.findall(r"-(\d+)-(epochs|rows|folds)", path.stem)
     epochs = next((int(number) for number, what in asked if what == "epochs"), None)
     study = load_study(facts["study"], epochs=epochs)
-    body = markdown(study, cells, found=found, pictures=f"images/results/{path.stem}-")
+    body = markdown(study, cells, found=found, pictures=f"images/results/{path.stem}-", folds=facts.get("folds"))
     heading, rest = body.split("\n", 1)
     options = "".join(f" --{what} {number}" for number, what in asked)
-    lines = [heading, "", f"```bash\nfacelearn study {study.name} --data training.zip{options}\n```", rest]
+    data, given = ("PHOTOS", _files(facts)) if study.task == "identification" else ("training.zip", "")
+    lines = [heading, "", f"```bash\nfacelearn study {study.name} --data {data}{given}{options}\n```", rest]
     if "differs" in remark:
         lines += [f"**Where ours differs, and why.** {remark['differs'].strip()}", ""]
     return "\n".join(lines)
+
+
+def _files(facts: Mapping[str, Any]) -> str:
+    """The options of files that the stored cells were trained with."""
+    recipes = [run["recipe"] for runs in facts["cells"].values() for run in runs]
+    options = ""
+    for option, table, name in (("from", "transfer", "source"), ("train-list", "split", "train_list")):
+        files = sorted({(recipe.get(table) or {}).get(name) or "" for recipe in recipes} - {""})
+        options += "".join(f" --{option} {file}" for file in files)
+    return options
 
 
 if __name__ == "__main__":

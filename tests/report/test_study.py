@@ -6,9 +6,11 @@ import math
 import numpy as np
 import pytest
 
-from facelearn.report.study import markdown, restored, stored, summary, text, verdict_text, write_study
-from facelearn.report.study_numbers import number_text, rows, verdicts
+from facelearn.report.study import markdown, summary, text, verdict_text, write_study
+from facelearn.report.study_numbers import number_text, rows
 from facelearn.report.study_plots import study_curves, study_sweep
+from facelearn.report.study_store import restored, stored
+from facelearn.report.study_verdicts import verdicts
 from facelearn.training.study import load_study
 
 STUDY = """

@@ -3,6 +3,7 @@
 import pytest
 
 from facelearn.errors import RecipeError
+from facelearn.losses.class_names import IMBALANCES
 from facelearn.training.crossval import folds
 from facelearn.training.recipe import OptimiserSettings, Recipe, ScheduleSettings
 from facelearn.training.schedule import learning_rate, momentum
@@ -17,6 +18,11 @@ PUBLISHED = {  # (study, cell): numbers as printed by the studies
     ("w207_preprocessing", "histogram equalisation"): {"train_loss": 0.00099, "valid_loss": 0.00197},
     ("w207_networks", "net6_one_hidden"): {"train_loss": 0.00037, "valid_loss": 0.00105, "epochs": 2000, "seconds_per_epoch": 18.9},
     ("w207_final", "histogram equalisation"): {"valid_loss": 0.00107, "rmse_error": 1.570},
+    ("ucsd_models", "resnet18, transfer"): {
+        "valid_cross_entropy_loss": 1.25, "average_recall_score": 0.62, "average_binary_accuracy_score": 0.93,
+        "average_precision_score": 0.67, "average_bcr_score": 0.65, "average_aggregated_binary_score": 0.71,
+        "median_aggregated_binary_score": 0.747,
+    },
 }  # fmt: skip
 
 STUDY = """
@@ -42,7 +48,7 @@ text = "Low is better."
 def test_every_published_experiment_is_there_and_its_recipes_are_valid():
     wanted = {
         "ml_resnet", "w207_networks", "w207_hidden_units", "w207_conv1_kernel", "w207_dropout", "w207_preprocessing", "w207_dct",
-        "w207_nonlinearity", "w207_hidden_layers", "w207_augmentation", "w207_final",
+        "w207_nonlinearity", "w207_hidden_layers", "w207_augmentation", "w207_final", "ucsd_models", "imbalance", "kfold",
     }  # fmt: skip
     assert wanted <= set(study_names())
     for name in study_names():
@@ -127,6 +133,79 @@ def test_short_runs_take_the_settings_that_the_study_has_for_them():
     } and "near the mean face" not in long.notes[-1]
     assert [one.recipe.model.name for one in short.variations] == ["plain_cnn", "plain_cnn", "ml_resnet"]
     assert [(one.recipe.epochs, one.epochs) for one in short.variations] == [(30, 1000)] * 3
+
+
+def test_the_201_class_study_trains_as_published():
+    cells = {one.name: one for one in load_study("ucsd_models").variations}
+    networks = {
+        name: (one.recipe.model.name, one.recipe.imbalance, one.recipe.transfer.freeze) for name, one in cells.items()
+    }
+    assert networks == {
+        "baseline": ("ucsd_baseline", "none", "none"), "tronnet": ("tronnet", "none", "none"),
+        "weighted tronnet": ("tronnet", "class_weights", "none"), "resnet18, transfer": ("resnet18", "none", "body"),
+    }  # fmt: skip
+    for one in cells.values():
+        recipe, changes = one.recipe, one.recipe.augment
+        assert (recipe.optimiser.name, recipe.optimiser.learning_rate, recipe.optimiser.weight_decay) == (
+            "adam",
+            1e-4,
+            5e-3,
+        )
+        assert (recipe.model.initialise, recipe.schedule.name, recipe.average_decay) == ("xavier", "constant", 0)
+        assert recipe.loss.options == {"label_smoothing": 0.0} and not recipe.mirrored_prediction
+        assert (changes.rotate, changes.mirror, changes.shift, changes.scale, changes.erasing) == (15, 0, 0, (1, 1), 0)
+        assert not changes.recolours and (recipe.split.valid, recipe.split.test, recipe.split.strangers) == (
+            0.1,
+            0.2,
+            0,
+        )
+    for one in cells.values():
+        for which, scores in (("best5", one.published_best), ("worst5", one.published_worst)):
+            mean = one.published.get(f"{which}_aggregated_score")
+            assert len(scores) == 5 and (mean is None or mean == pytest.approx(sum(scores) / 5))
+
+
+def test_short_runs_may_be_those_of_some_cells_only():
+    rates = {one.name: one.recipe.optimiser.learning_rate for one in load_study("ucsd_models", epochs=30).variations}
+    assert rates == {"baseline": 1e-3, "tronnet": 1e-3, "weighted tronnet": 1e-3, "resnet18, transfer": 1e-4}
+
+
+def test_a_cell_that_starts_from_weights_says_so_and_takes_the_given_file(tmp_path):
+    plain = {one.name: one for one in load_study("ucsd_models").variations}
+    assert "--from" in plain["resnet18, transfer"].lacks and not plain["tronnet"].lacks
+    for name in ("a.safetensors", "b.safetensors"):
+        (tmp_path / name).write_bytes(b"weights")
+    first, second = (
+        load_study("ucsd_models", source=str(tmp_path / name)).variations[-1]
+        for name in ("a.safetensors", "b.safetensors")
+    )
+    assert not first.lacks and first.recipe.transfer.source.endswith("a.safetensors")
+    assert cell_key(first.recipe, "data") == cell_key(second.recipe, "data")  # a cell is named by what the file holds
+    (tmp_path / "b.safetensors").write_bytes(b"others")
+    other = load_study("ucsd_models", source=str(tmp_path / "b.safetensors")).variations[-1]
+    assert cell_key(first.recipe, "data") != cell_key(other.recipe, "data")
+    with pytest.raises(RecipeError, match="leave out --from"):
+        load_study("imbalance", source=str(tmp_path / "a.safetensors"))
+    with pytest.raises(RecipeError, match="cannot read the weights"):
+        load_study("ucsd_models", source=str(tmp_path / "c.safetensors"))
+
+
+def test_a_list_of_training_images_makes_all_others_the_test():
+    study = load_study("imbalance", train_list="lists/long_tail.txt")
+    assert [one.recipe.imbalance for one in study.variations] == list(IMBALANCES)
+    splits = [one.recipe.split for one in study.variations]
+    assert {(one.train_list, one.valid, one.test, one.strangers) for one in splits} == {
+        ("lists/long_tail.txt", 0.1, 0.0, 0.0)
+    }
+    assert {one.recipe.split.test for one in load_study("imbalance").variations} == {0.2}
+    with pytest.raises(RecipeError, match="belongs to studies of people"):
+        load_study("ml_resnet", train_list="long_tail.txt")
+
+
+def test_a_study_may_be_one_of_folds_and_its_cells_may_have_bases_of_their_own():
+    study = load_study("kfold")
+    assert study.folds == 5 and study.task == "identification" and load_study("ml_resnet").folds is None
+    assert [one.recipe.model.initialise for one in study.variations] == ["xavier", "default"]
 
 
 def test_a_study_that_is_not_there_names_the_closest():

@@ -13,6 +13,7 @@ from facelearn.cli.app import (
     CropOption,
     DeviceOption,
     JsonOption,
+    ListOption,
     OnError,
     OnErrorOption,
     SizeOption,
@@ -29,19 +30,33 @@ if TYPE_CHECKING:
 @app.command(epilog="Example: facelearn study ml_resnet --data training.zip --epochs 30")
 def study(
     name: Annotated[str | None, typer.Argument(help="Study, as --list shows them, or a TOML file of your own.")] = None,
-    data: Annotated[Path | None, typer.Option(help="Labelled faces: file or folder in any known format.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Faces with labels or names: file or folder in any known format.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for finished cells and results.")] = Path("runs/studies"),
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of every cell, instead of the published.")] = None,
     rows: Annotated[int | None, typer.Option(min=20, help="Use so many rows, instead of all.")] = None,
-    folds: Annotated[int | None, typer.Option(min=2, help="Cross-validate every cell with so many folds.")] = None,
+    folds: Annotated[
+        int | None, typer.Option(min=2, help="Cross-validate every cell with so many folds, instead of the study's.")
+    ] = None,
     only: Annotated[list[str] | None, typer.Option(help="Run this cell only; may be given several times.")] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Cells at a time, each with its share of the cores.")] = 1,
     device: DeviceOption = "auto",
     keep_models: Annotated[bool, typer.Option("--keep-models", help="Keep each cell's model file.")] = False,
     list_all: Annotated[bool, typer.Option("--list", help="List the studies and stop.")] = False,
+    source: Annotated[
+        str | None,
+        typer.Option("--from", help="Weights for the cells that start from some: a model file, .safetensors or .pth."),
+    ] = None,
+    sha256: Annotated[str | None, typer.Option(help="Checksum of the weights; must be given for hf://.")] = None,
+    train_list: Annotated[
+        Path | None,
+        typer.Option(help="Train on the images that this file names; all others of these people are the test."),
+    ] = None,
     size: SizeOption = None,
     crop: CropOption = None,
     color: ColorOption = None,
+    list_file: ListOption = None,
     on_error: OnErrorOption = OnError.stop,
     as_json: JsonOption = False,
 ) -> None:
@@ -53,7 +68,7 @@ def study(
         raise typer.BadParameter(
             "say which study and which faces, e.g. facelearn study ml_resnet --data training.zip; --list shows the studies"
         )
-    reading = {"size": size, "crop": crop, "color": color.value if color else None,
+    reading = {"size": size, "crop": crop, "color": color.value if color else None, "list_file": str(list_file) if list_file else None,
                "on_error": on_error.value if on_error is not OnError.stop else None}  # fmt: skip
     given = {key: value for key, value in reading.items() if value is not None}
     settings = {
@@ -63,12 +78,15 @@ def study(
         "only": tuple(only or ()),
         "jobs": jobs,
         "device": device,
+        "source": source,
+        "sha256": sha256,
+        "train_list": train_list,
     }
     _run(name, data, out, {**settings, "keep_models": keep_models, "reading": given}, as_json)
 
 
 def _run(name: str, data: Path, out: Path, settings: dict[str, Any], as_json: bool) -> None:
-    from facelearn.display import training_display
+    from facelearn.display import ReadDisplay, training_display
     from facelearn.verbs.study import study as run
 
     def display(cell: str) -> AbstractContextManager[Reporter | None]:
@@ -78,7 +96,8 @@ def _run(name: str, data: Path, out: Path, settings: dict[str, Any], as_json: bo
         typer.echo(f"{cell}: training", err=True)
 
     shown: dict[str, Any] = {} if as_json else {"started": started, "done": _say_done}
-    result = run(name, data, out, **settings, display=display, **shown)
+    progress = ReadDisplay(quiet=as_json)
+    result = run(name, data, out, **settings, display=display, read_progress=progress, **shown)
     for cell, why in result.problems.items():
         typer.echo(f"{cell}: {why}", err=True)
     if result.cells:
@@ -104,11 +123,18 @@ def _say_done(cell: str, numbers: dict[str, Any], cached: bool) -> None:
 def _print(result: StudyResult, out: Path, as_json: bool) -> None:
     from facelearn.report.study import summary, text, write_study
 
-    page = write_study(result.study, result.cells, out / result.label)
+    page = write_study(result.study, result.cells, out / result.label, folds=result.folds)
     if as_json:
-        print_json({**summary(result.study, result.cells), "computed": result.computed, "folder": page.parent})
+        facts = {**summary(result.study, result.cells), "computed": result.computed, "folder": page.parent}
+        print_json({**facts, "folds": result.folds} if result.folds else facts)
         return
-    say("", text(result.study, result.cells), "", f"page:   {page}", f"curves: {page.parent / 'curves.png'}")
+    say(
+        "",
+        text(result.study, result.cells, folds=result.folds),
+        "",
+        f"page:   {page}",
+        f"curves: {page.parent / 'curves.png'}",
+    )
 
 
 def _list(as_json: bool) -> None:

@@ -12,9 +12,12 @@ from typing import Any
 
 from facelearn.files import whole_file, write_text
 from facelearn.report import page
-from facelearn.report.results import plain
-from facelearn.report.study_numbers import Cells, Number, Row, Verdict, number_text, rows, verdicts
-from facelearn.report.study_plots import is_sweep, study_curves, study_sweep
+from facelearn.report.kfold import kfold_lines, kfold_table
+from facelearn.report.study_classes import class_lines, images_of, names_lines, ranked_table
+from facelearn.report.study_numbers import Cells, Number, Row, number_text, rows
+from facelearn.report.study_plots import costs_are_drawn, is_sweep, study_cost, study_curves, study_sweep
+from facelearn.report.study_store import Folds, mean_face, stored
+from facelearn.report.study_verdicts import Verdict, verdicts
 from facelearn.report.style import png, svg
 from facelearn.report.tables import markdown_table, text_table
 from facelearn.training.study import Study
@@ -24,30 +27,34 @@ TERMINAL = 120
 SHORT_MARK, UNKNOWN_MARK = "*", "**"
 
 
-def write_study(study: Study, cells: Cells, folder: str | Path) -> Path:
-    """Write study.md, study.html, study.json, curves.png and, for a sweep, sweep.png to `folder`; returns the HTML file.
+def write_study(study: Study, cells: Cells, folder: str | Path, *, folds: Folds | None = None) -> Path:
+    """Write study.md, study.html, study.json, curves.png and, where they apply, sweep.png and cost.png to `folder`; returns the HTML file.
 
     Args:
         study: the experiment.
         cells: name -> the numbers of its runs, one for each fold.
         folder: where to.
+        folds: name -> what `report.kfold.kfold_summary` says of its folds, for studies of identification in folds.
     """
     folder = Path(folder)
     found = rows(study, cells)
-    pictures = {"curves": study_curves(study, cells), "sweep": study_sweep(study, found)}
+    pictures = {
+        "curves": study_curves(study, cells), "sweep": study_sweep(study, found), "cost": study_cost(study, found)
+    }  # fmt: skip
     for name, figure in pictures.items():
         if figure is not None:
             with whole_file(folder / f"{name}.png") as scratch:
                 scratch.write_bytes(png(figure))
-    write_text(folder / "study.json", json.dumps(stored(study, cells), indent=1) + "\n")
-    write_text(folder / "study.md", markdown(study, cells))
+    write_text(folder / "study.json", json.dumps(stored(study, cells, folds=folds), indent=1) + "\n")
+    write_text(folder / "study.md", markdown(study, cells, folds=folds))
     figures = [
         page.figure(svg(figure, name), _CAPTIONS[name]) for name, figure in pictures.items() if figure is not None
     ]
     orders = page.bullets([verdict_text(one) for one in verdicts(study, found)], most=50)
-    remarks = page.bullets(_lines(study, found, cells), most=50)
+    remarks = page.bullets(_lines(study, found, cells, folds), most=50)
+    tables = [*_narrow(*table(study, found)), *_of_people(study, cells, folds)]
     sections = [
-        page.section("Published and ours", remarks, *[page.table(*part) for part in _narrow(*table(study, found))]),
+        page.section("Published and ours", remarks, *[page.table(*part) for part in tables]),
         page.section("Published orders", orders) if study.claims else "",
         page.section("Curves", page.plots(*figures)),
         page.section("Cost", page.table(*cost(found, study.published_images))),
@@ -59,7 +66,14 @@ def write_study(study: Study, cells: Cells, folder: str | Path) -> Path:
 _CAPTIONS = {
     "curves": "Every cell's loss; bold lines are the validation loss, thin ones the training loss (with dropout at work).",
     "sweep": "Our numbers and the published ones along what was varied.",
+    "cost": "What each network can do, and what one image costs it.",
 }
+
+
+def _of_people(study: Study, cells: Cells, folds: Folds | None) -> list[tuple[list[str], list[list[str]]]]:
+    """The further tables of identification: best and worst people, and what the folds of each cell make together."""
+    best_and_worst = ranked_table(study, cells)
+    return [*([best_and_worst] if best_and_worst else []), *([kfold_table(folds)] if folds else [])]
 
 
 def table(study: Study, found: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
@@ -87,7 +101,15 @@ def table(study: Study, found: Sequence[Row]) -> tuple[list[str], list[list[str]
 
 def cost(found: Sequence[Row], images: int | None = None) -> tuple[list[str], list[list[str]]]:
     """What an epoch costs, then and now, as a heading and rows of texts; `images` are those of a published epoch."""
-    heading = ["cell", "parameters", "images an epoch", "steps an epoch", "seconds an epoch"]
+    counted = any(row.multiply_adds for row in found)
+    heading = [
+        "cell",
+        "parameters",
+        *(["multiply-adds an image"] if counted else []),
+        "images an epoch",
+        "steps an epoch",
+        "seconds an epoch",
+    ]
     then = any(math.isfinite(row.published_seconds) for row in found)
     machines = len({row.machine for row in found}) > 1
     if then and images:
@@ -95,14 +117,22 @@ def cost(found: Sequence[Row], images: int | None = None) -> tuple[list[str], li
     heading += ["machine"] if machines else []
     body = []
     for row in found:
-        cells = [row.name, f"{row.parameters:,}", f"{row.images:,}", f"{row.steps:.0f}", _seconds(row.seconds)]
+        multiply_adds = [f"{row.multiply_adds:,}" if row.multiply_adds else "-"] if counted else []
+        cells = [
+            row.name,
+            f"{row.parameters:,}",
+            *multiply_adds,
+            f"{row.images:,}",
+            f"{row.steps:.0f}",
+            _seconds(row.seconds),
+        ]
         if then and images:
             cells += [_seconds(row.published_seconds), _seconds(row.seconds * images / max(1, row.images))]
         body.append([*cells, row.machine] if machines else cells)
     return heading, body
 
 
-def text(study: Study, cells: Cells) -> str:
+def text(study: Study, cells: Cells, *, folds: Folds | None = None) -> str:
     """The study for a terminal."""
     found = rows(study, cells)
     parts = [
@@ -110,8 +140,9 @@ def text(study: Study, cells: Cells) -> str:
         f"{study.source}. {study.question}",
         "",
         *[line for part in _narrow(*table(study, found)) for line in (text_table(*part), "")],
+        *[line for part in _of_people(study, cells, folds) for line in (text_table(*part), "")],
     ]
-    parts += _lines(study, found, cells)
+    parts += _lines(study, found, cells, folds)
     parts += [verdict_text(one) for one in verdicts(study, found)]
     parts += ["", text_table(*cost(found, study.published_images))]
     return "\n".join(parts)
@@ -133,46 +164,26 @@ def _narrow(heading: list[str], body: list[list[str]]) -> list[tuple[list[str], 
     return [([heading[i] for i in columns], [[row[i] for i in columns] for row in body]) for columns in shown]
 
 
-def markdown(study: Study, cells: Cells, *, found: Sequence[Row] | None = None, pictures: str = "") -> str:
+def markdown(
+    study: Study, cells: Cells, *, found: Sequence[Row] | None = None, pictures: str = "", folds: Folds | None = None
+) -> str:
     """The study as Markdown; `found` are rows already made (`restored`), `pictures` is put before the names of its pictures."""
     found = rows(study, cells) if found is None else found
     parts = [
         f"## {study.title}",
         f"{study.source}. {study.question}",
-        *[markdown_table(*part) for part in _narrow(*table(study, found))],
+        *[markdown_table(*part) for part in (*_narrow(*table(study, found)), *_of_people(study, cells, folds))],
     ]
-    parts.append("\n".join(f"- {line}" for line in _lines(study, found, cells)))
+    parts.append("\n".join(f"- {line}" for line in _lines(study, found, cells, folds)))
     if study.claims:
         parts.append("\n".join(f"- {verdict_text(one)}" for one in verdicts(study, found)))
     parts.append(f"![Loss of every cell of {study.name}]({pictures}curves.png)")
     if is_sweep(study, found):
         parts.append(f"![{study.title}: published and ours]({pictures}sweep.png)")
+    if costs_are_drawn(study, found):
+        parts.append(f"![{study.title}: scores against multiply-adds]({pictures}cost.png)")
     parts.append(markdown_table(*cost(found, study.published_images)))
     return "\n\n".join(parts) + "\n"
-
-
-def stored(study: Study, cells: Cells) -> dict[str, Any]:
-    """What the results page keeps of a study, as JSON: its rows, and its cells with curves thinned to 200 points."""
-    found = [plain(dataclasses.asdict(row)) for row in rows(study, cells)]
-    return {
-        "study": study.name,
-        "rows": found,
-        "cells": {name: [_slim(run) for run in runs] for name, runs in cells.items()},
-    }
-
-
-def restored(facts: Mapping[str, Any]) -> tuple[list[Row], Cells]:
-    """The rows and the cells of what `stored` gave."""
-    nan = math.nan
-    found = []
-    for row in facts["rows"]:
-        ours = {
-            name: Number(**{key: nan if value is None else value for key, value in number.items()})
-            for name, number in row["ours"].items()
-        }
-        times = {key: nan if row[key] is None else row[key] for key in ("seconds", "published_seconds")}
-        found.append(Row(**{**row, "ours": ours, **times}))
-    return found, facts["cells"]
 
 
 def summary(study: Study, cells: Cells) -> dict[str, Any]:
@@ -207,44 +218,13 @@ def verdict_text(verdict: Verdict) -> str:
     return f"{verdict.claim.text} {answer} ({MEASURES[verdict.claim.measure]}: {verdict.found}).{why}"
 
 
-def _slim(run: Mapping[str, Any]) -> dict[str, Any]:
-    if "diverged" in run:
-        return {key: run[key] for key in ("fold", "recipe", "diverged")}
-    history = run["history"]
-    step, last = max(1, math.ceil(len(history) / 200)), len(history) - 1
-    # the first epoch and the validated ones among every `step`th, counted from the last
-    kept = [row for index, row in enumerate(history) if (last - index) % step == 0 or index == 0]
-    counts = run["data"]["counts"]
-    return {
-        "fold": run["fold"], "recipe": run["recipe"], "environment": run["environment"], "summary": run["summary"],
-        "data": {"table": run["data"].get("table"), "counts": counts}, "metrics": {"mean_face": _mean_face(run)},
-        "history": [_rounded(row) for row in kept],
-    }  # fmt: skip
-
-
-def _mean_face(run: Mapping[str, Any]) -> dict[str, dict[str, float]]:
-    """What the mean face of the training rows scored on the held-out ones; empty where it was not measured."""
-    facts = run["metrics"].get("mean_face") or {}
-    names = ("rmse_error", "robust_rmse_error", "point_failure_error")
-    return {name: {"value": facts[name]["value"]} for name in names if (facts.get(name) or {}).get("value") is not None}
-
-
-def _rounded(row: Mapping[str, float]) -> dict[str, float]:
-    drawn = ("epoch", "train_loss", "valid_loss")
-    return {name: float(f"{value:.5g}") for name, value in row.items() if name in drawn}
-
-
-def _lines(study: Study, found: Sequence[Row], cells: Cells) -> list[str]:
+def _lines(study: Study, found: Sequence[Row], cells: Cells, folds: Folds | None = None) -> list[str]:
     """What the table leaves unsaid: data, machine, marks, what differs."""
     runs = [run for many in cells.values() for run in many if "diverged" not in run]
     if not runs:
         return ["no cell has been run yet"]
     lines = [*study.notes]
-    counts = {run["data"]["counts"]["valid_faces"] for run in runs}
-    held, trained = (
-        " or ".join(f"{n:,}" for n in sorted(numbers)) for numbers in (counts, {row.images for row in found})
-    )
-    lines.append(f"Trained on {trained} faces; held out: {held} faces, near-duplicates (or people) kept together.")
+    lines += class_lines(cells) if study.task == "identification" else [_held_out(found, runs)]
     lines.append("Machine: " + "; ".join(sorted({row.machine for row in found})) + ".")
     if any(row.short and row.published_epochs for row in found):
         lines.append(f"{SHORT_MARK} fewer epochs than published.")
@@ -254,20 +234,29 @@ def _lines(study: Study, found: Sequence[Row], cells: Cells) -> list[str]:
         )
     diverged = {name: run["diverged"] for name, many in cells.items() for run in many if "diverged" in run}
     lines += [f"{name} diverged: {why}." for name, why in diverged.items()]
-    guess = _mean_face(max(runs, key=lambda run: run["data"]["counts"]["train_faces"]))
+    guess = mean_face(max(runs, key=lambda run: images_of(run["data"]["counts"])[0]))
     if guess:
         shown = ", ".join(f"{MEASURES[name]} {number_text(name, value['value'])}" for name, value in guess.items())
         lines.append(f"The mean face of the training rows scores: {shown}.")
     missing = [variation.name for variation in study.variations if variation.name not in cells]
     if missing:
         lines.append(f"Not run: {', '.join(missing)}.")
-    folds = {row.folds for row in found if row.folds}
-    if folds:
-        lines.append(f"Mean and standard deviation over {'/'.join(map(str, sorted(folds)))} folds.")
+    lines += [*names_lines(cells), *kfold_lines(folds or {})]
+    counts = {row.folds for row in found if row.folds}
+    if counts:
+        lines.append(f"Mean and standard deviation over {'/'.join(map(str, sorted(counts)))} folds.")
     if study.reach:
         published = f" Published: {study.reach.published}." if study.reach.published else ""
         lines.append(f"Epochs and seconds to reach the best validation loss of {study.reach.of}.{published}")
     return lines
+
+
+def _held_out(found: Sequence[Row], runs: Sequence[Mapping[str, Any]]) -> str:
+    counts = {run["data"]["counts"]["valid_faces"] for run in runs}
+    held, trained = (
+        " or ".join(f"{n:,}" for n in sorted(numbers)) for numbers in (counts, {row.images for row in found})
+    )
+    return f"Trained on {trained} faces; held out: {held} faces, near-duplicates (or people) kept together."
 
 
 def _epochs(row: Row) -> str:
@@ -283,7 +272,7 @@ def _ours(measure: str, number: Number | None) -> str:
     shown = number_text(measure, number.value)
     if math.isfinite(number.deviation):
         return f"{shown} ± {number_text(measure, number.deviation)}"
-    if math.isfinite(number.low) and measure not in ("valid_loss",):
+    if math.isfinite(number.low) and measure not in ("valid_loss", "valid_cross_entropy_loss"):
         return f"{shown} ({number_text(measure, number.low)} to {number_text(measure, number.high)})"
     return shown
 

@@ -1,8 +1,7 @@
-"""A study's cells as numbers: published, ours, their ratio; whether the published orders hold, and why not where they do not."""
+"""A study's cells as numbers: published, ours, their ratio."""
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,14 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from facelearn.report import study_classes
 from facelearn.training.study import Study
-from facelearn.training.study_file import Claim
 
 Cells = Mapping[str, Sequence[Mapping[str, Any]]]
 
 LOSSES = ("train_loss", "valid_loss", "best_valid_loss", "normalised_valid_loss")
 METRICS = ("rmse_error", "robust_rmse_error", "point_failure_error", "face_failure_error", "face_any_failure_error")
-CLOSE = 0.02  # a difference of less than this share is no difference
 STUDENT = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23)
 """97.5% quantiles of Student's t with 1, 2, ... 10 degrees of freedom, for means over folds."""
 
@@ -49,6 +47,8 @@ class Row:
         parameters, steps: of the network; optimiser steps an epoch.
         falling: share by which the validation loss fell over the last tenth of the epochs.
         folds: how many folds were run; 0 for a plain split.
+        multiply_adds: of one image; 0 where they were not counted.
+        criterion: what training losses must have in common to be compared.
     """
 
     name: str
@@ -67,6 +67,8 @@ class Row:
     steps: float
     falling: float
     folds: int
+    multiply_adds: int = 0
+    criterion: str = ""
 
     @property
     def short(self) -> bool:
@@ -77,16 +79,6 @@ class Row:
         """Ours divided by the published number; NaN where one is missing."""
         ours, published = self.ours.get(measure), self.published.get(measure)
         return ours.value / published if ours and published else math.nan
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """Whether a published order holds here (None: a cell is missing), the values in our order, and the reasons where it does not."""
-
-    claim: Claim
-    holds: bool | None
-    found: str
-    reasons: tuple[str, ...] = ()
 
 
 def rows(study: Study, cells: Cells) -> list[Row]:
@@ -106,15 +98,17 @@ def rows(study: Study, cells: Cells) -> list[Row]:
         ours = {name: _over_folds([one[name] for one in each]) for name in names}
         published = dict(variation.published)
         epochs, seconds = published.pop("epochs", None), published.pop("seconds_per_epoch", math.nan)
-        summary, counts = runs[0]["summary"], runs[0]["data"]["counts"]
+        summary = runs[0]["summary"]
+        images, label_share = study_classes.images_of(runs[0]["data"]["counts"])
         found.append(Row(
             name=variation.name, position=variation.position, ours=ours, published=published,
             epochs=int(summary["epochs"]), planned_epochs=variation.epochs,
             published_epochs=None if epochs is None else int(epochs), machine=machine(runs[0]["environment"]),
-            images=int(counts["train_faces"]), label_share=counts["train_labels"] / max(1, counts["train_faces"]),
+            images=images, label_share=label_share,
             seconds=float(np.median([_epoch_seconds(run) for run in runs])), published_seconds=seconds,
             parameters=int(summary["parameters"]), steps=summary["steps"] / max(1, summary["epochs"]),
             falling=float(np.mean([_falling(run) for run in runs])), folds=len(runs) if runs[0]["fold"] else 0,
+            multiply_adds=int(summary.get("multiply_adds") or 0), criterion=study_classes.criterion_of(runs[0]),
         ))  # fmt: skip
     return found
 
@@ -122,12 +116,6 @@ def rows(study: Study, cells: Cells) -> list[Row]:
 def column(run: Mapping[str, Any], name: str) -> NDArray[np.float64]:
     """float64 (epochs,): one column of a cell's history, NaN where it was not recorded."""
     return np.asarray([row.get(name, math.nan) for row in run["history"]], np.float64)
-
-
-def verdicts(study: Study, found: Sequence[Row]) -> list[Verdict]:
-    """Each published order, checked."""
-    by_name = {row.name: row for row in found}
-    return [_verdict(claim, by_name) for claim in study.claims]
 
 
 def _measures(run: Mapping[str, Any], largest: float, target: float) -> dict[str, Number]:
@@ -142,6 +130,11 @@ def _measures(run: Mapping[str, Any], largest: float, target: float) -> dict[str
         if isinstance(facts, Mapping) and facts.get("value") is not None:
             low, high = (math.nan if facts.get(key) is None else facts[key] for key in ("low", "high"))
             result[name] = Number(facts["value"], low=low, high=high)
+    people = study_classes.class_numbers(run)
+    for part in ("train", "valid") if people else ():
+        if f"{part}_loss" in result:
+            result[f"{part}_cross_entropy_loss"] = result[f"{part}_loss"]
+    result |= {name: Number(value, low=low, high=high) for name, (value, low, high) in people.items()}
     known = valid[np.isfinite(valid)]
     if len(known):
         result["valid_loss"] = _with_interval(result["valid_loss"], result.get("rmse_error"))
@@ -214,76 +207,13 @@ def _falling(run: Mapping[str, Any]) -> float:
     return float(1 - after / before)
 
 
-def _verdict(claim: Claim, found: Mapping[str, Row]) -> Verdict:
-    groups = [(item,) if isinstance(item, str) else item for item in claim.order]
-    names = [name for group in groups for name in group]
-    missing = [name for name in names if name not in found or claim.measure not in found[name].ours]
-    if missing:
-        return Verdict(claim, None, "", (f"not run: {', '.join(missing)}",))
-    values = {name: found[name].ours[claim.measure] for name in names}
-    holds, reasons = True, []
-    for before, after in itertools.pairwise(groups):
-        for lower, higher in itertools.product(before, after):
-            ordered = values[lower].value < values[higher].value
-            holds &= ordered
-            if not ordered:
-                reasons += _why_not(claim.measure, found[lower], found[higher])
-            elif _same(values[lower], values[higher]):
-                reasons.append(_not_apart(claim.measure, found[lower], found[higher]))
-    for group in groups:
-        for first, second in itertools.combinations(group, 2):
-            if not _same(values[first], values[second]):
-                holds = False
-                reasons.append(f"{first} and {second} are published as equal and are apart here")
-    order = sorted(names, key=lambda name: values[name].value)
-    shown = ", ".join(f"{name} {_text(claim.measure, values[name])}" for name in order)
-    return Verdict(claim, holds, shown, tuple(dict.fromkeys(reasons)))
-
-
-def _same(first: Number, second: Number) -> bool:
-    if math.isnan(first.low) or math.isnan(second.low):
-        return abs(first.value - second.value) <= CLOSE * max(abs(first.value), abs(second.value))
-    return first.low <= second.high and second.low <= first.high
-
-
-def _why_not(measure: str, lower: Row, higher: Row) -> list[str]:
-    """What is different here, where `lower` was published below `higher` and is not."""
-    apart = not _same(lower.ours[measure], higher.ours[measure])
-    reasons = [] if apart else [_not_apart(measure, lower, higher)]
-    for row in (lower, higher):
-        if row.short:
-            reasons.append(
-                f"{row.name} was trained for {row.epochs} of {row.published_epochs or row.planned_epochs} epochs"
-            )
-        if row.falling > CLOSE:
-            reasons.append(
-                f"the validation loss of {row.name} still fell by {row.falling:.0%} over the last tenth of its epochs"
-            )
-    train = [row.ours.get("train_loss") for row in (lower, higher)]
-    # a loss divided by all targets is lower where fewer of them are present, at equal fit
-    comparable = math.isclose(lower.label_share, higher.label_share, rel_tol=CLOSE) and measure != "unsteadiness"
-    if apart and comparable and train[0] and train[1]:
-        better = train[0].value <= train[1].value
-        numbers = f"({_text('train_loss', train[0])} against {_text('train_loss', train[1])})"
-        words = ("better", " and generalises less") if better else ("less well", "")
-        reasons.append(f"{lower.name} fits its training rows {words[0]} {numbers}{words[1]}")
-    return reasons
-
-
-def _not_apart(measure: str, first: Row, second: Row) -> str:
-    numbers = (first.ours[measure], second.ours[measure])
-    how = "differ by less than 2%" if any(math.isnan(number.low) for number in numbers) else "their intervals overlap"
-    return f"{first.name} and {second.name} are not apart: {how}"
-
-
-def _text(measure: str, number: Number) -> str:
-    return number_text(measure, number.value)
-
-
 def number_text(measure: str, value: float) -> str:
     """A value in the form that its measure is read in; "-" where there is none."""
     if not math.isfinite(value):
         return "-"
+    people = study_classes.number_text(measure, value)
+    if people is not None:
+        return people
     if measure in LOSSES:
         return f"{value:.3f}" if measure == "normalised_valid_loss" else f"{value:.5f}"
     if measure.endswith("failure_error"):

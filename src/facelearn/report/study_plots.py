@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from facelearn.report.class_plots import accuracy_against_cost
 from facelearn.report.plots import epoch_axis, log_scale
 from facelearn.report.study_numbers import LOSSES, Cells, Row, column
 from facelearn.report.style import GRID, MUTED, SURFACE, house_style, new_figure, plain_text, run_colour, run_marker
@@ -48,7 +49,8 @@ def study_curves(study: Study, cells: Cells) -> Figure:
                 axes.plot(epochs[known], values[known], color=colour, linewidth=width, alpha=alpha, label=label)
         log_scale(axes, _highest_after_the_start(axes))
         epoch_axis(axes)
-        axes.set_ylabel("share of the largest loss" if study.normalise else "mean square, unit coordinates")
+        unit = "cross-entropy, nats" if study.task == "identification" else "mean square, unit coordinates"
+        axes.set_ylabel("share of the largest loss" if study.normalise else unit)
         axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=8.5)
     return figure
 
@@ -73,6 +75,23 @@ def study_sweep(study: Study, found: Sequence[Row]) -> Figure | None:
             axes.set_ylim(bottom=0)
             axes.legend(loc="best", fontsize=8.5)
     return figure
+
+
+def costs_are_drawn(study: Study, found: Sequence[Row]) -> bool:
+    """Whether the study is drawn against multiply-adds, and some row has both."""
+    return any(row.multiply_adds and study.against_cost in row.ours for row in found)
+
+
+def study_cost(study: Study, found: Sequence[Row]) -> Figure | None:
+    """The study's score of each cell against the multiply-adds of one image; None where it has none to draw."""
+    if study.against_cost is None or not costs_are_drawn(study, found):
+        return None
+    shown = [row for row in found if row.multiply_adds and study.against_cost in row.ours]
+    numbers = [row.ours[study.against_cost] for row in shown]
+    return accuracy_against_cost(
+        [row.name for row in shown], [row.multiply_adds for row in shown], [number.value for number in numbers],
+        [(number.low, number.high) for number in numbers], what=MEASURES[study.against_cost],
+    )  # fmt: skip
 
 
 def _sweep_line(axes: Axes, found: Sequence[Row], measure: str) -> None:

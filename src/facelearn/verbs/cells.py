@@ -20,8 +20,9 @@ from facelearn.training.recipe import Recipe
 from facelearn.training.run import Reporter
 from facelearn.training.state import LAST
 from facelearn.training.study import cell_key
+from facelearn.verbs.cell_people import measured_groups, with_people_facts
 from facelearn.verbs.run import train_parts
-from facelearn.verbs.run_plan import MODEL
+from facelearn.verbs.run_plan import MODEL, TrainResult
 from facelearn.verbs.train import parts_of, split_rows
 
 CELL = "cell.json"
@@ -95,10 +96,13 @@ def run_cell(
         if facts is not None and ((folder / MODEL).exists() or not keep_model):
             return facts  # another process has finished it meanwhile
         try:
-            summary = _train(plan, recipe, faces, folder, reporter)
-            if summary is None:
+            parts = _parts(faces, recipe, plan.fold)
+            result = train_split(recipe, faces, parts, folder, reporter=reporter)
+            if result.stopped:
                 return None
-            facts = _numbers(plan, folder, summary)
+            facts = _numbers(plan, folder, result.summary)
+            if recipe.task == "identification":
+                facts = with_people_facts(facts, folder, measured_groups(faces, parts))
         except DivergedError as error:
             data = {"table": plan.data}
             facts = {
@@ -114,26 +118,40 @@ def run_cell(
         return facts
 
 
-def _train(
-    plan: CellPlan, recipe: Recipe, faces: Faces, folder: Path, reporter: Reporter | None
-) -> Mapping[str, Any] | None:
-    """The summary of the finished run in `folder`, or None where it was stopped."""
-    parts = _parts(faces, recipe, plan.fold)
+def train_split(
+    recipe: Recipe,
+    faces: Faces,
+    parts: Split,
+    folder: Path,
+    *,
+    facts: Mapping[str, Any] | None = None,
+    reporter: Reporter | None = None,
+) -> TrainResult:
+    """Train on rows that are split already and measure, or go on with what `folder` holds; a state that is broken costs a new start.
+
+    Args:
+        recipe: of the run.
+        faces: all rows.
+        parts: which of them to train on, and which are held out.
+        folder: the run directory.
+        facts: of the data, for the model file.
+        reporter: callbacks.
+    """
     train, valid, held_out = parts_of(faces, parts)
     resume = (folder / LAST).exists()
-    facts = {"split": parts.report()}
+    arguments: dict[str, Any] = {
+        "recipe": recipe, "held_out": held_out, "facts": {**(facts or {}), "split": parts.report()}, "reporter": reporter,
+    }  # fmt: skip
     try:
-        result = train_parts(
-            train, valid, folder, recipe=recipe, held_out=held_out, resume=resume, facts=facts, reporter=reporter
-        )
+        result = train_parts(train, valid, folder, resume=resume, **arguments)
     except BundleError:
         if not resume:
             raise
         # a state that cannot be gone on with (cut short, or of another version) costs a new start, not the study
         for name in _STATE:
             (folder / name).unlink(missing_ok=True)
-        result = train_parts(train, valid, folder, recipe=recipe, held_out=held_out, facts=facts, reporter=reporter)
-    return None if result.stopped else result.summary
+        result = train_parts(train, valid, folder, **arguments)
+    return result
 
 
 @contextmanager

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from facelearn.data.faces import Faces
-from facelearn.errors import RecipeError, unknown_name
+from facelearn.errors import DataError, RecipeError, unknown_name
+from facelearn.report.kfold import kfold_summary
 from facelearn.training.run import Reporter
 from facelearn.training.study import Study, load_study
 from facelearn.verbs.cell_pool import Job, Outcome, run_apart, run_here
 from facelearn.verbs.cells import CellPlan, finished_cells
 from facelearn.verbs.run_plan import MODEL
+from facelearn.verbs.start import with_source_network
 from facelearn.verbs.train import read_rows
 
 DisplayFactory = Callable[[str], AbstractContextManager[Reporter | None]]
@@ -33,6 +37,7 @@ class StudyResult:
         label: the study's name with the epochs, rows and folds that were asked for: a name for its folder.
         computed: how many cells were trained now; the others were in the cache.
         problems: name of each cell that could not be trained -> why.
+        folds: name of each cell -> `report.kfold.kfold_summary` of its folds, for identification with all folds trained.
         stopped: True when Ctrl-C or SIGTERM ended it early; the same command goes on.
     """
 
@@ -42,6 +47,7 @@ class StudyResult:
     computed: int
     problems: dict[str, str]
     stopped: bool = False
+    folds: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 def study(
@@ -56,7 +62,11 @@ def study(
     jobs: int = 1,
     device: str = "auto",
     keep_models: bool = False,
+    source: str | None = None,
+    sha256: str | None = None,
+    train_list: str | Path | None = None,
     reading: Mapping[str, Any] | None = None,
+    read_progress: Callable[[int, int], None] | None = None,
     display: DisplayFactory | None = None,
     started: Callable[[str], None] | None = None,
     done: Done | None = None,
@@ -72,30 +82,39 @@ def study(
         out: folder of the cells (`out`/cells).
         epochs: of every cell instead of its own.
         rows: use so many rows, drawn by the recipe's seed, instead of all.
-        folds: cross-validate every cell with so many folds.
+        folds: cross-validate every cell with so many folds; None does as the study says.
         only: names of the cells to train; the others are taken from the cache where they are there.
         jobs: cells at a time, each in a process of its own with its share of the processor's cores.
         device: auto, cpu or cuda.
         keep_models: keep each cell's model file; cells whose model was not kept are trained again.
-        reading: changes to the recipe's `read` settings: size, crop, color, on_error.
+        source: weights for the cells that start from some, as `recipe.transfer.source` takes them; without, those cells are not trained.
+        sha256: of that file; it must be given for a file of the Hub.
+        train_list: a text file of the images to train on; all others of the same people are the test (identification).
+        reading: changes to the recipe's `read` settings: size, crop, color, on_error, list_file.
+        read_progress: called with (done, all) while images are decoded.
         display: gives a context manager with a reporter for a cell's name; used with one job.
         started: called with a cell's name when its process starts; used with several jobs.
         done: called with a cell's name, its numbers and whether they came from the cache.
 
     Raises:
         RecipeError: no such study or cell, or an impossible recipe.
-        DataError: unreadable data, or data without keypoints.
+        DataError: unreadable data, or data without what the study learns.
     """
-    study = load_study(name, epochs=epochs)
+    study = _with_source_networks(load_study(name, epochs=epochs, source=source, sha256=sha256, train_list=train_list))
     _check_names(study, only)
     store = Path(out) / "cells"
-    faces = _table(data, study, Path(out), rows, reading or {})
-    plans = _plans(study, faces.fingerprint(), folds)
-    found = _known(store, plans, keep_models)
+    faces = _table(data, study, Path(out), rows, reading or {}, read_progress)
+    plans = _plans(study, _name_of(faces, train_list), folds or study.folds)
+    found, places = _known(store, plans, keep_models)
     for cell, plan in plans:
         if done and plan.key in found:
             done(cell, found[plan.key], True)
-    wanted = [(cell, plan) for cell, plan in plans if plan.key not in found and (not only or cell in only)]
+    lacking = {one.name: one.lacks for one in study.variations if one.lacks and (not only or one.name in only)}
+    wanted = [
+        (cell, plan)
+        for cell, plan in plans
+        if plan.key not in found and (not only or cell in only) and cell not in lacking
+    ]
     # cells of equal recipes are one
     once = {plan.key: (cell, plan) for cell, plan in wanted}
     missing = [Job(_shown(cell, plan), plan, store / key) for key, (cell, plan) in once.items()]
@@ -106,7 +125,47 @@ def study(
         outcomes = run_apart(missing, faces, jobs, **settings, started=started or (lambda name: None))
     computed, problems = _gather(outcomes, found, done)
     stopped = computed + len(problems) < len(missing)
-    return StudyResult(study, _by_name(plans, found), _label(study, epochs, rows, folds), computed, problems, stopped)
+    return StudyResult(
+        study, _by_name(plans, found), _label(study, epochs, rows, folds), computed, {**lacking, **problems}, stopped,
+        _folds_together(plans, found, {**{job.plan.key: job.folder for job in missing}, **places}),
+    )  # fmt: skip
+
+
+def _with_source_networks(study: Study) -> Study:
+    """The study with, in each cell that starts from a model file, the options that file's network has, where it is the cell's network."""
+    cells = []
+    for one in study.variations:
+        recipe = with_source_network(one.recipe, {}) if one.recipe.transfer.source else one.recipe
+        same = recipe.model.name == one.recipe.model.name
+        cells.append(dataclasses.replace(one, recipe=recipe) if same else one)
+    return dataclasses.replace(study, variations=tuple(cells))
+
+
+def _name_of(faces: Faces, train_list: str | Path | None) -> str:
+    """What the cells' names are made of for the data: the rows, and which of them are trained on where a file says so."""
+    if train_list is None:
+        return faces.fingerprint()
+    try:
+        content = Path(train_list).read_bytes()
+    except OSError as error:
+        raise DataError(
+            f"cannot read {train_list}: {error.strerror}; give --train-list a text file of image paths, one a line"
+        ) from error
+    return f"{faces.fingerprint()}-{hashlib.sha256(content).hexdigest()[:16]}"
+
+
+def _folds_together(
+    plans: list[tuple[str, CellPlan]], found: Mapping[str, Mapping[str, Any]], places: Mapping[str, Path]
+) -> dict[str, dict[str, Any]]:
+    """What the folds of each cell of identification amount to, where all of them are trained and share their test rows."""
+    summaries = {}
+    for name in dict.fromkeys(name for name, _ in plans):
+        own = [plan for cell, plan in plans if cell == name]
+        whole = [found[plan.key] for plan in own if plan.fold and plan.key in found]
+        tested = [run for run in whole if run.get("metrics", {}).get("measured_on") == "test"]
+        if own and len(tested) == len(own):
+            summaries[name] = kfold_summary([places[plan.key] for plan in own], groups=tested[0].get("groups"))
+    return summaries
 
 
 def _gather(
@@ -131,15 +190,18 @@ def _plans(study: Study, data: str, folds: int | None) -> list[tuple[str, CellPl
     return [(one.name, CellPlan(one.recipe, data, fold)) for one in study.variations for fold in each]
 
 
-def _known(store: Path, plans: list[tuple[str, CellPlan]], keep_models: bool) -> dict[str, dict[str, Any]]:
-    """What is finished already; with `keep_models`, only what has its model too."""
+def _known(
+    store: Path, plans: list[tuple[str, CellPlan]], keep_models: bool
+) -> tuple[dict[str, dict[str, Any]], dict[str, Path]]:
+    """What is finished already, and where it lies; with `keep_models`, only what has its model too."""
     known = finished_cells(store)
     kept = {
         key: {name: value for name, value in facts.items() if name != "folder"}
         for key, facts in known.items()
         if not keep_models or (Path(facts["folder"]) / MODEL).exists()
     }
-    return {plan.key: kept[plan.key] for _, plan in plans if plan.key in kept}
+    keys = [plan.key for _, plan in plans if plan.key in kept]
+    return {key: kept[key] for key in keys}, {key: Path(known[key]["folder"]) for key in keys}
 
 
 def _by_name(plans: list[tuple[str, CellPlan]], found: dict[str, dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
@@ -167,7 +229,14 @@ def _check_names(study: Study, only: tuple[str, ...]) -> None:
             raise RecipeError(unknown_name("cell", name, names))
 
 
-def _table(data: str | Path | Faces, study: Study, out: Path, rows: int | None, reading: Mapping[str, Any]) -> Faces:
+def _table(
+    data: str | Path | Faces,
+    study: Study,
+    out: Path,
+    rows: int | None,
+    reading: Mapping[str, Any],
+    progress: Callable[[int, int], None] | None,
+) -> Faces:
     recipe = study.variations[0].recipe
     others = [one.name for one in study.variations if one.recipe.read != recipe.read]
     if others:
@@ -175,7 +244,7 @@ def _table(data: str | Path | Faces, study: Study, out: Path, rows: int | None, 
             f"all cells of a study read their data alike; 'read' of '{others[0]}' differs from the first cell's"
         )
     read = recipe.with_changes(**{f"read__{name}": value for name, value in reading.items()})
-    faces, _, _ = read_rows(data, read, out, None, task=read.task)
+    faces, _, _ = read_rows(data, read, out, progress, task=read.task)
     if rows is None or rows >= len(faces):
         return faces
     return faces[np.sort(np.random.default_rng(recipe.seed).permutation(len(faces))[:rows])]
