@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.support.class_runs import make_class_run
 
 from facelearn.data.schema import FKD15, KeypointSchema
 from facelearn.metrics.keypoints import keypoint_metrics
+from facelearn.report.class_results import ClassResult
 from facelearn.report.results import RunResult
 
 MakeRun = Callable[..., RunResult]
@@ -131,3 +133,8 @@ def make_run(
 @pytest.fixture(name="make_run")
 def _make_run() -> MakeRun:
     return make_run
+
+
+@pytest.fixture(name="make_class_run")
+def _make_class_run() -> Callable[..., ClassResult]:
+    return make_class_run

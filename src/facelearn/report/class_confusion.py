@@ -21,7 +21,7 @@ MOST_SHOWN = 400
 MOST_COUNTED = 36
 """Up to so many people every cell says how many images it holds."""
 _WIDTH = 11.2  # inches with the names: as wide as a page
-_LARGEST_CELL, _SMALLEST_TEXT = 0.36, 6.0
+_LARGEST_CELL, _SMALLEST_TEXT = 0.5, 6.0
 _NAME = 26  # characters of a name beside a matrix
 _RIGHT, _WRONG = "#2f8fd8", "#ee7b1c"  # in an image, so the same on light and on dark
 
@@ -48,7 +48,6 @@ def confusion_order(counts: Counts) -> NDArray[np.int64]:
         merged = (sizes[0] * link[first] + sizes[1] * link[second]) / sum(sizes)
         members[first] = _joined(members[first], members.pop(second), likeness)
         merged[first] = -1
-        merged[link[first] < 0] = -1  # those that are merged away, and itself
         link[first], link[:, first] = merged, merged
         link[second], link[:, second] = -1, -1
     groups = sorted(members.values(), key=lambda group: (-len(group), min(group)))
@@ -104,7 +103,7 @@ def confusion_figure(counts: Counts, people: Sequence[str]) -> Figure:
         order = confusion_order(counts)
         counts, names = counts[np.ix_(order, order)], [plain_text(people[i], _NAME) for i in order]
         margin = 0.055 * max(map(len, names)) + 0.5
-        cell = min(_LARGEST_CELL, (_WIDTH - margin) / len(names))
+        cell = min(_LARGEST_CELL, max(0.3, 6 / len(names)), (_WIDTH - margin) / len(names))
         size = min(9.0, 72 * cell * 0.86)
         side = max(len(names) * cell + margin, 3.2)
         figure = new_figure(side, side)

@@ -158,7 +158,8 @@ def _comparison(runs: Sequence[ClassResult], names: Sequence[str], best: ClassRe
         page.table(heading, rows, best=list(runs).index(best), colours=colours),
         page.plots(page.figure(bars, "Lines: 95% intervals.")),
         differences(runs, names),
-        intro="Higher is better, but for the calibration error; open-set is the identification at false alarm 1%. "
+        intro="Higher is better, but for the calibration error; balanced, open-set: balanced accuracy, "
+        "identification at false alarm 1%; aggregated, median: over the people. "
         + (f"{remark[:1].upper()}{remark[1:]}." if remark else ""),
     )
 

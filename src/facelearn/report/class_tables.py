@@ -158,7 +158,7 @@ def class_comparison_rows(runs: Mapping[str, Mapping[str, Any]]) -> tuple[list[s
     Args:
         runs: name -> metrics as for `class_headline`, with "summary" where a run has one; what is missing shows as "-".
     """
-    heading = ["run", "balanced accuracy", "95% interval", "accuracy", "first 5", "aggregated", "its median"]
+    heading = ["run", "balanced", "95% interval", "accuracy", "first 5", "aggregated", "median"]
     heading += ["calibration", "open-set", "images/s", "seconds"]
     rows = []
     for name, metrics in runs.items():
@@ -202,7 +202,7 @@ def best_text(runs: Mapping[str, Mapping[str, Any]]) -> str:
         return ""
     top = estimate(runs[best], "balanced_accuracy_score")
     others = {name: estimate(metrics, "balanced_accuracy_score") for name, metrics in runs.items() if name != best}
-    close = [name for name, one in others.items() if top and one and one.high >= top.low]
+    close = [name for name, one in others.items() if top and one and math.isfinite(one.high) and one.high >= top.low]
     remark = f"; the intervals of {names_text(close)} meet its own" if close else "; no other's interval meets its own"
     known = top is not None and math.isfinite(top.low)
     return f"highest balanced accuracy: {plain_text(best)}{remark if known else ''}"

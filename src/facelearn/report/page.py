@@ -44,7 +44,7 @@ th, td {{ text-align: left; padding: 6px 18px 6px 0; border-bottom: 1px solid va
 th {{ font-weight: 600; color: var(--muted); font-size: 13px; }}
 td.number, th.number {{ text-align: right; white-space: nowrap; }}
 tr.best td {{ font-weight: 650; }}
-td:first-child {{ white-space: nowrap; }}
+td:first-child, td.short {{ white-space: nowrap; }} td.long {{ min-width: 34ch; }}
 .facts td:first-child {{ color: var(--muted); white-space: nowrap; }}
 .facts td {{ overflow-wrap: anywhere; }}
 .dot {{ display: inline-block; width: .72em; height: .72em; border-radius: 50%; margin-right: .55em; }}
@@ -157,12 +157,17 @@ def table(
     for i, row in enumerate(rows):
         dot = f'<span class="dot" style="background: {escape(colours[i])}"></span>' if colours else ""
         cells = "".join(
-            f"<td{kind}>{dot if j == 0 else ''}{escape(cell)}</td>"
+            f"<td{kind or _wrapping(cell)}>{dot if j == 0 else ''}{escape(cell)}</td>"
             for j, (kind, cell) in enumerate(zip(kinds, row, strict=True))
         )
         kind = ' class="best"' if i == best else ""
         lines.append(f"<tr{kind}>{cells}</tr>")
     return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table></div>'
+
+
+def _wrapping(cell: str) -> str:
+    """Short texts stay on one line, long ones get room: a narrow window scrolls a table sooner than it breaks every word."""
+    return ' class="short"' if len(cell) <= 26 else ' class="long"' if len(cell) > 48 else ""
 
 
 def facts_table(facts: Mapping[str, object]) -> str:
