@@ -26,7 +26,6 @@ from facelearn.verbs.run_plan import VALID, Fitted, Measured, Plan
 TEST, TUNE, STRANGERS = "test", "strangers_tune", "strangers_test"
 FALSE_ALARM = 0.01
 """Share of strangers that may be called by a name."""
-STRANGERS_SHOWN = 64
 
 
 def rows(train: Faces, held_out: Mapping[str, Faces], recipe: Recipe) -> tuple[Faces, dict[str, Faces]]:
@@ -161,10 +160,9 @@ def _save(
     assert isinstance(plan.task, Identification)
     classes = plan.train.identity_among(plan.task.people)
     first = np.asarray([np.flatnonzero(classes == i)[0] for i in range(len(plan.task.people))])
-    closest = np.argsort(-unknown.max(1))[:STRANGERS_SHOWN] if unknown is not None else np.zeros(0, np.int64)
     save_class_evaluation(
         out, images=shown.images, truth=truth, probabilities=probabilities, people=plan.task.people,
         examples=plan.train.images[first], source=shown.source, row=shown.row,
-        stranger_images=None if strangers is None else strangers.images[np.sort(closest)],
+        stranger_images=None if strangers is None else strangers.images,
         stranger_probabilities=unknown,
     )  # fmt: skip
