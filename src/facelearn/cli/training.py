@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -28,6 +29,7 @@ from facelearn.cli.app import (
 from facelearn.errors import FIRST_PROBLEMS, RecipeError
 
 if TYPE_CHECKING:
+    from facelearn.training.recipe import Recipe
     from facelearn.training.run import Reporter
 
 
@@ -91,6 +93,9 @@ def train(
     read__crop: CropOption = None,
     read__color: ColorOption = None,
     read__list_file: ListOption = None,
+    folds: Annotated[
+        int | None, typer.Option(min=2, help="People: so many models, each validated on its own fold.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in --out.")] = False,
     read__on_error: OnErrorOption = OnError.stop,
@@ -101,42 +106,88 @@ def train(
     if resume and (changes or recipe or task):
         raise typer.BadParameter(f"--resume goes on with the recipe in {out}; leave out the other settings")
     source = _source_of_run(out, resume, data)
-    _train(source, out, task.value if task else None, recipe, changes, resume, overwrite, as_json)
+    typed = _Typed(source, out, recipe, changes, resume, overwrite, as_json)
+    if folds is not None or (resume and _folds_in(out)):
+        _train_folds(typed, folds or _folds_in(out))
+    else:
+        _train(typed, task.value if task else None)
 
 
-def _train(
-    source: Path,
-    out: Path,
-    task: Literal["keypoints", "identification"] | None,
-    recipe: Path | None,
-    changes: dict[str, Any],
-    resume: bool,
-    overwrite: bool,
-    as_json: bool,
-) -> None:
+@dataclass(frozen=True)
+class _Typed:
+    """What was typed after `facelearn train`."""
+
+    source: Path
+    out: Path
+    recipe: Path | None
+    changes: dict[str, Any]
+    resume: bool
+    overwrite: bool
+    as_json: bool
+
+    def checked_recipe(self, task: str) -> Recipe | None:
+        """The recipe file's, with a word where what was typed does not fit it (or the task's own, where there is none)."""
+        from facelearn.training.recipe import Recipe
+
+        base = Recipe.from_toml(self.recipe) if self.recipe else None
+        try:
+            base.with_changes(**self.changes) if base else Recipe.for_task(task, self.changes)
+        except RecipeError as error:  # only what was typed can be wrong here
+            raise typer.BadParameter(str(error)) from error
+        return base
+
+
+def _train(typed: _Typed, task: Literal["keypoints", "identification"] | None) -> None:
     from facelearn.display import ReadDisplay, training_display
-    from facelearn.training.recipe import Recipe
     from facelearn.verbs.train import task_named
     from facelearn.verbs.train import train as run
 
-    base = Recipe.from_toml(recipe) if recipe else None
-    try:
-        # only what was typed can be wrong here; without a recipe the data decide the task, and these belong to one of the two
-        base.with_changes(**changes) if base else Recipe.for_task(task or task_named(changes) or "keypoints", changes)
-    except RecipeError as error:
-        raise typer.BadParameter(str(error)) from error
-    with training_display(out.name, quiet=as_json) as reporter:
+    base = typed.checked_recipe(task or task_named(typed.changes) or "keypoints")
+    with training_display(typed.out.name, quiet=typed.as_json) as reporter:
         result = run(
-            source, out, task=task, recipe=base, changes=changes, resume=resume, overwrite=overwrite,
-            reporter=reporter, read_progress=ReadDisplay(quiet=as_json),
+            typed.source, typed.out, task=task, recipe=base, changes=typed.changes, resume=typed.resume, overwrite=typed.overwrite,
+            reporter=reporter, read_progress=ReadDisplay(quiet=typed.as_json),
         )  # fmt: skip
     if not result.first:
         return
     if result.stopped:
-        done = f"stopped after {result.summary['epochs']} epochs"
-        typer.echo(f"{done}; go on with: facelearn train --resume --out {out}", err=True)
-        raise typer.Exit(1)
-    _print_run(result, as_json)
+        _say_stopped(f"stopped after {result.summary['epochs']} epochs", typed.out)
+    _print_run(result, typed.as_json)
+
+
+def _train_folds(typed: _Typed, folds: int) -> None:
+    from facelearn.display import ReadDisplay, training_display
+    from facelearn.report.kfold import kfold_text
+    from facelearn.verbs.kfold import train_folds as run
+
+    def display(name: str) -> AbstractContextManager[Reporter | None]:
+        return training_display(name, quiet=typed.as_json)
+
+    result = run(
+        typed.source, typed.out, folds=folds, recipe=typed.checked_recipe("identification"), changes=typed.changes,
+        resume=typed.resume, overwrite=typed.overwrite, display=display, read_progress=ReadDisplay(quiet=typed.as_json),
+    )  # fmt: skip
+    if result.stopped:
+        _say_stopped(f"stopped; {len(result.folds)} of {folds} folds are finished", typed.out)
+    if typed.as_json:
+        facts = {"folder": result.folder, "model": result.model, "page": result.page, "warnings": result.warnings}
+        print_json({**facts, "skipped": [str(row) for row in result.skipped], "summary": result.summary})
+        return
+    warn(result.warnings)
+    if result.skipped:
+        say(f"{len(result.skipped)} rows left out, listed in {result.folder / 'skipped.csv'}")
+    say("", kfold_text(result.summary), "", f"best model: {result.model}", f"table:      {result.page}")
+
+
+def _folds_in(out: Path) -> int:
+    from facelearn.verbs.kfold import fold_count
+
+    return fold_count(out) or 0
+
+
+def _say_stopped(done: str, out: Path) -> None:
+    typer.echo(f"{done}; go on with: facelearn train --resume --out {out}", err=True)
+    raise typer.Exit(1)
 
 
 def _source_of_run(out: Path, resume: bool, data: Path | None) -> Path:
