@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from facelearn import bundle as bundles
+from facelearn.bundle.graph import build_network
 from facelearn.data.faces import Faces
 from facelearn.data.person_units import person_units
 from facelearn.data.splits import Split
 from facelearn.metrics.class_averages import class_average_intervals
-from facelearn.models import zoo
 from facelearn.models.profile import profile
 from facelearn.report.class_results import load_class_run
 from facelearn.verbs.run_identification import TEST
@@ -50,6 +49,5 @@ def multiply_adds(model: Path) -> int:
     """Of one image, of the network in a model file."""
     bundle = bundles.load(model)
     height, width = bundle.network_args["image_size"]
-    with torch.device("meta"):
-        network = zoo.build(bundle.network, **bundle.network_args)
-    return sum(layer.multiply_adds for layer in profile(network, (bundle.network_args["in_channels"], height, width)))
+    layers = profile(build_network(bundle), (bundle.network_args["in_channels"], height, width))
+    return sum(layer.multiply_adds for layer in layers)

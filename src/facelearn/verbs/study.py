@@ -14,13 +14,15 @@ import numpy as np
 
 from facelearn.data.faces import Faces
 from facelearn.errors import DataError, RecipeError, unknown_name
+from facelearn.models import zoo
 from facelearn.report.kfold import kfold_summary
+from facelearn.training.recipe import Recipe
 from facelearn.training.run import Reporter
 from facelearn.training.study import Study, load_study
+from facelearn.training.weights import open_weights
 from facelearn.verbs.cell_pool import Job, Outcome, run_apart, run_here
 from facelearn.verbs.cells import CellPlan, finished_cells
 from facelearn.verbs.run_plan import MODEL
-from facelearn.verbs.start import with_source_network
 from facelearn.verbs.train import read_rows
 
 DisplayFactory = Callable[[str], AbstractContextManager[Reporter | None]]
@@ -132,13 +134,24 @@ def study(
 
 
 def _with_source_networks(study: Study) -> Study:
-    """The study with, in each cell that starts from a model file, the options that file's network has, where it is the cell's network."""
-    cells = []
-    for one in study.variations:
-        recipe = with_source_network(one.recipe, {}) if one.recipe.transfer.source else one.recipe
-        same = recipe.model.name == one.recipe.model.name
-        cells.append(dataclasses.replace(one, recipe=recipe) if same else one)
-    return dataclasses.replace(study, variations=tuple(cells))
+    """The study with, in each cell that starts from a model file of its own network, the options which that file's network has."""
+    return dataclasses.replace(study, variations=tuple(
+        dataclasses.replace(one, recipe=_with_source_network(one.recipe)) if one.recipe.transfer.source else one
+        for one in study.variations
+    ))  # fmt: skip
+
+
+def _with_source_network(recipe: Recipe) -> Recipe:
+    weights = open_weights(str(recipe.transfer.source), sha256=recipe.transfer.sha256)
+    if weights.network != recipe.model.name:
+        return recipe  # whether tensors of another network fit is seen when they are taken over
+    known = zoo.model_info(recipe.model.name).options
+    own = {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in (weights.network_args or {}).items()
+        if name in known
+    }
+    return recipe.with_changes(model__options={**own, **recipe.model.options})
 
 
 def _name_of(faces: Faces, train_list: str | Path | None) -> str:
