@@ -5,7 +5,8 @@
 Each measurement is a whole epoch at batch 64, augmentation and validation counted, in a process of its own. The plain loop: fp32, its
 process without our allocator setting, a Dataset that decodes and augments each photo with Pillow, the fastest of 0, 1 and 2 DataLoader
 workers. facelearn: `training.loop.fit` on the table that `facelearn.read` keeps in its cache; that reading is printed apart. Both turn,
-mirror, shift, scale and brighten alike. Rounds are interleaved; a ratio is the median of each round's.
+mirror, shift, scale and brighten alike, and make the photos as small as the network sees them: the plain loop each time, facelearn
+before the first epoch. Rounds are interleaved; a ratio is the median of each round's.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pathlib import Path
 import numpy as np
 
 BATCH, SIZE = 64, 112
+SEES = {"facelearn_identity": 80}  # side in pixels at which a network sees the photos, where that is not theirs
 ROTATE, SCALE, SHIFT, BRIGHTNESS = 12.0, 0.15, 0.06, 0.2
 CONTENDERS = ("plain-0", "plain-1", "plain-2", "facelearn-32", "facelearn-bf16")
 NETWORKS = ("tronnet", "facelearn_identity")
@@ -41,6 +43,8 @@ def plain(folder: Path, network: str, workers: int) -> dict[str, float]:
     cut = len(files) * 7 // 8
     mean, deviation = (np.asarray(facts[key], np.float32) for key in ("mean", "std"))
 
+    side = SEES.get(network, SIZE)
+
     class Photos(Dataset):
         def __init__(self, rows, augment):
             self.rows, self.augment = rows, augment
@@ -51,18 +55,18 @@ def plain(folder: Path, network: str, workers: int) -> dict[str, float]:
         def __getitem__(self, index):
             row = self.rows[index]
             image = Image.open(files[row]).convert("RGB")
-            if image.size != (SIZE, SIZE):
-                image = image.resize((SIZE, SIZE), Image.Resampling.BILINEAR)
+            if image.size != (side, side):
+                image = image.resize((side, side), Image.Resampling.BILINEAR)
             if self.augment:
                 random = np.random
                 if random.random() < 0.5:
                     image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
                 angle, zoom = np.deg2rad(random.uniform(-ROTATE, ROTATE)), 1 + random.uniform(-SCALE, SCALE)
                 a, b = np.cos(angle) / zoom, np.sin(angle) / zoom
-                centre = (SIZE - 1) / 2
-                dx, dy = centre + random.uniform(-SHIFT, SHIFT, 2) * SIZE
+                centre = (side - 1) / 2
+                dx, dy = centre + random.uniform(-SHIFT, SHIFT, 2) * side
                 matrix = (a, b, centre - a * dx - b * dy, -b, a, centre + b * dx - a * dy)
-                image = image.transform((SIZE, SIZE), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
+                image = image.transform((side, side), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
                 image = ImageEnhance.Brightness(image).enhance(1 + random.uniform(-BRIGHTNESS, BRIGHTNESS))
             pixels = (np.asarray(image, np.float32) - mean) / deviation
             return torch.from_numpy(pixels.transpose(2, 0, 1).copy()), people[row]
@@ -71,7 +75,7 @@ def plain(folder: Path, network: str, workers: int) -> dict[str, float]:
         DataLoader(Photos(rows, augment), BATCH, shuffle=augment, num_workers=workers)
         for rows, augment in ((range(cut), True), (range(cut, len(files)), False))
     ]
-    model = zoo.build(network, in_channels=3, image_size=(SIZE, SIZE), outputs=max(people) + 1)
+    model = zoo.build(network, in_channels=3, image_size=(side, side), outputs=max(people) + 1)
     optimiser = torch.optim.AdamW(model.parameters(), 1e-3)
     criterion = nn.CrossEntropyLoss()
 
@@ -122,11 +126,12 @@ def ours(folder: Path, network: str, precision: str) -> dict[str, float]:
             "brightness": BRIGHTNESS / 2,
         },
     )  # fmt: skip
-    preprocess = Preprocess.from_steps(["standardise"]).fit(train.images)
+    side = SEES.get(network, SIZE)
+    preprocess = Preprocess.from_steps([{"name": "resize", "size": side}, "standardise"]).fit(train.images)
     task = Identification.from_recipe(recipe, faces)
     data = [TrainingData(rows, preprocess, task.targets(rows)) for rows in (train, valid)]
     augment = Augment(recipe.augment, faces.schema)
-    model = zoo.build(network, in_channels=3, image_size=(SIZE, SIZE), outputs=len(task.people))
+    model = zoo.build(network, in_channels=3, image_size=(side, side), outputs=len(task.people))
     result = fit(model, task, *data, recipe, settings, augment=augment)
     seconds = result.progress.history[1]["seconds"] - result.progress.history[0]["seconds"]
     random = torch.Generator().manual_seed(0)

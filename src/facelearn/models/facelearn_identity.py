@@ -1,4 +1,4 @@
-"""`facelearn_identity`: our own small network for naming people in photos of about 112x112, which it sees at 64x64."""
+"""`facelearn_identity`: our own small network for naming people in photos of about 112x112, which it sees at 80x80."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ if TYPE_CHECKING:
 BLOCKS = ("residual", "separable")
 
 
-@register(task="identification", input=(3, 64, 64), outputs=76, parameters=1_761_920, source="facelearn")
+@register(task="identification", input=(3, 80, 80), outputs=76, parameters=1_761_920, source="facelearn")
 def facelearn_identity(
     *,
     in_channels: int = 3,
-    image_size: tuple[int, int] = (64, 64),
+    image_size: tuple[int, int] = (80, 80),
     outputs: int = 76,
     widths: tuple[int, ...] = (64, 128, 256),
     depths: tuple[int, ...] = (1, 1, 1),
     fold: int = 4,
     block: str = "residual",
     scale: float = 16.0,
-    dropout: float = 0.0,
+    dropout: float = 0.1,
 ) -> nn.Module:
     """Small residual network on folded pixels with a cosine head: small maps from the start buy epochs.
 
@@ -54,7 +54,7 @@ def facelearn_identity(
     if image_size[0] % multiple or image_size[1] % multiple:
         raise RecipeError(
             f"{name}: image sides must be multiples of {multiple}; received {image_size[0]}x{image_size[1]}, "
-            f'resize with the preprocessing step {{ name = "resize", size = {multiple * max(1, round(64 / multiple))} }}'
+            f'resize with the preprocessing step {{ name = "resize", size = {multiple * max(1, round(80 / multiple))} }}'
         )
     choice(name, "block", block, BLOCKS)
     from facelearn.models.cosine import FoldedClassifier
