@@ -13,7 +13,6 @@ from facelearn.cli.app import (
     CropOption,
     DeviceOption,
     JsonOption,
-    ListOption,
     OnError,
     OnErrorOption,
     SizeOption,
@@ -27,36 +26,51 @@ if TYPE_CHECKING:
     from facelearn.verbs.study import StudyResult
 
 
+DataOption = Annotated[
+    Path | None, typer.Option(help="Faces with labels or names: file or folder in any known format.")
+]
+OutOption = Annotated[Path, typer.Option(help="Folder for finished cells and results.")]
+EpochsOption = Annotated[int | None, typer.Option(min=1, help="Epochs of every cell, instead of the published.")]
+RowsOption = Annotated[int | None, typer.Option(min=20, help="Use so many rows, instead of all.")]
+FoldsOption = Annotated[
+    int | None, typer.Option(min=2, help="Cross-validate every cell with so many folds, instead of the study's.")
+]
+OnlyOption = Annotated[list[str] | None, typer.Option(help="Run this cell only; may be given several times.")]
+JobsOption = Annotated[int, typer.Option(min=1, help="Cells at a time, each with its share of the cores.")]
+SourceOption = Annotated[
+    str | None,
+    typer.Option("--from", help="Weights for the cells that start from some: a model file, .safetensors or .pth."),
+]
+HashOption = Annotated[str | None, typer.Option(help="Checksum of the weights; must be given for hf://.")]
+# not --list as in other commands, which lists the studies here
+ImagesOption = Annotated[
+    Path | None, typer.Option("--list-file", help="Read only the images that this text file names, one path a line.")
+]
+TrainListOption = Annotated[
+    Path | None, typer.Option(help="Train on the images that this file names; all others of these people are the test.")
+]
+
+
 @app.command(epilog="Example: facelearn study ml_resnet --data training.zip --epochs 30")
 def study(
     name: Annotated[str | None, typer.Argument(help="Study, as --list shows them, or a TOML file of your own.")] = None,
-    data: Annotated[
-        Path | None, typer.Option(help="Faces with labels or names: file or folder in any known format.")
-    ] = None,
-    out: Annotated[Path, typer.Option(help="Folder for finished cells and results.")] = Path("runs/studies"),
-    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of every cell, instead of the published.")] = None,
-    rows: Annotated[int | None, typer.Option(min=20, help="Use so many rows, instead of all.")] = None,
-    folds: Annotated[
-        int | None, typer.Option(min=2, help="Cross-validate every cell with so many folds, instead of the study's.")
-    ] = None,
-    only: Annotated[list[str] | None, typer.Option(help="Run this cell only; may be given several times.")] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Cells at a time, each with its share of the cores.")] = 1,
+    data: DataOption = None,
+    out: OutOption = Path("runs/studies"),
+    epochs: EpochsOption = None,
+    rows: RowsOption = None,
+    folds: FoldsOption = None,
+    only: OnlyOption = None,
+    jobs: JobsOption = 1,
     device: DeviceOption = "auto",
     keep_models: Annotated[bool, typer.Option("--keep-models", help="Keep each cell's model file.")] = False,
+    source: SourceOption = None,
+    sha256: HashOption = None,
+    train_list: TrainListOption = None,
     list_all: Annotated[bool, typer.Option("--list", help="List the studies and stop.")] = False,
-    source: Annotated[
-        str | None,
-        typer.Option("--from", help="Weights for the cells that start from some: a model file, .safetensors or .pth."),
-    ] = None,
-    sha256: Annotated[str | None, typer.Option(help="Checksum of the weights; must be given for hf://.")] = None,
-    train_list: Annotated[
-        Path | None,
-        typer.Option(help="Train on the images that this file names; all others of these people are the test."),
-    ] = None,
     size: SizeOption = None,
     crop: CropOption = None,
     color: ColorOption = None,
-    list_file: ListOption = None,
+    list_file: ImagesOption = None,
     on_error: OnErrorOption = OnError.stop,
     as_json: JsonOption = False,
 ) -> None:
@@ -72,17 +86,10 @@ def study(
                "on_error": on_error.value if on_error is not OnError.stop else None}  # fmt: skip
     given = {key: value for key, value in reading.items() if value is not None}
     settings = {
-        "epochs": epochs,
-        "rows": rows,
-        "folds": folds,
-        "only": tuple(only or ()),
-        "jobs": jobs,
-        "device": device,
-        "source": source,
-        "sha256": sha256,
-        "train_list": train_list,
-    }
-    _run(name, data, out, {**settings, "keep_models": keep_models, "reading": given}, as_json)
+        "epochs": epochs, "rows": rows, "folds": folds, "only": tuple(only or ()), "jobs": jobs, "device": device, "source": source,
+        "sha256": sha256, "train_list": train_list, "keep_models": keep_models, "reading": given,
+    }  # fmt: skip
+    _run(name, data, out, settings, as_json)
 
 
 def _run(name: str, data: Path, out: Path, settings: dict[str, Any], as_json: bool) -> None:

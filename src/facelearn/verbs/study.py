@@ -112,25 +112,37 @@ def study(
         if done and plan.key in found:
             done(cell, found[plan.key], True)
     lacking = {one.name: one.lacks for one in study.variations if one.lacks and (not only or one.name in only)}
-    wanted = [
-        (cell, plan)
-        for cell, plan in plans
-        if plan.key not in found and (not only or cell in only) and cell not in lacking
-    ]
-    # cells of equal recipes are one
-    once = {plan.key: (cell, plan) for cell, plan in wanted}
-    missing = [Job(_shown(cell, plan), plan, store / key) for key, (cell, plan) in once.items()]
-    settings: dict[str, Any] = {"device": device, "keep_models": keep_models}
-    if jobs == 1:
-        outcomes = run_here(missing, faces, **settings, display=display or (lambda name: nullcontext(None)))
-    else:
-        outcomes = run_apart(missing, faces, jobs, **settings, started=started or (lambda name: None))
+    wanted = [(cell, plan) for cell, plan in plans if cell in (only or (cell,)) and cell not in lacking]
+    missing = _jobs([(cell, plan) for cell, plan in wanted if plan.key not in found], store)
+    outcomes = _outcomes(missing, faces, jobs, device, keep_models, display, started)
     computed, problems = _gather(outcomes, found, done)
     stopped = computed + len(problems) < len(missing)
     return StudyResult(
         study, _by_name(plans, found), _label(study, epochs, rows, folds), computed, {**lacking, **problems}, stopped,
         _folds_together(plans, found, {**{job.plan.key: job.folder for job in missing}, **places}),
     )  # fmt: skip
+
+
+def _jobs(wanted: list[tuple[str, CellPlan]], store: Path) -> list[Job]:
+    once = {plan.key: (cell, plan) for cell, plan in wanted}  # cells of equal recipes are one
+    return [Job(_shown(cell, plan), plan, store / key) for key, (cell, plan) in once.items()]
+
+
+def _outcomes(
+    missing: list[Job],
+    faces: Faces,
+    jobs: int,
+    device: str,
+    keep_models: bool,
+    display: DisplayFactory | None,
+    started: Callable[[str], None] | None,
+) -> Iterable[Outcome]:
+    """The cells trained one after another here, or `jobs` at a time in processes of their own."""
+    if jobs == 1:
+        shown = display or (lambda name: nullcontext(None))
+        return run_here(missing, faces, device=device, keep_models=keep_models, display=shown)
+    told = started or (lambda name: None)
+    return run_apart(missing, faces, jobs, device=device, keep_models=keep_models, started=told)
 
 
 def _with_source_networks(study: Study) -> Study:
