@@ -17,6 +17,7 @@ from facelearn.metrics.calibration import (
     softmax,
 )
 from facelearn.metrics.classes import class_metrics
+from facelearn.metrics.open_set import rejection_threshold
 from support.labels import random_people
 
 
@@ -29,9 +30,13 @@ def drawn(temperature, rows=4000, classes=6, seed=0):
 
 
 def cross_entropy(logits, truth, temperature):
+    """Mean over rows, against Platt's targets."""
     values = logits / temperature
     values = values - values.max(1, keepdims=True)
-    return float((np.log(np.exp(values).sum(1)) - values[np.arange(len(truth)), truth]).mean())
+    count, classes = values.shape
+    targets = np.full(values.shape, 1 / (count + 2) / (classes - 1))
+    targets[np.arange(count), truth] = (count + 1) / (count + 2)
+    return float((np.log(np.exp(values).sum(1)) - (targets * values).sum(1)).mean())
 
 
 def test_softmax_equals_a_naive_loop_and_stays_finite():
@@ -78,11 +83,30 @@ def test_a_scale_on_the_logits_is_a_scale_on_the_temperature():
 
 def test_cases_without_an_optimum_inside_stay_bounded():
     eye = np.eye(4)
-    assert fit_temperature(eye * 10, np.arange(4)) in (1.0, TEMPERATURE_RANGE[0])  # all right: the surer the better
-    assert fit_temperature(eye * 1e4, np.arange(4)) == 1.0  # all right and as sure as can be: nothing to gain
+    assert fit_temperature(eye * 0.1, np.arange(4)) == TEMPERATURE_RANGE[0]  # all right and hardly sure
+    assert fit_temperature(eye * 1e4, np.arange(4)) == TEMPERATURE_RANGE[1]  # all right and far too sure
     assert fit_temperature(eye * 10, (np.arange(4) + 1) % 4) == TEMPERATURE_RANGE[1]  # all wrong
     for logits, truth in ((np.empty((0, 3)), []), (np.ones((3, 1)), [0, 0, 0]), (np.zeros((3, 2)), [0, 1, 1])):
         assert fit_temperature(logits, truth) == 1.0
+
+
+def test_four_images_that_are_all_right_are_as_sure_as_their_targets():
+    # softmax gives the true class 5 / 6 where exp(10 / T) is 15 times the three others of 1 / 18 each
+    assert fit_temperature(np.eye(4) * 10, np.arange(4)) == pytest.approx(10 / math.log(15), rel=1e-6)
+
+
+def test_known_people_and_strangers_stay_apart_where_every_validation_image_is_right():
+    generator = np.random.default_rng(0)
+    truth = np.arange(200) % 20
+    known, strangers = (np.clip(generator.normal(0, 0.1, (200, 20)), -0.5, 0.5) for _ in range(2))
+    known[np.arange(200), truth] = generator.uniform(0.75, 0.95, 200)
+    strangers[np.arange(200), truth] = generator.uniform(0.5, 0.7, 200)
+    temperature = fit_temperature(16 * known, truth)
+    assert 0.5 < temperature < 3
+    sure, unsure = (softmax(16 * cosines, temperature).max(1) for cosines in (known, strangers))
+    assert sure.max() < 1
+    threshold = rejection_threshold(unsure)
+    assert threshold < 1 and (sure >= threshold).mean() > 0.8
 
 
 def test_scaling_makes_an_oversure_model_calibrated_and_names_the_same_people():

@@ -13,7 +13,7 @@ from facelearn.metrics.answers import Answers, answers, checked_truth
 from facelearn.metrics.measure import Array, Measure, number
 
 TEMPERATURE_RANGE = (0.05, 20.0)
-"""Where a temperature is sought: a model that is right everywhere would ask for 0, one that is worse than chance for infinity."""
+"""Where a temperature is sought: a model that is worse than chance would ask for infinity."""
 BINS = 15
 _CHUNK = 4_000_000  # logits looked at at once: 32 MB as float64
 _STEPS = 100
@@ -37,6 +37,9 @@ def softmax(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float32]:
 
 def fit_temperature(logits: ArrayLike, truth: ArrayLike) -> float:
     """The temperature that minimises the cross-entropy of softmax(logits / T) (Guo et al. 2017), within TEMPERATURE_RANGE.
+
+    The targets are smoothed as in Platt (1999): (N + 1) / (N + 2) for the true class, the rest spread evenly over the others. With
+    targets of 1, N images that are all named right would ask for T = 0, at which known people and strangers alike get a probability of 1.
 
     Newton's method on 1 / T, where the cross-entropy is convex, kept within a bracket that is halved where Newton does not get on. The
     largest class stays the largest. Where T changes nothing (no rows, one class, equal logits) it is 1.
@@ -72,14 +75,20 @@ def fit_temperature(logits: ArrayLike, truth: ArrayLike) -> float:
 
 
 def _slope(logits: NDArray[Any], truth: NDArray[np.int64], inverse: float) -> tuple[float, float]:
-    """First and second derivative of the summed cross-entropy by 1 / T: (sum of E[z] - z_y, sum of Var[z]) under the softmax."""
+    """First and second derivative of the summed cross-entropy by 1 / T: E[z] under the softmax less E[z] under the smoothed target, and
+    Var[z] under the softmax, summed over the rows.
+    """
     first = second = 0.0
+    count, classes = logits.shape
+    target = (count + 1) / (count + 2)
+    other = (1 - target) / max(1, classes - 1)
     for part in _parts(logits):
         values = _from_largest(logits[part])
         powers = np.exp(values * inverse)
         share = powers / powers.sum(1, keepdims=True)
         mean = (share * values).sum(1)
-        first += float((mean - values[np.arange(len(values)), truth[part]]).sum())
+        own = values[np.arange(len(values)), truth[part]]
+        first += float((mean - target * own - other * (values.sum(1) - own)).sum())
         second += float((share * (values - mean[:, None]) ** 2).sum())
     return first, second
 
