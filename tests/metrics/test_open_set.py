@@ -60,6 +60,7 @@ def test_the_threshold_by_hand():
     assert rejection_threshold(tied, false_alarm=0.9) == np.nextafter(np.float32(0.5), np.float32(1))
     assert rejection_threshold(tied, false_alarm=1.0) == 0.0
     assert rejection_threshold(np.ones(300)) > 1  # nobody is known where strangers are as sure as can be
+    assert rejection_threshold(np.full(300, np.nextafter(np.float32(1), np.float32(0)))) == 1.0  # 1 still rejects them
     assert 0.1 < rejection_threshold(np.full(3, 0.1)) < 0.1 + 1e-7  # 0.1 lies between two float32
 
 

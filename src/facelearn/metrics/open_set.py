@@ -21,8 +21,8 @@ def rejection_threshold(stranger_score: ArrayLike, *, false_alarm: float = 0.01)
 
     A face whose largest probability lies below the threshold is 'unknown'. The threshold is the next float32 above the score of the
     first stranger that must be rejected, so that it rejects the same faces whether scores are compared as float32 or float64 (float16
-    is too coarse for it). With fewer than 1 / `false_alarm` strangers none may be accepted; where that many strangers have a
-    probability of 1, nobody is known.
+    is too coarse for it). With fewer than 1 / `false_alarm` strangers none may be accepted. It lies above 1, so that nobody is known, only
+    where that many strangers have a probability of exactly 1: no threshold up to 1 rejects them.
 
     Args:
         stranger_score: (S,) largest probability of each photo of somebody the model does not know.
