@@ -50,7 +50,7 @@ def test_refusals(tmp_path):
     (tmp_path / "wrong.txt").write_text("Ada/0000.png\nAda/9999.png\n", encoding="utf-8")
     with pytest.raises(DataError, match=r"line 2: Ada/9999\.png is not among"):
         listed_rows(FACES, tmp_path / "wrong.txt")
-    with pytest.raises(DataError, match="names every image"):
+    with pytest.raises(DataError, match="no image is left to measure on"):
         split_listed(FACES, _list(tmp_path / "all.txt", np.arange(30)), {"train": 1.0})
     with pytest.raises(DataError):
         listed_rows(FACES, tmp_path / "missing.txt")

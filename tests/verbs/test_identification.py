@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import tomllib
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +12,7 @@ from tests.support.blobs import blob_faces
 from tests.support.commands import run_quietly
 from tests.support.people import NAMES, people_faces, people_folder
 
+import facelearn.training.run as running
 from facelearn import bundle as bundles
 from facelearn.data.faces import Faces
 from facelearn.errors import BundleError, DataError, FacelearnError, RecipeError
@@ -27,6 +27,7 @@ QUICK = {
     "augment__erasing": 0.0,
     "augment__rotate": 4.0,
     "model__options": {"widths": [16, 32, 64], "depths": [1, 1, 1], "fold": 7},
+    "progressive_sizes": [],
     "epochs": 30,
     "batch_size": 32,
     "threads": 1,
@@ -152,18 +153,16 @@ def test_a_killed_run_goes_on_to_the_same_end(faces, tmp_path):
 
     from facelearn.training.run import Reporter
 
-    class Killed(Exception):
+    class KilledError(Exception):
         pass
 
     def kill(row):
         if row["epoch"] == 2:
-            raise Killed
-
-    import facelearn.training.run as running
+            raise KilledError
 
     keep, running.SAVE_SECONDS = running.SAVE_SECONDS, -1.0
     try:
-        with pytest.raises(Killed):
+        with pytest.raises(KilledError):
             train(faces, tmp_path / "cut", changes=quick, reporter=Reporter(on_epoch=kill))
     finally:
         running.SAVE_SECONDS = keep
@@ -217,3 +216,65 @@ def test_commands(tmp_path, capsys):
     assert "balanced_accuracy_score" in json.loads(capsys.readouterr().out)
     assert run_quietly("train", "--data", tmp_path / "data", "--imbalance", "hope", "--out", tmp_path / "no") == 2
     assert "hope" in capsys.readouterr().err
+
+
+def test_nothing_is_lost_where_overwriting_is_refused(tmp_path, faces):
+    first = train(faces, tmp_path, changes={**QUICK, "epochs": 1})
+    before = first.model.read_bytes()
+    for wrong in ({"model__options": {"widths": [8]}}, {"transfer__source": str(tmp_path / "none.safetensors")}):
+        with pytest.raises(FacelearnError):
+            train(faces, tmp_path, changes={**QUICK, **wrong}, overwrite=True)
+        assert first.model.read_bytes() == before and (tmp_path / "report.html").exists()
+    again = train(faces, tmp_path, changes={**QUICK, "epochs": 1, "transfer__source": str(first.model)}, overwrite=True)
+    assert any("taken from" in line for line in again.warnings)
+
+
+def test_settings_about_people_do_not_turn_keypoints_into_names(tmp_path):
+    points = blob_faces(60).replace(people=("Ada", "Boris"), identity=np.arange(60) % 2)
+    with pytest.raises(DataError, match=r"split\.strangers is about people; .* --task identification"):
+        train(points, tmp_path, changes={"split__strangers": 0.1, "epochs": 1})
+
+
+def test_a_folder_called_unknown_holds_strangers(tmp_path):
+    people_folder(tmp_path / "data", [12] * 3)
+    (tmp_path / "data" / "Clara").rename(tmp_path / "data" / "Unknown")
+    result = train(tmp_path / "data", tmp_path / "run", changes={**QUICK, "epochs": 1, "split__strangers": 0.1})
+    model = bundles.load(result.model)
+    assert model.people == ("Ada", "Boris") and model.thresholds["unknown"]["value"] > 0
+
+
+def test_a_last_batch_of_one_row_goes_with_the_one_before(tmp_path):
+    split = {"split__valid": 0.0, "split__test": 0.0, "split__strangers": 0.0}
+    options = {"widths": [8, 8, 8], "depths": [1, 1, 1], "fold": 4}
+    small = {"preprocess": [{"name": "resize", "size": 16}, "standardise"], "epochs": 1, "model__options": options}
+    result = train(people_faces([17, 16]), tmp_path, task="identification", changes={**QUICK, **small, **split})
+    assert result.summary["steps"] == 1 and any("nothing was measured" in line for line in result.warnings)
+
+
+def test_small_images_first(tmp_path, faces, monkeypatch):
+    seen = []
+    shrunk = running.shrunk
+
+    def noted(batch, share, multiple):
+        small = shrunk(batch, share, multiple)
+        seen.append(tuple(small.images.shape[2:]))
+        return small
+
+    monkeypatch.setattr(running, "shrunk", noted)
+    sizes = {
+        "preprocess": [{"name": "resize", "size": 32}, "standardise"],
+        "progressive_sizes": [0.5, 1.0],
+        "epochs": 2,
+    }
+    train(faces, tmp_path, changes={**QUICK, **sizes, "model__options": {"widths": [8, 8], "depths": [1, 1]}})
+    half = len(seen) // 2
+    assert set(seen[:half]) == {(16, 16)} and set(seen[half:]) == {(32, 32)}
+
+
+def test_progressive_sizes_need_a_network_for_several_sizes(tmp_path, faces):
+    with pytest.raises(RecipeError, match=r"progressive_sizes = \[\]"):
+        train(
+            faces,
+            tmp_path,
+            changes={"model__name": "tronnet", "progressive_sizes": [0.5, 1.0], "epochs": 1, "threads": 1},
+        )

@@ -52,9 +52,18 @@ def test_a_keypoint_model_gives_its_body(tmp_path):
 
 def test_weights_that_fit_nothing_are_refused(first, tmp_path):
     with pytest.raises(RecipeError, match="fits"):
-        train(people_faces([14] * 3), tmp_path, changes={**QUICK, "model__name": "tronnet", "transfer__source": str(first)})
+        train(
+            people_faces([14] * 3),
+            tmp_path,
+            changes={**QUICK, "model__name": "tronnet", "transfer__source": str(first)},
+        )
 
 
 def test_settings_about_weights_need_weights(tmp_path):
     with pytest.raises(RecipeError, match="--from"):
-        train(people_faces([14] * 3), tmp_path, task="identification", changes={**QUICK, **SMALL, "transfer__freeze": "body"})
+        train(
+            people_faces([14] * 3),
+            tmp_path,
+            task="identification",
+            changes={**QUICK, **SMALL, "transfer__freeze": "body"},
+        )

@@ -28,7 +28,9 @@ def explain(
     unit: Annotated[list[int] | None, typer.Option(min=0, help="Map or unit of that layer; may be repeated.")] = None,
     output: Annotated[
         str | None,
-        typer.Option(help="Keypoint whose x and y to explain, or NAME_x, NAME_y (default: the mean over all)."),
+        typer.Option(
+            help="Keypoint whose x and y to explain, or NAME_x, NAME_y, or a person (default: the mean over all)."
+        ),
     ] = None,
     show: Annotated[int, typer.Option(min=1, help="Images to draw activations and saliency for.")] = 4,
     top: Annotated[int, typer.Option(min=1, help="Most exciting images to show for each unit.")] = 8,

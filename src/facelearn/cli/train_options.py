@@ -59,8 +59,13 @@ def changes_of(typed: dict[str, Any]) -> dict[str, Any]:
         given["budget_seconds"] = seconds_of(given["budget_seconds"])
     if "split__train_list" in given:  # the images that it does not name are the test
         given = {"split__test": 0.0, "split__strangers": 0.0, **given}
+    source = given.get("transfer__source")
+    if source and Path(source).is_file():
+        given["transfer__source"] = Path(source)
     return {name: _plain(value) for name, value in given.items()}
 
 
 def _plain(value: Any) -> Any:
-    return value.value if isinstance(value, Enum) else str(value) if isinstance(value, Path) else value
+    if isinstance(value, Path):
+        return str(value.resolve())  # a run may be resumed from another folder
+    return value.value if isinstance(value, Enum) else value

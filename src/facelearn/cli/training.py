@@ -108,6 +108,10 @@ def train(
     source = _source_of_run(out, resume, data)
     typed = _Typed(source, out, recipe, changes, resume, overwrite, as_json)
     if folds is not None or (resume and _folds_in(out)):
+        if task is Task.keypoints:
+            raise typer.BadParameter(
+                "--folds trains models that name people; for keypoints, facelearn study has --folds"
+            )
         _train_folds(typed, folds or _folds_in(out))
     else:
         _train(typed, task.value if task else None)
@@ -126,15 +130,16 @@ class _Typed:
     as_json: bool
 
     def checked_recipe(self, task: str) -> Recipe | None:
-        """The recipe file's, with a word where what was typed does not fit it (or the task's own, where there is none)."""
+        """The recipe file's with what was typed, None without a file; what was typed is checked in both cases."""
         from facelearn.training.recipe import Recipe
 
-        base = Recipe.from_toml(self.recipe) if self.recipe else None
+        if self.recipe:
+            Recipe.from_toml(self.recipe)  # what is wrong in the file itself is no wrong use of the command
         try:
-            base.with_changes(**self.changes) if base else Recipe.for_task(task, self.changes)
-        except RecipeError as error:  # only what was typed can be wrong here
+            made = Recipe.from_toml(self.recipe, self.changes) if self.recipe else Recipe.for_task(task, self.changes)
+        except RecipeError as error:
             raise typer.BadParameter(str(error)) from error
-        return base
+        return made if self.recipe else None
 
 
 def _train(typed: _Typed, task: Literal["keypoints", "identification"] | None) -> None:

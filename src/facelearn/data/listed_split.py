@@ -69,7 +69,8 @@ def split_listed(
     parts["test"] = np.flatnonzero(test)
     if not test.any():
         raise DataError(
-            f"{list_file} names every image there is, so that nothing is left to measure on; leave out train_list"
+            f"of the people in {list_file} no image is left to measure on: it names them all, or the others look like those it names; "
+            "name fewer images, or leave out train_list"
         )
     alike = int((seen & ~listed).sum())
     if alike:

@@ -43,7 +43,9 @@ class CosineHead(nn.Module):
         return self._logits(x)
 
     def _logits(self, x: Tensor) -> Tensor:
-        return self.scale * functional.linear(functional.normalize(x.float()), functional.normalize(self.weight.float()))
+        return self.scale * functional.linear(
+            functional.normalize(x.float()), functional.normalize(self.weight.float())
+        )
 
 
 class FoldedClassifier(nn.Module):
@@ -63,6 +65,7 @@ class FoldedClassifier(nn.Module):
     ) -> None:
         super().__init__()
         block = SeparableBlock if separable else ResidualBlock
+        self.size_multiple = fold * 2 ** (len(widths) - 1)  # pixels: what the sides of images are multiples of
         self.stem = nn.Sequential(nn.PixelUnshuffle(fold), convolution(in_channels * fold**2, widths[0], 3))
         levels, previous = [], widths[0]
         for number, (width, depth) in enumerate(zip(widths, depths, strict=True)):

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from facelearn.data.readers.common import NOBODY
 from facelearn.errors import Problem
 from facelearn.files import whole_file
 
-UNKNOWN = "unknown"
+UNKNOWN = NOBODY
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -148,6 +148,10 @@ class Recipe(Settings):
     )
     batch_size: int = Field(32, ge=1, description="rows per optimiser step, over all devices and accumulated parts")
     accumulate: int = Field(1, ge=1, description="parts that a batch is computed in, to save memory")
+    progressive_sizes: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
+        (),
+        description="shares of the images' side to train at, for equal parts of the run; for networks that take any size",
+    )
     average_decay: float = Field(
         0.998, ge=0, lt=1, description="decay of the exponential moving average of the weights; 0 keeps none"
     )
@@ -182,6 +186,8 @@ class Recipe(Settings):
             raise ValueError(
                 "with split.train_list all other images are the test; set split.test = 0 and split.strangers = 0"
             )
+        if self.progressive_sizes and (self.task == "keypoints" or self.progressive_sizes[-1] != 1):
+            raise ValueError("progressive_sizes is for identification and ends with 1.0, the size that is predicted at")
         if self.task == "keypoints" and (
             self.split.train_list or self.split.test or self.split.strangers or self.imbalance != "none"
         ):
@@ -202,8 +208,8 @@ class Recipe(Settings):
         return value
 
     @classmethod
-    def from_toml(cls, path: str | Path) -> Recipe:
-        """Read a recipe file.
+    def from_toml(cls, path: str | Path, changes: Mapping[str, Any] | None = None) -> Recipe:
+        """Read a recipe file, with `changes` (as `with_changes` takes them) to what stands in it.
 
         Raises:
             RecipeError: the file is missing, no TOML, or has unknown keys or impossible values; each is named.
@@ -212,7 +218,7 @@ class Recipe(Settings):
             facts = tomllib.loads(Path(path).read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise RecipeError(f"cannot read the recipe {path}: {error}") from error
-        return cls.from_dict(facts, where=str(path))
+        return cls.from_dict(_changed(facts, changes or {}), where=str(path))
 
     @classmethod
     def from_dict(cls, facts: Mapping[str, Any], *, where: str = "recipe") -> Recipe:
@@ -224,7 +230,9 @@ class Recipe(Settings):
             for problem in error.errors():
                 key = ".".join(str(part) for part in problem["loc"])
                 # what is wrong with several settings at once is said by the message; the whole recipe would drown it
-                lines.append(f"  {key}: {problem['msg']} (received {problem.get('input')!r})" if key else f"  {problem['msg']}")
+                lines.append(
+                    f"  {key}: {problem['msg']} (received {problem.get('input')!r})" if key else f"  {problem['msg']}"
+                )
             raise RecipeError("\n".join(lines)) from error
 
     @classmethod

@@ -22,6 +22,7 @@ from facelearn.training import evaluation
 from facelearn.training.batches import TrainingData
 from facelearn.training.device import DeviceSettings
 from facelearn.training.optimiser import optimiser_for, set_rate
+from facelearn.training.progressive import share_at, shrunk, size_multiple
 from facelearn.training.recipe import Recipe
 from facelearn.training.schedule import averaging_decay, learning_rate, momentum
 from facelearn.training.stages import keep_frozen_still
@@ -71,7 +72,9 @@ class Run:
             self.raw, recipe.optimiser, recipe.optimiser.learning_rate, body_rate=recipe.transfer.body_rate
         )
         self.model, self.optimiser = fabric.setup(self.raw, optimiser)
-        self.batches = math.ceil(len(train) / recipe.batch_size)
+        # a batch of one row has no statistics for batch norm: it goes with the one before
+        self.batches = max(1, math.ceil(len(train) / recipe.batch_size) - (len(train) % recipe.batch_size == 1))
+        self.multiple = size_multiple(self.raw) if recipe.progressive_sizes else 1
         self.progress = Progress(epochs=recipe.epochs)
         self.best: dict[str, Tensor] = {}
         self.total = torch.zeros(2, dtype=torch.float64, device=fabric.device)  # loss sum and denominator of this epoch
@@ -99,7 +102,8 @@ class Run:
         order = self.task.row_order(self.train, np.random.default_rng((self.recipe.seed, progress.epoch)))
         self.training_mode()
         while progress.batch < self.batches:
-            rows = order[progress.batch * size : (progress.batch + 1) * size]
+            last = progress.batch == self.batches - 1
+            rows = order[progress.batch * size : None if last else (progress.batch + 1) * size]
             loss = self.step(rows)
             progress.batch += 1
             progress.step += 1
@@ -115,9 +119,14 @@ class Run:
         self.model.train()
         keep_frozen_still(self.raw)
 
-    def step(self, rows: NDArray[np.int64]) -> float:
-        """One optimiser step on `rows`; returns the loss."""
+    def step(self, rows: NDArray[np.int64], share: float | None = None) -> float:
+        """One optimiser step on `rows`, at the share of the images' side that the recipe has for it; returns the loss."""
         progress, recipe, fabric = self.progress, self.recipe, self.fabric
+        share = (
+            share_at(recipe.progressive_sizes, progress.step, self.batches * progress.epochs)
+            if share is None
+            else share
+        )
         set_rate(self.optimiser.param_groups, self._rate(progress.step))
         if recipe.optimiser.final_momentum is not None:
             for group in self.optimiser.param_groups:
@@ -129,7 +138,7 @@ class Run:
         counts = float(len(own) > 0)
         parts = [part for part in np.array_split(own if counts else rows[:1], recipe.accumulate) if len(part)]
         for number, part in enumerate(parts):
-            batch = self.train.batch(part, augment=self.augment, generator=generator)
+            batch = shrunk(self.train.batch(part, augment=self.augment, generator=generator), share, self.multiple)
             with fabric.no_backward_sync(self.model, enabled=number + 1 < len(parts)):
                 loss = self.task.loss(self.model, batch)
                 fabric.backward(loss.total * counts)

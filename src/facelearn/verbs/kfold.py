@@ -101,6 +101,12 @@ def train_folds(
     splits = _splits(faces, draft, folds)
     if given is None and not {"epochs", "budget_seconds"} & set(asked):
         draft = draft.with_changes(epochs=identification_epochs(len(splits[0].parts["train"]), draft.batch_size))
+    if overwrite and draft.transfer.source and Path(draft.transfer.source).resolve().is_relative_to(out.resolve()):
+        raise RecipeError(
+            f"--overwrite would delete the weights to start from, {draft.transfer.source}; copy them out of {out} first"
+        )
+    if overwrite:  # all that can be refused before training has been
+        _clear(out)
     if not resume:
         write_text(out / RECIPE, draft.to_toml())
         write_text(out / FOLDS, json.dumps({"count": folds}) + "\n")
@@ -177,7 +183,7 @@ def _splits(faces: Faces, recipe: Recipe, folds: int) -> list[Split]:
 
 
 def _recipe_in(out: Path, folds: int, resume: bool, overwrite: bool) -> Recipe | None:
-    """The recipe of the run in folds to resume; None for a new one, whose folder is made ready."""
+    """The recipe of the run in folds to resume; None for a new one, for which `out` must be free or `overwrite` given."""
     count = fold_count(out)
     if resume:
         if count is None or not (out / RECIPE).exists():
@@ -185,14 +191,17 @@ def _recipe_in(out: Path, folds: int, resume: bool, overwrite: bool) -> Recipe |
         if count != folds:
             raise FacelearnError(f"{out} was started with {count} folds; go on with --folds {count}, received {folds}")
         return Recipe.from_toml(out / RECIPE)
-    if overwrite:
-        for folder in out.glob("fold-*"):
-            if (folder / RECIPE).exists():
-                shutil.rmtree(folder)
-        for name in (MODEL, FOLDS, PAGE, "skipped.csv"):
-            (out / name).unlink(missing_ok=True)
-    elif count is not None or (out / MODEL).exists():
+    if not overwrite and (count is not None or (out / MODEL).exists()):
         raise FacelearnError(
             f"{out} already holds a run; choose another --out, go on with --resume, or replace it with --overwrite"
         )
     return None
+
+
+def _clear(out: Path) -> None:
+    """Remove what an earlier run in folds left in `out`."""
+    for folder in out.glob("fold-*"):
+        if (folder / RECIPE).exists():
+            shutil.rmtree(folder)
+    for name in (MODEL, FOLDS, PAGE):
+        (out / name).unlink(missing_ok=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -45,6 +45,7 @@ def train_parts(
     resume: bool = False,
     facts: Mapping[str, Any] | None = None,
     reporter: Reporter | None = None,
+    ready: Callable[[], None] = lambda: None,
 ) -> TrainResult:
     """`train` on rows that are already split. The process must be set up by `training.device.apply`.
 
@@ -57,12 +58,17 @@ def train_parts(
         resume: go on from the state in `out`.
         facts: of the data, for the model file.
         reporter: callbacks.
+        ready: called once all that can be refused has been checked, before anything is written to `out`.
     """
     out = Path(out)
     plan = _plan(train, {**(held_out or {}), VALID: valid}, recipe, facts or {})
-    if not resume:
-        write_text(out / "recipe.toml", recipe.to_toml())
-    return write_fitted(_fit(plan, out, folder=out, resume=resume, reporter=reporter), out)
+
+    def begin() -> None:
+        ready()
+        if not resume:
+            write_text(out / "recipe.toml", recipe.to_toml())
+
+    return write_fitted(_fit(plan, out, folder=out, resume=resume, reporter=reporter, begin=begin), out)
 
 
 def fit_parts(
@@ -101,9 +107,18 @@ def write_fitted(fitted: Fitted, out: str | Path) -> TrainResult:
 
 
 def _fit(
-    plan: Plan, scratch: Path, *, folder: Path | None = None, resume: bool = False, reporter: Reporter | None = None
+    plan: Plan,
+    scratch: Path,
+    *,
+    folder: Path | None = None,
+    resume: bool = False,
+    reporter: Reporter | None = None,
+    begin: Callable[[], None] = lambda: None,
 ) -> Fitted:
     fabric = _launch(plan.settings)
+    network, notes = _network(plan)
+    if fabric.is_global_zero:
+        begin()
     scratch = scratch / f"scratch-{fabric.global_rank}"
     try:
         data = {
@@ -112,7 +127,6 @@ def _fit(
             )
             for part, rows in {"train": plan.train, **plan.held_out}.items()
         }
-        network, notes = _network(plan)
         result = fit(
             network, plan.task, data["train"], data[VALID], plan.recipe, plan.settings,
             augment=Augment(plan.recipe.augment, plan.train.schema), folder=folder, resume=resume, data=plan.facts["fingerprint"],

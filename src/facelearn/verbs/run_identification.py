@@ -85,7 +85,7 @@ def measure(fitted: Fitted, out: Path) -> Measured:
     metrics = class_metrics(probabilities[part], truth, people=task.people, train_counts=task.counts, groups=groups)
     metrics["measured_on"] = part
     metrics["temperature"] = {
-        "value": temperature, "tuned_on": VALID,
+        "value": temperature, "tuned_on": VALID if len(valid) else None,
         "calibration_error_before": expected_calibration_error(softmax(predicted[part]), truth),
     }  # fmt: skip
     strangers = plan.held_out.get(STRANGERS)
@@ -106,11 +106,23 @@ def warnings(plan: Plan, result: FitResult) -> tuple[str, ...]:
     """What the run found out about the people."""
     split = plan.facts.get("split") or {}
     said = [str(line) for line in split.get("warnings", ())]
-    if not len(plan.held_out.get(TUNE, ())):
-        said.append(
-            "no people were held out as strangers, so the model has no threshold: it gives everyone one of its names. "
-            "Hold some out with --strangers 0.1 (it needs at least 10 people)"
+    tuned_on = len(plan.held_out.get(TUNE, ()))
+    if not tuned_on:
+        hint = (
+            ""
+            if plan.recipe.split.train_list
+            else "; --strangers 0.1 holds a tenth of the people out, from 10 people on"
         )
+        said.append(
+            f"no strangers were held out, so the model has no threshold and gives everyone one of its names{hint}"
+        )
+    elif tuned_on < 1 / FALSE_ALARM:
+        said.append(
+            f"the threshold for 'unknown' rests on {tuned_on} photos of strangers: too few to let {FALSE_ALARM:.0%} of them pass; "
+            "measure it on more with: facelearn evaluate MODEL PHOTOS-OF-OTHERS"
+        )
+    if not any(len(plan.held_out.get(part, ())) for part in (TEST, VALID)):
+        said.append("no photo of a known person was held out, so nothing was measured")
     return tuple(said)
 
 

@@ -27,8 +27,10 @@ from facelearn.verbs.start import with_source_network
 
 TaskName = Literal["keypoints", "identification"]
 SOURCE = "data.txt"
+OF_PEOPLE = ("imbalance", "progressive_sizes", "split__test", "split__strangers", "split__train_list")
+"""Settings that only identification has, as `Recipe.with_changes` takes them."""
 _OF_A_RUN = (
-    MODEL, "last.safetensors", "state.json", "history.csv", "metrics.json", "evaluation.npz", "report.html", "skipped.csv",
+    MODEL, "last.safetensors", "state.json", "history.csv", "metrics.json", "evaluation.npz", "report.html", "kfold.json", "kfold.md",
 )  # fmt: skip
 
 
@@ -70,19 +72,23 @@ def train(
     given = _recipe_in(out, resume, overwrite) or recipe
     draft, known = _draft(given, task, asked)
     faces, skipped, warnings = read_rows(data, draft, out, read_progress, task=known)
+    if task is None and given is None and draft.task == "identification" and faces.keypoints.shape[1]:
+        settings = ", ".join(name.replace("__", ".") for name in OF_PEOPLE if asked.get(name))
+        raise DataError(
+            f"the data have keypoints, but {settings} is about people; to learn who is who, add --task identification"
+        )
     if known is None and task_of(faces) != draft.task:
         draft = Recipe.for_task(task_of(faces), asked)
     if given is None:
         draft = with_source_network(draft, asked)
     apply(choose_device(draft.device, devices=draft.devices, precision=draft.precision, threads=draft.threads))
-    if not isinstance(data, Faces):
-        write_text(out / SOURCE, f"{Path(data).resolve()}\n")
     parts = split_rows(faces, draft)
     if given is None and draft.task == "identification" and not {"epochs", "budget_seconds"} & set(asked):
         draft = draft.with_changes(epochs=identification_epochs(len(parts.parts["train"]), draft.batch_size))
     train_rows, valid, held_out = parts_of(faces, parts)
     result = train_parts(
         train_rows, valid, out, recipe=draft, held_out=held_out, resume=resume, reporter=reporter,
+        ready=lambda: _make_ready(out, data, overwrite),
         facts={"source": str(data) if not isinstance(data, Faces) else "Faces in memory", "split": parts.report()},
     )  # fmt: skip
     return dataclasses.replace(result, skipped=skipped, warnings=(*warnings, *result.warnings))
@@ -106,8 +112,7 @@ def _draft(given: Recipe | None, task: TaskName | None, asked: Mapping[str, Any]
 
 def task_named(changes: Mapping[str, Any]) -> Literal["identification"] | None:
     """The task that changes to a recipe belong to, where they belong to one."""
-    of_people = ("imbalance", "split__test", "split__strangers", "split__train_list")
-    return "identification" if any(changes.get(name) for name in of_people) else None
+    return "identification" if any(changes.get(name) for name in OF_PEOPLE) else None
 
 
 def task_of(faces: Faces) -> TaskName:
@@ -122,13 +127,15 @@ def source_of(out: str | Path) -> Path:
         FacelearnError: there is no such run, or it was started with data in memory.
     """
     stored = Path(out) / SOURCE
+    if not Path(out).is_dir():
+        raise FacelearnError(f"there is no run in {out}; give the folder of one, or start it without --resume")
     if not stored.exists():
         raise FacelearnError(f"{out} does not say which data it was trained on; give it again with --data")
     return Path(stored.read_text(encoding="utf-8").strip())
 
 
 def _recipe_in(out: Path, resume: bool, overwrite: bool) -> Recipe | None:
-    """The recipe of the run to resume; None for a new run, whose folder is made ready."""
+    """The recipe of the run to resume; None for a new run, for which `out` must be free or `overwrite` given."""
     stored = out / "recipe.toml"
     if resume:
         if not stored.exists():
@@ -140,9 +147,15 @@ def _recipe_in(out: Path, resume: bool, overwrite: bool) -> Recipe | None:
         )
     if (out / "last.safetensors").exists() and not (out / MODEL).exists() and not overwrite:
         raise FacelearnError(f"{out} holds an unfinished run; go on with --resume, or replace it with --overwrite")
+    return None
+
+
+def _make_ready(out: Path, data: str | Path | Faces, overwrite: bool) -> None:
+    """Remove what an earlier run left in `out`, where it is to be replaced, and say which data this one is trained on."""
     for name in _OF_A_RUN if overwrite else ():
         (out / name).unlink(missing_ok=True)
-    return None
+    if not isinstance(data, Faces):
+        write_text(out / SOURCE, f"{Path(data).resolve()}\n")
 
 
 def read_rows(
@@ -186,7 +199,9 @@ def _check_teaches(faces: Faces, task: str | None, where: str) -> None:
     points, names = faces.keypoints.shape[1] > 0, bool((faces.identity >= 0).any())
     look = f"see what is in it with: facelearn inspect {where}" if where != "the table" else "give Faces with them"
     if task == "keypoints" and not points:
-        other = "; it names people: train on those with --task identification" if names else ""
+        other = (
+            f"; it names people: learn those with facelearn train --data {where} --task identification" if names else ""
+        )
         raise DataError(f"{where} holds no keypoints to learn{other or f'; {look}'}")
     if task == "identification" and not names:
         raise DataError(

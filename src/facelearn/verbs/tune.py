@@ -167,6 +167,11 @@ def _base_and_space(recipe: Recipe, on_error: str | None) -> tuple[Recipe, dict[
 
 
 def _check_request(recipe: Recipe, trials: int | None, budget: float | None, folds: int | None) -> None:
+    if recipe.task != "keypoints":
+        raise RecipeError(
+            "a search scores recipes for keypoints; for people, compare recipes as the cells of a study of your own (docs/studies.md): "
+            "facelearn study FILE.toml --data PEOPLE"
+        )
     if trials is not None and trials < 1:
         raise RecipeError(f"a search needs at least 1 trial; received {trials}")
     if budget is not None and budget <= 0:

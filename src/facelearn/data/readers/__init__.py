@@ -34,7 +34,7 @@ from facelearn.files import whole_file
 
 __all__ = ["FORMATS", "ReadResult", "read", "read_with_report", "sniff", "write_skipped"]
 
-READER_VERSION = 2
+READER_VERSION = 3
 _LABELLED: dict[str, Callable[[Path, Settings], Listing]] = {
     "wide-csv": list_wide_csv,
     "pts": list_pts,

@@ -20,6 +20,7 @@ Progress = Callable[[int, int], None]
 Allocate = Callable[[tuple[int, int, int, int]], NDArray[np.uint8]]
 OnError = Literal["stop", "skip"]
 
+NOBODY = "unknown"  # a person of this name is nobody in particular: what a model answers for a stranger
 MISSING_WORDS = frozenset({"", "nan", "na", "n/a", "null", "none"})
 SMALLEST_MARGIN, LARGEST_MARGIN = -0.5, 5.0
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from facelearn.data.faces import Faces
 from facelearn.data.images import Color, ImageError, ImageFacts, decode_with_facts, image_facts
-from facelearn.data.readers.common import Allocate, Listing, Progress, Record, Settings, stop_on
+from facelearn.data.readers.common import NOBODY, Allocate, Listing, Progress, Record, Settings, stop_on
 from facelearn.data.readers.placing import Placed, PlacingError, place
 from facelearn.errors import DataError, Problem
 
@@ -202,14 +202,15 @@ def _compact(images: NDArray[np.uint8], kept: Sequence[int], allocate: Allocate)
 def _table(
     images: NDArray[np.uint8], rows: Sequence[Record], placed: Sequence[_Result], listing: Listing, where: Path
 ) -> Faces:
-    people = tuple(sorted({record.person for record in rows if record.person is not None}))
+    names = [None if (record.person or "").strip().lower() == NOBODY else record.person for record in rows]
+    people = tuple(sorted({name for name in names if name is not None}))
     person = {name: i for i, name in enumerate(people)}
     groups = {name: i for i, name in enumerate(sorted({record.group for record in rows if record.group is not None}))}
     return Faces.create(
         images,
         keypoints=np.asarray([result.points for result in placed], np.float32).reshape(len(rows), -1, 2),
         schema=listing.schema,
-        identity=[-1 if record.person is None else person[record.person] for record in rows],
+        identity=[-1 if name is None else person[name] for name in names],
         people=people,
         group=[-1 if record.group is None else groups[record.group] for record in rows],
         source=np.asarray([source_name(record.image, where) for record in rows], np.str_),
