@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -103,27 +103,18 @@ def train(
 ) -> None:
     """Train a model, for keypoints with missing labels or for people with uneven numbers of photos; write model, metrics and report."""
     changes = options.changes_of(locals())
-    if resume and (changes or recipe or task):
-        raise typer.BadParameter(f"--resume goes on with the recipe in {out}; leave out the other settings")
-    source = _source_of_run(out, resume, data)
-    typed = _Typed(source, out, recipe, changes, resume, overwrite, as_json)
-    if folds is not None or (resume and _folds_in(out)):
-        if task is Task.keypoints:
-            raise typer.BadParameter(
-                "--folds trains models that name people; for keypoints, facelearn study has --folds"
-            )
-        _train_folds(typed, folds or _folds_in(out))
-    else:
-        _train(typed, task.value if task else None)
+    _start(_Typed(data, out, task, recipe, folds, changes, resume, overwrite, as_json))
 
 
 @dataclass(frozen=True)
 class _Typed:
     """What was typed after `facelearn train`."""
 
-    source: Path
+    data: Path | None
     out: Path
+    task: Task | None
     recipe: Path | None
+    folds: int | None
     changes: dict[str, Any]
     resume: bool
     overwrite: bool
@@ -142,15 +133,29 @@ class _Typed:
         return made if self.recipe else None
 
 
-def _train(typed: _Typed, task: Literal["keypoints", "identification"] | None) -> None:
+def _start(typed: _Typed) -> None:
+    if typed.resume and (typed.changes or typed.recipe or typed.task):
+        raise typer.BadParameter(f"--resume goes on with the recipe in {typed.out}; leave out the other settings")
+    if typed.folds is not None and typed.task is Task.keypoints:
+        raise typer.BadParameter("--folds trains models that name people; for keypoints, facelearn study has --folds")
+    source = _source_of_run(typed.out, typed.resume, typed.data)
+    folds = typed.folds or (_folds_in(typed.out) if typed.resume else 0)
+    if folds:
+        _train_folds(typed, source, folds)
+    else:
+        _train(typed, source)
+
+
+def _train(typed: _Typed, source: Path) -> None:
     from facelearn.display import ReadDisplay, training_display
     from facelearn.verbs.train import task_named
     from facelearn.verbs.train import train as run
 
+    task = typed.task.value if typed.task else None
     base = typed.checked_recipe(task or task_named(typed.changes) or "keypoints")
     with training_display(typed.out.name, quiet=typed.as_json) as reporter:
         result = run(
-            typed.source, typed.out, task=task, recipe=base, changes=typed.changes, resume=typed.resume, overwrite=typed.overwrite,
+            source, typed.out, task=task, recipe=base, changes=typed.changes, resume=typed.resume, overwrite=typed.overwrite,
             reporter=reporter, read_progress=ReadDisplay(quiet=typed.as_json),
         )  # fmt: skip
     if not result.first:
@@ -160,7 +165,7 @@ def _train(typed: _Typed, task: Literal["keypoints", "identification"] | None) -
     _print_run(result, typed.as_json)
 
 
-def _train_folds(typed: _Typed, folds: int) -> None:
+def _train_folds(typed: _Typed, source: Path, folds: int) -> None:
     from facelearn.display import ReadDisplay, training_display
     from facelearn.report.kfold import kfold_text
     from facelearn.verbs.kfold import train_folds as run
@@ -169,7 +174,7 @@ def _train_folds(typed: _Typed, folds: int) -> None:
         return training_display(name, quiet=typed.as_json)
 
     result = run(
-        typed.source, typed.out, folds=folds, recipe=typed.checked_recipe("identification"), changes=typed.changes,
+        source, typed.out, folds=folds, recipe=typed.checked_recipe("identification"), changes=typed.changes,
         resume=typed.resume, overwrite=typed.overwrite, display=display, read_progress=ReadDisplay(quiet=typed.as_json),
     )  # fmt: skip
     if result.stopped:
