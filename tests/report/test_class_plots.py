@@ -84,6 +84,8 @@ def test_a_crowd_is_cut_to_the_most_confused(monkeypatch):
     counts[2, 4] = 1
     figure = confusion_figure(counts, list("abcdef"))
     assert sorted(label.get_text() for label in figure.axes[0].get_yticklabels()) == ["c", "e"]
+    nobody = confusion_figure(np.diag([5] * 6), list("abcdef"))
+    assert [label.get_text() for label in nobody.axes[0].get_yticklabels()] == ["a", "b", "c"]
 
 
 def test_no_image_no_matrix():

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Counts = NDArray[np.int64]
 
 MOST_SHOWN = 400
-"""Beyond so many people the matrix shows those with the most confusions."""
+"""Beyond so many people the matrix shows those with the most confusions, or the first ones where there are none."""
 MOST_COUNTED = 36
 """Up to so many people every cell says how many images it holds."""
 _WIDTH = 11.2  # inches with the names: as wide as a page
@@ -99,6 +99,7 @@ def confusion_figure(counts: Counts, people: Sequence[str]) -> Figure:
             return figure
         if len(people) > MOST_SHOWN:
             chosen = most_confused(counts, MOST_SHOWN)
+            chosen = chosen if len(chosen) else np.arange(MOST_SHOWN)  # nobody is confused
             counts, people = counts[np.ix_(chosen, chosen)], [people[i] for i in chosen]
         order = confusion_order(counts)
         counts, names = counts[np.ix_(order, order)], [plain_text(people[i], _NAME) for i in order]
