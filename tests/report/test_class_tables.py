@@ -68,6 +68,19 @@ def test_the_headline_says_each_number_with_its_interval_and_count():
     assert lines[-1].endswith("averages: Bo")
 
 
+def test_people_who_add_no_width_to_the_intervals_are_counted():
+    width = "which adds no width to the intervals"
+    for fixed, words in ((1, "1 person has a single group"), (1234, "1,234 people have a single group")):
+        (line,) = [
+            line
+            for line in class_headline({**METRICS, "settings": {"fixed_classes": fixed}}).splitlines()
+            if width in line
+        ]
+        assert line.startswith(words)
+    assert width not in class_headline({**METRICS, "settings": {"fixed_classes": 0}})
+    assert width not in class_headline(METRICS)
+
+
 def test_nothing_measured_is_said():
     assert "nothing was measured" in class_headline({})
     assert "nothing was measured" in class_headline({"balanced_accuracy_score": measured(float("nan"), 0, 0)})

@@ -174,7 +174,8 @@ def _scores(run: ClassResult, whose: str) -> str:
     table = page.table(["metric", "value", "95% interval", "count", "what it is"], measures) if measures else ""
     heading, rows = class_tables.average_rows(run.metrics)
     averages = f"<h3>Over the people</h3>{page.table(heading, rows)}" if rows else ""
-    words = page.bullets([f"{line[:1].upper()}{line[1:]}." for line in class_tables.zero_division_lines(run.metrics)])
+    remarks = [*class_tables.interval_lines(run.metrics), *class_tables.zero_division_lines(run.metrics)]
+    words = page.bullets([f"{line[:1].upper()}{line[1:]}." for line in remarks])
     return page.section(f"Scores{whose}", table, averages, words)
 
 

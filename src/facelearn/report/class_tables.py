@@ -66,7 +66,7 @@ def class_headline(metrics: Mapping[str, Any]) -> str:
     lines += ["", text_table(heading[:3], [row[:3] for row in scores]), ""] if scores else []
     worst = ranked_text(metrics, "worst")
     lines += [f"lowest aggregated scores: {worst}"] if worst else []
-    return "\n".join([*lines, *zero_division_lines(metrics, most=5)])
+    return "\n".join([*lines, *interval_lines(metrics), *zero_division_lines(metrics, most=5)])
 
 
 def measure_rows(metrics: Mapping[str, Any]) -> list[list[str]]:
@@ -117,6 +117,18 @@ def ranked_text(metrics: Mapping[str, Any], key: str) -> str:
     scores = {str(one.get("name")): one.get("aggregated_score") for one in class_list(metrics)}
     names = [str(name) for name in metrics.get(key) or ()]
     return ", ".join(f"{plain_text(name, 40)} {percent(scores.get(name))}" for name in names)
+
+
+def interval_lines(metrics: Mapping[str, Any]) -> list[str]:
+    """That people with a single group of held-out images add no width to the intervals; nothing where there are none."""
+    fixed = to_number(table_of(metrics, "settings").get("fixed_classes"))
+    if not fixed > 0:
+        return []
+    have = "person has" if fixed == 1 else "people have"
+    return [
+        f"{fixed:,.0f} {have} a single group of held-out images (one image, video or set of near-duplicates), "
+        "which adds no width to the intervals"
+    ]
 
 
 def zero_division_lines(metrics: Mapping[str, Any], most: int = 40) -> list[str]:
