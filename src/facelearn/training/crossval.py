@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 
 from facelearn.data.faces import Faces
-from facelearn.data.splits import Split, kfold
+from facelearn.data.person_units import Rows, person_units
+from facelearn.data.splits import Parts, Split, kfold, reported
 from facelearn.data.within import kfold_within_people
 from facelearn.errors import RecipeError
 from facelearn.training.recipe import Recipe
@@ -21,7 +24,8 @@ def folds(faces: Faces, recipe: Recipe, k: int, *, held_out: Split | None = None
         faces: all rows.
         recipe: its `split.by` says what is never torn apart; its `split.valid` does not count.
         k: number of folds, at least 2.
-        held_out: a split whose parts other than "train" and "valid" stay out of all folds and are parts of each.
+        held_out: a split whose parts other than "train" and "valid" stay out of all folds and are parts of each; what its report says
+            of them, strangers and warnings, stands in each fold's report too.
 
     Raises:
         RecipeError: fewer than two folds.
@@ -41,6 +45,17 @@ def folds(faces: Faces, recipe: Recipe, k: int, *, held_out: Split | None = None
     others = {name: rows for name, rows in held_out.parts.items() if name not in ("train", "valid")}
     rest = np.sort(np.concatenate([held_out.parts[name] for name in ("train", "valid") if name in held_out.parts]))
     found = kfold_within_people(faces[rest], k, by=by, seed=recipe.seed)
-    return [
-        Split({**{name: rest[rows] for name, rows in one.parts.items()}, **others}, one.by, one.facts) for one in found
-    ]
+    duplicates = person_units(faces, by)[0].duplicates
+    return [_with_others(faces, one, rest, others, held_out, duplicates) for one in found]
+
+
+def _with_others(faces: Faces, fold: Split, rest: Rows, others: Parts, held_out: Split, duplicates: Rows) -> Split:
+    """A fold of the rows `rest` with the `others` of `held_out` as further parts, counted and searched for leaks as a whole."""
+    parts = {**{name: rest[rows] for name, rows in fold.parts.items()}, **others}
+    # the share of the validation images is that of a fold, not the one that the recipe asks for
+    warnings = [line for line in held_out.report()["warnings"] if not line.startswith("valid holds ")]
+    split = reported(faces, parts, fold.by, duplicates, warnings)
+    split.facts["leaks"].pop("person", None)  # that a person is in several parts is what was asked for
+    left_out = np.setdiff1d(np.arange(len(faces)), np.concatenate(list(parts.values())))
+    facts = {"one_unit": fold.facts["one_unit"], "left_out": left_out.tolist(), **split.facts}
+    return dataclasses.replace(split, facts={**fold.facts, **held_out.facts, **facts})
