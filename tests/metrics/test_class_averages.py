@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from facelearn.metrics import class_averages
 from facelearn.metrics.class_averages import class_average_intervals, ranked_means
 from facelearn.metrics.classes import answers as answers_of
 from facelearn.metrics.classes import class_metrics, class_scores
@@ -22,6 +23,27 @@ def test_the_average_recall_has_the_interval_of_the_balanced_accuracy():
     found = class_average_intervals(probabilities, truth)["average_recall_score"]
     facts = class_metrics(probabilities, truth, people=list("abcd"))["balanced_accuracy_score"]
     assert found == pytest.approx((facts["low"], facts["high"]), abs=0.01)
+
+
+def unequal_groups():
+    """Four people with groups of 1 to 20 images; the large ones are wrong more often."""
+    sizes = [[20, 1, 2, 1], [1, 1, 12], [3, 9, 1, 1, 6], [15, 2]]
+    groups = np.repeat(np.arange(14), np.concatenate(sizes))
+    truth = np.repeat(np.arange(4), [sum(some) for some in sizes])
+    wrong = np.isin(groups, [0, 6, 8, 12]) & (np.arange(len(truth)) % 4 > 0)
+    return np.eye(4)[np.where(wrong, (truth + 1) % 4, truth)], truth, groups
+
+
+def test_groups_of_unequal_size_give_shares_and_the_interval_of_the_balanced_accuracy(monkeypatch):
+    seen = {}
+    given = class_averages._scores
+    monkeypatch.setattr(class_averages, "_scores", lambda *shares: seen.setdefault("scores", given(*shares)))
+    probabilities, truth, groups = unequal_groups()
+    found = class_average_intervals(probabilities, truth, groups, seed=3)["average_recall_score"]
+    assert all(scores.min() >= 0 and scores.max() <= 1 + 1e-12 for scores in seen["scores"].values())
+    facts = class_metrics(probabilities, truth, people=list("abcd"), groups=groups, seed=3)["balanced_accuracy_score"]
+    assert found == pytest.approx((facts["low"], facts["high"]), abs=0.03)
+    assert facts["low"] < facts["value"] < facts["high"]
 
 
 @pytest.mark.parametrize(

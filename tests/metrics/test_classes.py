@@ -193,7 +193,8 @@ def test_a_class_with_one_group_adds_nothing_to_the_width_and_is_counted():
     probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.4, 0.6]])
     facts = facts_of(probabilities, [0, 1, 0], ["a", "b"], bootstrap=200)
     assert facts["settings"]["fixed_classes"] == 1
-    assert [facts["balanced_accuracy_score"][k] for k in ("low", "value", "high")] == [0.5, 0.75, 1.0]
+    bounds = [facts["balanced_accuracy_score"][k] for k in ("low", "value", "high")]
+    assert bounds == pytest.approx([0.5, 0.75, 1.0], abs=0.05)
     alone = facts_of(probabilities, [0, 1, 0], ["a", "b"], bootstrap=200, groups=[5, 5, 5])
     assert alone["settings"]["fixed_classes"] == 2 and alone["balanced_accuracy_score"]["low"] is None
 

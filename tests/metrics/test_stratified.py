@@ -5,7 +5,7 @@ import pytest
 
 from facelearn.metrics import stratified
 from facelearn.metrics.classes import class_metrics
-from facelearn.metrics.stratified import percentiles, resample_within_classes
+from facelearn.metrics.stratified import percentiles, percentiles_around, resample_within_classes
 
 EVERY = np.ones((1, 3), np.bool_)
 
@@ -89,3 +89,12 @@ def test_there_is_no_interval_where_nothing_can_be_drawn():
     nobody = np.array([[True, False, False], [False, False, True]])
     drawn = resample_within_classes(columns, classes * 0, None, nobody, resamples=5).balanced
     assert (drawn[:, 0] == 1).all() and np.isnan(drawn[:, 1]).all()
+
+
+def test_an_interval_is_moved_onto_its_value_and_stays_a_share():
+    draws = np.linspace(0.5, 0.7, 201)
+    assert percentiles_around(draws, 0.4) == pytest.approx((0.305, 0.495))
+    assert percentiles_around(draws, 0.95) == pytest.approx((0.855, 1.0))
+    assert percentiles_around(draws, 0.05) == pytest.approx((0.0, 0.145))
+    assert np.isnan(percentiles_around(np.empty(0), 0.4)).all()
+    assert np.isnan(percentiles_around(np.full(3, np.nan), np.nan)).all()

@@ -25,7 +25,7 @@ from facelearn.metrics.class_tables import (
     size_sets,
 )
 from facelearn.metrics.measure import Array, Measure, number
-from facelearn.metrics.stratified import Resamples, percentiles, resample_within_classes
+from facelearn.metrics.stratified import Resamples, percentiles, percentiles_around, resample_within_classes
 
 __all__ = [
     "CLASS_SCORES",
@@ -57,6 +57,8 @@ def class_metrics(
 ) -> dict[str, Any]:
     """Every identification metric with its count and its 95% interval, JSON-able.
 
+    The intervals of the balanced accuracies and of the calibration error are moved onto the value (`stratified.percentiles_around`).
+
     Args:
         probabilities: (N, C) of any float type; rows add up to 1. The class that is named is the first of the largest.
         truth: (N,) class indices, 0..C-1.
@@ -69,8 +71,8 @@ def class_metrics(
 
     Returns:
         "accuracy_score", "balanced_accuracy_score" (mean recall of the classes that have images), "top3_score", "top5_score",
-        "cross_entropy_loss" (nats, see SMALLEST_PROBABILITY), "calibration_error" (expected, 15 bins; its interval without the upward
-        bias that resampling gives a mean of absolute values): {value, low, high, unit, count, over};
+        "cross_entropy_loss" (nats, see SMALLEST_PROBABILITY), "calibration_error" (expected, 15 bins): {value, low, high, unit, count,
+        over};
         "classes": for each class {name, images, train_images, predicted, and CLASS_SCORES}; "averages", "medians" of these scores over the
         classes that have images; "best", "worst": five names each by aggregated score;
         "size_groups": [{name, least, most, classes, images, balanced_accuracy_score, low, high}] by training images, [] without
@@ -100,11 +102,14 @@ def class_metrics(
     }
     recalls = _recall_measure(found, sets[0])
     calibration = calibration_measure(gaps)
+    resampled_errors = np.abs(draws.pooled[:, len(columns) :]).sum(
+        1
+    )  # too large on average, by as much as a gap is noisy
     return {
         "accuracy_score": facts.pop("accuracy_score"),
-        "balanced_accuracy_score": recalls.to_dict(percentiles(draws.balanced[:, 0])),
+        "balanced_accuracy_score": recalls.to_dict(percentiles_around(draws.balanced[:, 0], recalls.value)),
         **facts,
-        "calibration_error": calibration.to_dict(_calibration_interval(draws.pooled[:, len(columns) :], calibration)),
+        "calibration_error": calibration.to_dict(percentiles_around(resampled_errors, calibration.value)),
         **class_table(found, people, train),
         "size_groups": _size_groups(found, sizes, draws),
         "calibration": reliability_of(found),
@@ -138,28 +143,17 @@ def _recall_measure(found: Answers, held: NDArray[np.bool_]) -> Measure:
     return Measure(np.where(there, recall, 0), there.astype(np.float64), "classes", "share")
 
 
-def _calibration_interval(draws: Array, measure: Measure) -> tuple[float, float]:
-    """The interval of the calibration error from (R, bins) mean gaps, its middle moved onto the value.
-
-    The absolute value of a resampled gap is too large on average, by as much as the gap is noisy; unmoved, the interval of a
-    well calibrated model would lie above its own value.
-    """
-    errors = np.abs(draws).sum(1)
-    moved = errors + (measure.value - np.median(errors)) if len(errors) else errors
-    low, high = percentiles(moved)
-    return max(low, 0.0) if not math.isnan(low) else low, min(high, 1.0) if not math.isnan(high) else high
-
-
 def _size_groups(found: Answers, sizes: NDArray[np.bool_], draws: Resamples) -> list[dict[str, Any]]:
     images = counts(found.truth, found.classes)
     rows = []
     for position, held in enumerate(sizes):
         name, least, most = SIZE_GROUPS[position]
-        low, high = percentiles(draws.balanced[:, 1 + position])
+        value = _recall_measure(found, held).value
+        low, high = percentiles_around(draws.balanced[:, 1 + position], value)
         rows.append(
             {
                 "name": name, "least": least, "most": most, "classes": int(held.sum()), "images": int(images[held].sum()),
-                "balanced_accuracy_score": number(_recall_measure(found, held).value), "low": number(low), "high": number(high),
+                "balanced_accuracy_score": number(value), "low": number(low), "high": number(high),
             }
         )  # fmt: skip
     return rows

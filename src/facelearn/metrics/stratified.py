@@ -103,3 +103,16 @@ def percentiles(draws: Array, level: float = 0.95) -> tuple[float, float]:
         return math.nan, math.nan
     low, high = np.quantile(draws, ((1 - level) / 2, (1 + level) / 2))
     return float(low), float(high)
+
+
+def percentiles_around(draws: Array, value: float) -> tuple[float, float]:
+    """As `percentiles` of (R,) draws of a share, moved so that their mean is `value`, within 0..1.
+
+    Resampling is off to one side where a score is no mean over images: an absolute value, a median, the best of many, or a mean of
+    ratios with few groups of unequal size. Unmoved, such an interval can leave out its own value.
+    """
+    low, high = percentiles(draws)
+    if math.isnan(low):
+        return low, high
+    by = value - float(draws.mean())
+    return max(low + by, 0.0), min(high + by, 1.0)
