@@ -184,7 +184,11 @@ def main() -> None:
     if arguments.one:
         kind, setting = arguments.one.split("-")
         network = arguments.networks[0]
-        result = plain(arguments.folder, network, int(setting)) if kind == "plain" else ours(arguments.folder, network, setting)
+        result = (
+            plain(arguments.folder, network, int(setting))
+            if kind == "plain"
+            else ours(arguments.folder, network, setting)
+        )
         print(json.dumps(result))
         return
     if arguments.data is None:
@@ -196,7 +200,9 @@ def main() -> None:
         material(Path(name), arguments.images, arguments.data)
         for network in arguments.networks:
             rounds = [{one: measure(one, network, Path(name)) for one in CONTENDERS} for _ in range(arguments.rounds)]
-            print(f"\n{network}, batch {BATCH}, {arguments.images} photos of {SIZE}x{SIZE}, whole epoch, median of {arguments.rounds}")
+            print(
+                f"\n{network}, batch {BATCH}, {arguments.images} photos of {SIZE}x{SIZE}, whole epoch, median of {arguments.rounds}"
+            )
             for one in CONTENDERS:
                 best = [max(r[p]["images_per_second"] for p in CONTENDERS[:3]) for r in rounds]
                 ratios = [r[one]["images_per_second"] / fastest for r, fastest in zip(rounds, best, strict=True)]

@@ -67,7 +67,9 @@ def main() -> None:
     learned, measured = few(faces[~first], arguments.photos, arguments.seed)
     apply(choose_device())
     people = len(np.unique(learned.identity))
-    print(f"{people} people, {arguments.photos} photos of each trained on for {arguments.epochs} epochs, {len(measured):,} others measured")
+    print(
+        f"{people} people, {arguments.photos} photos of each trained on for {arguments.epochs} epochs, {len(measured):,} others measured"
+    )
     for name, settings in STARTS.items():
         recipe = Recipe(task="identification").with_changes(
             epochs=arguments.epochs, seed=arguments.seed, batch_size=16, average_decay=0.98,

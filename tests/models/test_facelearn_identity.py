@@ -34,7 +34,9 @@ def test_cosines_are_not_rounded_to_bfloat16():
 
 
 def test_it_takes_other_sizes():
-    network = zoo.build("facelearn_identity", in_channels=3, image_size=(112, 80), outputs=3, fold=4, widths=(8, 8, 8)).eval()
+    network = zoo.build(
+        "facelearn_identity", in_channels=3, image_size=(112, 80), outputs=3, fold=4, widths=(8, 8, 8)
+    ).eval()
     assert network(torch.zeros(1, 3, 112, 80)).shape == (1, 3)
 
 

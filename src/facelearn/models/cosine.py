@@ -38,7 +38,9 @@ class CosineHead(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, D) -> (B, outputs)."""
         device = x.device.type
-        if device != "meta" and torch.is_autocast_enabled(device):  # bfloat16 tells cosines apart by 1/256 only, less than a margin
+        if device != "meta" and torch.is_autocast_enabled(
+            device
+        ):  # bfloat16 tells cosines apart by 1/256 only, less than a margin
             with torch.autocast(device, enabled=False):
                 return self._logits(x)
         return self._logits(x)

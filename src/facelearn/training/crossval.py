@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import cast
 
 import numpy as np
 
 from facelearn.data.faces import Faces
 from facelearn.data.person_units import Rows, person_units
-from facelearn.data.splits import Parts, Split, kfold, reported
+from facelearn.data.splits import By, Parts, Split, kfold, reported
 from facelearn.data.within import kfold_within_people
 from facelearn.errors import RecipeError
 from facelearn.training.recipe import Recipe
@@ -54,7 +55,7 @@ def _with_others(faces: Faces, fold: Split, rest: Rows, others: Parts, held_out:
     parts = {**{name: rest[rows] for name, rows in fold.parts.items()}, **others}
     # the share of the validation images is that of a fold, not the one that the recipe asks for
     warnings = [line for line in held_out.report()["warnings"] if not line.startswith("valid holds ")]
-    split = reported(faces, parts, fold.by, duplicates, warnings)
+    split = reported(faces, parts, cast(By, fold.by), duplicates, warnings)
     split.facts["leaks"].pop("person", None)  # that a person is in several parts is what was asked for
     left_out = np.setdiff1d(np.arange(len(faces)), np.concatenate(list(parts.values())))
     facts = {"one_unit": fold.facts["one_unit"], "left_out": left_out.tolist(), **split.facts}

@@ -21,9 +21,7 @@ def size_multiple(network: nn.Module) -> int:
     """
     found = getattr(network, "size_multiple", None)
     if not isinstance(found, int):
-        raise RecipeError(
-            "this network takes one size of images only; set progressive_sizes = [] in the recipe"
-        )
+        raise RecipeError("this network takes one size of images only; set progressive_sizes = [] in the recipe")
     return found
 
 
