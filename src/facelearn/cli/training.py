@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -151,7 +151,7 @@ def _train(typed: _Typed, source: Path) -> None:
     from facelearn.verbs.train import task_named
     from facelearn.verbs.train import train as run
 
-    task = cast(Literal["keypoints", "identification"] | None, typed.task.value if typed.task else None)
+    task: Literal["keypoints", "identification"] | None = typed.task.value if typed.task else None
     base = typed.checked_recipe(task or task_named(typed.changes) or "keypoints")
     with training_display(typed.out.name, quiet=typed.as_json) as reporter:
         result = run(
