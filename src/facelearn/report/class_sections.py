@@ -89,7 +89,7 @@ def _wide(drawn: str, caption: str) -> str:
 
 def _matrix_caption(run: ClassResult) -> str:
     part = (
-        f" Of {len(run.people):,} people, the {MOST_SHOWN} with the most confusions."
+        f" Of {len(run.people):,} people, up to {MOST_SHOWN} with the most confusions."
         if len(run.people) > MOST_SHOWN
         else ""
     )

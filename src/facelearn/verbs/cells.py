@@ -147,11 +147,15 @@ def train_split(
     except BundleError:
         if not resume:
             raise
-        # a state that cannot be gone on with (cut short, or of another version) costs a new start, not the study
-        for name in _STATE:
-            (folder / name).unlink(missing_ok=True)
-        result = train_parts(train, valid, folder, **arguments)
+        # a state that cannot be gone on with (cut short, or of another version) costs a new start, not the study; it goes only once
+        # all else is there: weights to start from that are missing are no reason to lose it
+        result = train_parts(train, valid, folder, ready=lambda: _drop_state(folder), **arguments)
     return result
+
+
+def _drop_state(folder: Path) -> None:
+    for name in _STATE:
+        (folder / name).unlink(missing_ok=True)
 
 
 @contextmanager
