@@ -102,9 +102,8 @@ def class_metrics(
     }
     recalls = _recall_measure(found, sets[0])
     calibration = calibration_measure(gaps)
-    resampled_errors = np.abs(draws.pooled[:, len(columns) :]).sum(
-        1
-    )  # too large on average, by as much as a gap is noisy
+    # too large on average, by as much as a gap is noisy
+    resampled_errors = np.abs(draws.pooled[:, len(columns) :]).sum(1)
     return {
         "accuracy_score": facts.pop("accuracy_score"),
         "balanced_accuracy_score": recalls.to_dict(percentiles_around(draws.balanced[:, 0], recalls.value)),
