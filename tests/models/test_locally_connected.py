@@ -126,6 +126,7 @@ def test_onnx_carries_the_layers_that_have_gradients_of_their_own(name, tmp_path
         network_args=arguments,
         weights={key: tensor.numpy() for key, tensor in build(name, **arguments).state_dict().items()},
         preprocess=Preprocess.from_steps(["standardise"]).fit(images),
+        people=("Ada", "Boris", "Clara"),
         data={"image_shape": [74, 72, 1], "fingerprint": "f"},
     )
     session = bundles.load_onnx(bundles.export_onnx(made, tmp_path / "model.onnx")).session
