@@ -19,6 +19,9 @@ from facelearn.report.class_report import write_class_report
 from facelearn.report.class_results import load_class_run, save_class_evaluation
 from facelearn.report.results import save_metrics
 
+FALSE_ALARM = 0.01
+"""Share of strangers that may be called by a name."""
+
 
 def evaluate_people(
     opened: Backend, faces: Faces, threshold: float | None, out: Path | None, model: str, source: str
@@ -54,15 +57,40 @@ def evaluate_people(
         probabilities[known], truth[known], people=identifier.people, train_counts=counts, groups=groups
     )
     if len(strangers):
-        found = open_set_metrics(
-            probabilities[known].max(1), probabilities[known].argmax(1) == truth[known], probabilities[strangers].max(1),
-            threshold=identifier.threshold, known_groups=groups, stranger_groups=faces.identity[strangers],
-        )  # fmt: skip
-        people = np.unique(faces.identity[strangers])
-        metrics["open_set"] = {**found, "strangers": {"photos": len(strangers), "people": int((people >= 0).sum())}}
+        metrics["open_set"] = measure_strangers(
+            probabilities[known],
+            truth[known],
+            groups,
+            probabilities[strangers],
+            faces.identity[strangers],
+            identifier.threshold,
+        )
     if out is not None:
         _write(out, metrics, faces, known, strangers, truth, probabilities, identifier, model, source)
     return metrics
+
+
+def measure_strangers(
+    known: NDArray[np.float32],
+    truth: NDArray[np.int64],
+    groups: NDArray[np.int64],
+    unknown: NDArray[np.float32],
+    who: NDArray[np.int64],
+    threshold: float,
+) -> dict[str, Any]:
+    """As `metrics.open_set.open_set_metrics`, and how many photos of how many people the strangers are.
+
+    Args:
+        known: (N, C) probabilities of photos of people that the model knows; `truth` (N,) their classes, `groups` (N,) their units.
+        unknown: (S, C) probabilities of photos of strangers; `who` (S,) their identity, -1 where nobody knows.
+        threshold: smallest probability at which a name is given.
+    """
+    facts = open_set_metrics(
+        known.max(1), known.argmax(1) == truth, unknown.max(1), threshold=threshold, false_alarm=FALSE_ALARM,
+        known_groups=groups, stranger_groups=who,
+    )  # fmt: skip
+    people = np.unique(who[who >= 0])
+    return {**facts, "strangers": {"photos": len(who), "people": len(people)}}
 
 
 def _train_counts(identifier: Identifier) -> list[int] | None:

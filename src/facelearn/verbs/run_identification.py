@@ -15,17 +15,16 @@ from facelearn.data.schema import NO_KEYPOINTS
 from facelearn.errors import DataError
 from facelearn.metrics.calibration import expected_calibration_error, fit_temperature, softmax
 from facelearn.metrics.classes import class_metrics
-from facelearn.metrics.open_set import open_set_metrics, rejection_threshold
+from facelearn.metrics.open_set import rejection_threshold
 from facelearn.report.class_report import write_class_report
 from facelearn.report.class_results import load_class_run, save_class_evaluation
 from facelearn.training.identification import Identification
 from facelearn.training.loop import FitResult
 from facelearn.training.recipe import Recipe
+from facelearn.verbs.evaluate_people import FALSE_ALARM, measure_strangers
 from facelearn.verbs.run_plan import VALID, Fitted, Measured, Plan
 
 TEST, TUNE, STRANGERS = "test", "strangers_tune", "strangers_test"
-FALSE_ALARM = 0.01
-"""Share of strangers that may be called by a name."""
 
 
 def rows(train: Faces, held_out: Mapping[str, Faces], recipe: Recipe) -> tuple[Faces, dict[str, Faces]]:
@@ -90,8 +89,8 @@ def measure(fitted: Fitted, out: Path) -> Measured:
     }  # fmt: skip
     strangers = plan.held_out.get(STRANGERS)
     if threshold is not None and strangers is not None and len(strangers):
-        metrics["open_set"] = _open_set(
-            probabilities[part], truth, groups, probabilities[STRANGERS], strangers, threshold["value"]
+        metrics["open_set"] = measure_strangers(
+            probabilities[part], truth, groups, probabilities[STRANGERS], strangers.identity, threshold["value"]
         )
     _save(out, plan, shown, truth, probabilities[part], strangers, probabilities.get(STRANGERS))
     return Measured(metrics, bundle)
@@ -142,21 +141,6 @@ def _threshold(plan: Plan, probabilities: Mapping[str, NDArray[np.float32]]) -> 
         "value": rejection_threshold(probabilities[TUNE].max(1), false_alarm=FALSE_ALARM), "false_alarm": FALSE_ALARM,
         "tuned_on": f"{len(faces)} photos of {len(people)} people held out of training", "people": people,
     }  # fmt: skip
-
-
-def _open_set(
-    known: NDArray[np.float32],
-    truth: NDArray[np.int64],
-    groups: NDArray[np.int64],
-    unknown: NDArray[np.float32],
-    strangers: Faces,
-    threshold: float,
-) -> dict[str, Any]:
-    facts = open_set_metrics(
-        known.max(1), known.argmax(1) == truth, unknown.max(1), threshold=threshold, false_alarm=FALSE_ALARM,
-        known_groups=groups, stranger_groups=strangers.identity,
-    )  # fmt: skip
-    return {**facts, "strangers": {"photos": len(strangers), "people": len(np.unique(strangers.identity))}}
 
 
 def _save(
