@@ -67,6 +67,31 @@ def open_backend(
     return OpenVinoBackend(path, device, precision)
 
 
+class OpenModel:
+    """A model in use, whatever its task: what `Predictor` and `Identifier` have in common."""
+
+    def __init__(self, backend: Backend, batch: int) -> None:
+        if batch < 1:
+            raise RecipeError(f"batch must be at least 1; received {batch}")
+        self._backend, self._batch = backend, batch
+        self._shape = backend.bundle.image_shape
+
+    @property
+    def bundle(self) -> Bundle:
+        """The model's facts."""
+        return self._backend.bundle
+
+    @property
+    def backend(self) -> str:
+        """What runs the model: "torch", "onnx" or "openvino"."""
+        return self._backend.name
+
+    @property
+    def device(self) -> str:
+        """Where it runs: "cpu" or "cuda"."""
+        return self._backend.device
+
+
 class TorchBackend:
     """A `.safetensors` model run by torch, in float32 unless bfloat16 is asked for."""
 

@@ -12,13 +12,13 @@ from numpy.typing import ArrayLike
 from facelearn.bundle import Bundle
 from facelearn.errors import BundleError, RecipeError
 from facelearn.metrics.calibration import softmax
-from facelearn.predict.backends import Backend, BackendName, Precision, open_backend
+from facelearn.predict.backends import Backend, BackendName, OpenModel, Precision, open_backend
 from facelearn.predict.identities import Identities, join
 from facelearn.predict.sources import Source
 from facelearn.predict.stream import PhotoBatch, photo_batches
 
 
-class Identifier:
+class Identifier(OpenModel):
     """An identification model in use. It keeps nothing between calls.
 
     Args:
@@ -46,37 +46,18 @@ class Identifier:
         batch: int = 64,
         backend: BackendName = "auto",
     ) -> None:
-        if batch < 1:
-            raise RecipeError(f"batch must be at least 1; received {batch}")
         if threshold is not None and not 0 <= threshold <= 1:
             raise RecipeError(f"threshold is a probability, 0 to 1; received {threshold}")
-        self._backend = open_backend(path, backend=backend, device=device, precision=precision)
+        super().__init__(open_backend(path, backend=backend, device=device, precision=precision), batch)
         if self.bundle.task != "identification":
             other = "; find them with facelearn.Predictor" if self.bundle.task == "keypoints" else ""
             raise BundleError(f"the model is for {self.bundle.task}, not identification{other}")
-        self._shape = self.bundle.image_shape
-        self._batch = batch
         self.threshold = _stored_threshold(self.bundle) if threshold is None else threshold
-
-    @property
-    def bundle(self) -> Bundle:
-        """The model's facts."""
-        return self._backend.bundle
 
     @property
     def people(self) -> tuple[str, ...]:
         """Names of the C people the model knows."""
         return self.bundle.people
-
-    @property
-    def backend(self) -> str:
-        """What runs the model: "torch", "onnx" or "openvino"."""
-        return self._backend.name
-
-    @property
-    def device(self) -> str:
-        """Where it runs: "cpu" or "cuda"."""
-        return self._backend.device
 
     def predict(
         self, source: Source, *, boxes: ArrayLike | None = None, on_error: Literal["stop", "skip"] = "stop"

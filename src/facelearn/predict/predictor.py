@@ -12,13 +12,13 @@ from numpy.typing import ArrayLike, NDArray
 from facelearn.bundle import Bundle
 from facelearn.data.schema import KeypointSchema
 from facelearn.errors import BundleError, RecipeError
-from facelearn.predict.backends import Backend, BackendName, Precision, open_backend
+from facelearn.predict.backends import Backend, BackendName, OpenModel, Precision, open_backend
 from facelearn.predict.predictions import Predictions, join
 from facelearn.predict.sources import Photo, Source
 from facelearn.predict.stream import PhotoBatch, photo_batches
 
 
-class Predictor:
+class Predictor(OpenModel):
     """A keypoint model in use. It keeps nothing between calls.
 
     Args:
@@ -45,33 +45,14 @@ class Predictor:
         batch: int = 64,
         backend: BackendName = "auto",
     ) -> None:
-        if batch < 1:
-            raise RecipeError(f"batch must be at least 1; received {batch}")
-        self._backend = open_backend(path, backend=backend, device=device, precision=precision)
-        self._shape = self.bundle.image_shape
+        super().__init__(open_backend(path, backend=backend, device=device, precision=precision), batch)
         self._scheme = _scheme_index(self.bundle, scheme)
-        self._batch = batch
-
-    @property
-    def bundle(self) -> Bundle:
-        """The model's facts."""
-        return self._backend.bundle
 
     @property
     def schema(self) -> KeypointSchema:
         """Names of the K keypoints."""
         assert self.bundle.schema is not None  # a keypoint bundle has one
         return self.bundle.schema
-
-    @property
-    def backend(self) -> str:
-        """What runs the model: "torch", "onnx" or "openvino"."""
-        return self._backend.name
-
-    @property
-    def device(self) -> str:
-        """Where it runs: "cpu" or "cuda"."""
-        return self._backend.device
 
     def predict(
         self, source: Source, *, boxes: ArrayLike | None = None, on_error: Literal["stop", "skip"] = "stop"
