@@ -7,6 +7,7 @@ import torch
 
 from facelearn.errors import RecipeError
 from facelearn.models import zoo
+from facelearn.models.cosine import RowNorm
 
 SMALL = {"image_size": (32, 32), "outputs": 5, "widths": (8, 16, 24), "depths": (1, 2, 1)}
 
@@ -27,7 +28,7 @@ def test_logits_are_scaled_cosines(block, channels):
 def test_cosines_are_not_rounded_to_bfloat16():
     torch.manual_seed(0)
     network = zoo.build("facelearn_identity", **SMALL).eval()
-    features = torch.randn(6, 24)
+    features = torch.randn(6, 256)
     with torch.autocast("cpu", torch.bfloat16):
         rounded = network.head(features)
     assert torch.equal(rounded, network.head(features))
@@ -38,6 +39,26 @@ def test_it_takes_other_sizes():
         "facelearn_identity", in_channels=3, image_size=(112, 80), outputs=3, fold=4, widths=(8, 8, 8)
     ).eval()
     assert network(torch.zeros(1, 3, 112, 80)).shape == (1, 3)
+    assert network.embedding[3].weight.shape == (256, 8 * 7 * 5)
+
+
+def test_the_embedding_knows_places():
+    torch.manual_seed(0)
+    network = zoo.build("facelearn_identity", embedding=12, **SMALL).eval()
+    image = torch.zeros(1, 3, 32, 32)
+    image[..., :8, :8] = 3.0  # one bright corner
+    features = network.features(image)
+    assert features.shape == (1, 12)
+    assert not torch.allclose(features, network.features(image.flip(3)), atol=1e-3)
+
+
+def test_a_single_row_is_normed_as_in_evaluation():
+    norm = RowNorm(4)
+    norm(torch.randn(8, 4, generator=torch.Generator().manual_seed(0)) + 2)
+    row, running = torch.ones(1, 4), norm.running_mean.clone()
+    single = norm(row)
+    assert torch.equal(norm.running_mean, running) and norm.training
+    assert torch.equal(single, norm.eval()(row))
 
 
 @pytest.mark.parametrize(
@@ -48,6 +69,7 @@ def test_it_takes_other_sizes():
         ({"scale": 0}, "above 0"),
         ({"scale": True}, "above 0"),
         ({"block": "dense"}, "block of facelearn_identity"),
+        ({"embedding": 0}, "embedding must be a whole number"),
         ({"fold": 0}, "fold must be a whole number"),
         ({"dropout": 1.0}, "from 0 up to"),
     ],

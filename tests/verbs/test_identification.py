@@ -27,7 +27,6 @@ QUICK = {
     "augment__erasing": 0.0,
     "augment__rotate": 4.0,
     "model__options": {"widths": [16, 32, 64], "depths": [1, 1, 1], "fold": 7},
-    "progressive_sizes": [],
     "epochs": 30,
     "batch_size": 32,
     "threads": 1,
@@ -249,32 +248,3 @@ def test_a_last_batch_of_one_row_goes_with_the_one_before(tmp_path):
     small = {"preprocess": [{"name": "resize", "size": 16}, "standardise"], "epochs": 1, "model__options": options}
     result = train(people_faces([17, 16]), tmp_path, task="identification", changes={**QUICK, **small, **split})
     assert result.summary["steps"] == 1 and any("nothing was measured" in line for line in result.warnings)
-
-
-def test_small_images_first(tmp_path, faces, monkeypatch):
-    seen = []
-    shrunk = running.shrunk
-
-    def noted(batch, share, multiple):
-        small = shrunk(batch, share, multiple)
-        seen.append(tuple(small.images.shape[2:]))
-        return small
-
-    monkeypatch.setattr(running, "shrunk", noted)
-    sizes = {
-        "preprocess": [{"name": "resize", "size": 32}, "standardise"],
-        "progressive_sizes": [0.5, 1.0],
-        "epochs": 2,
-    }
-    train(faces, tmp_path, changes={**QUICK, **sizes, "model__options": {"widths": [8, 8], "depths": [1, 1]}})
-    half = len(seen) // 2
-    assert set(seen[:half]) == {(16, 16)} and set(seen[half:]) == {(32, 32)}
-
-
-def test_progressive_sizes_need_a_network_for_several_sizes(tmp_path, faces):
-    with pytest.raises(RecipeError, match=r"progressive_sizes = \[\]"):
-        train(
-            faces,
-            tmp_path,
-            changes={"model__name": "tronnet", "progressive_sizes": [0.5, 1.0], "epochs": 1, "threads": 1},
-        )

@@ -27,6 +27,16 @@ class ResidualBlock(nn.Module):
         return functional.relu(x + self.body(x))
 
 
+class RowNorm(nn.BatchNorm1d):
+    """Batch norm of rows (B, D) that takes its running statistics where a batch is a single row, which has none of its own."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, D) -> (B, D)."""
+        if self.training and len(x) == 1:
+            return functional.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+        return super().forward(x)
+
+
 class CosineHead(nn.Module):
     """Features (B, D) -> logits (B, outputs): `scale` times the cosine between a row and each class's direction, in float32."""
 
@@ -52,23 +62,24 @@ class CosineHead(nn.Module):
 
 
 class FoldedClassifier(nn.Module):
-    """Pixels folded into channels, levels of blocks at falling sizes, the mean over the image, a cosine head."""
+    """Pixels folded into channels, levels of blocks at falling sizes, one product over all places, a cosine head."""
 
     def __init__(
         self,
         in_channels: int,
+        image_size: tuple[int, int],
         outputs: int,
         widths: Sequence[int],
         depths: Sequence[int],
         fold: int,
         *,
         separable: bool,
+        embedding: int,
         scale: float,
         dropout: float,
     ) -> None:
         super().__init__()
         block = SeparableBlock if separable else ResidualBlock
-        self.size_multiple = fold * 2 ** (len(widths) - 1)  # pixels: what the sides of images are multiples of
         self.stem = nn.Sequential(nn.PixelUnshuffle(fold), convolution(in_channels * fold**2, widths[0], 3))
         levels, previous = [], widths[0]
         for number, (width, depth) in enumerate(zip(widths, depths, strict=True)):
@@ -76,17 +87,27 @@ class FoldedClassifier(nn.Module):
             levels.append(nn.Sequential(*down, *(block(width) for _ in range(depth))))
             previous = width
         self.levels = nn.ModuleList(levels)
-        self.dropout = nn.Dropout(dropout)
-        self.head = CosineHead(previous, outputs, scale)
+        last = fold * 2 ** (len(widths) - 1)  # pixels of the image to one of the last maps
+        places = (image_size[0] // last) * (image_size[1] // last)
+        # faces stand at the same place in every photo: a mean over the places would lose where a feature is (Deng et al. 2019, 3.2)
+        self.embedding = nn.Sequential(
+            nn.BatchNorm2d(previous),
+            nn.Dropout(dropout),
+            nn.Flatten(),
+            nn.Linear(previous * places, embedding, bias=False),
+            RowNorm(embedding),
+        )
+        self.head = CosineHead(embedding, outputs, scale)
 
     def features(self, x: Tensor) -> Tensor:
-        """(B, in_channels, H, W) -> (B, widths[-1])."""
+        """(B, in_channels, H, W) -> (B, embedding)."""
         x = self.stem(x)  # (B, widths[0], H/fold, W/fold)
         for level in self.levels:
             x = level(x)
-        return x.mean((2, 3))
+        features: Tensor = self.embedding(x)
+        return features
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_channels, H, W) -> logits (B, outputs)."""
-        logits: Tensor = self.head(self.dropout(self.features(x)))
+        logits: Tensor = self.head(self.features(x))
         return logits

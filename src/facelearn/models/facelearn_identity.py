@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 BLOCKS = ("residual", "separable")
 
 
-@register(task="identification", input=(3, 80, 80), outputs=76, parameters=1_761_920, source="facelearn")
+@register(task="identification", input=(3, 80, 80), outputs=76, parameters=3_401_344, source="facelearn")
 def facelearn_identity(
     *,
     in_channels: int = 3,
@@ -23,21 +23,24 @@ def facelearn_identity(
     depths: tuple[int, ...] = (1, 1, 1),
     fold: int = 4,
     block: str = "residual",
+    embedding: int = 256,
     scale: float = 16.0,
-    dropout: float = 0.1,
+    dropout: float = 0.2,
 ) -> nn.Module:
     """Small residual network on folded pixels with a cosine head: small maps from the start buy epochs.
 
     Float (B, in_channels, H, W) -> logits (B, outputs). Pixels are first folded `fold` x `fold` into channels; three levels work at a
-    quarter, an eighth and a sixteenth of the image; the last one's mean over the image is compared with one direction a person: a logit
-    is `scale` times the cosine between the two, which is what an additive margin in the loss is made for (Wang et al. 2018).
+    quarter, an eighth and a sixteenth of the image. One fully connected layer between two batch norms makes the last maps, each place
+    with weights of its own, a photo's embedding (the output that Deng et al. 2019 found best for faces); a logit is `scale` times the
+    cosine between it and one direction a person, which is what an additive margin in the loss is made for (Wang et al. 2018).
 
     Args:
         widths, depths: maps and blocks of each level; each level halves the size of the one before.
         fold: side in pixels of the squares that are folded into channels.
         block: "residual" (two 3x3 convolutions, He et al. 2016) or "separable", the block of `facelearn_keypoints`.
+        embedding: numbers that a photo becomes.
         scale: largest logit.
-        dropout: rate before the head.
+        dropout: rate of the last maps' values.
 
     Raises:
         RecipeError: an option out of its range, or an image whose sides are no multiple of fold * 2 ** (levels - 1).
@@ -61,11 +64,13 @@ def facelearn_identity(
 
     return FoldedClassifier(
         in_channels,
+        image_size,
         outputs,
         widths,
         depths,
         fold,
         separable=block == "separable",
+        embedding=whole_number(name, "embedding", embedding),
         scale=float(scale),
         dropout=rate(name, "dropout", dropout),
     )

@@ -43,12 +43,7 @@ def epochs_within(run: Run, seconds: float) -> int:
 
 
 def _seconds_per_step(run: Run, rows: NDArray[np.int64], steps: int) -> float:
-    """Seconds of a step, the mean over the sizes of images that the run goes through."""
-    taken = []
-    for share in run.recipe.progressive_sizes or (1.0,):
-        run.step(rows, share)  # the first of a size chooses its convolutions
-        begin = time.perf_counter()
-        for step in range(steps):
-            run.step((rows + step * len(rows)) % len(run.train), share)
-        taken.append((time.perf_counter() - begin) / steps)
-    return sum(taken) / len(taken)
+    begin = time.perf_counter()
+    for step in range(steps):
+        run.step((rows + step * len(rows)) % len(run.train))
+    return (time.perf_counter() - begin) / steps

@@ -6,7 +6,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -148,10 +148,6 @@ class Recipe(Settings):
     )
     batch_size: int = Field(32, ge=1, description="rows per optimiser step, over all devices and accumulated parts")
     accumulate: int = Field(1, ge=1, description="parts that a batch is computed in, to save memory")
-    progressive_sizes: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
-        (),
-        description="shares of the images' side to train at, for equal parts of the run; for networks that take any size",
-    )
     average_decay: float = Field(
         0.998, ge=0, lt=1, description="decay of the exponential moving average of the weights; 0 keeps none"
     )
@@ -186,8 +182,6 @@ class Recipe(Settings):
             raise ValueError(
                 "with split.train_list all other images are the test; set split.test = 0 and split.strangers = 0"
             )
-        if self.progressive_sizes and (self.task == "keypoints" or self.progressive_sizes[-1] != 1):
-            raise ValueError("progressive_sizes is for identification and ends with 1.0, the size that is predicted at")
         if self.task == "keypoints" and (
             self.split.train_list or self.split.test or self.split.strangers or self.imbalance != "none"
         ):

@@ -32,12 +32,12 @@ _OTHER_NETWORKS: dict[str, dict[str, Any]] = {
 """Instead of these where another network is named: its input is larger, and its logits are no cosines that a margin is made for."""
 
 
-IDENTIFICATION_STEPS = 7_400
+IDENTIFICATION_STEPS = 14_800
 FEWEST_EPOCHS, MOST_EPOCHS = 15, 300
 
 
 def identification_epochs(rows: int, batch_size: int) -> int:
-    """Passes over `rows` training images that make about 7,400 steps, within 15 to 300 passes: few photos need more of them."""
+    """Passes over `rows` training images that make about 14,800 steps, within 15 to 300 passes: few photos need more of them."""
     return min(MOST_EPOCHS, max(FEWEST_EPOCHS, round(IDENTIFICATION_STEPS * batch_size / max(1, rows))))
 
 

@@ -22,7 +22,6 @@ from facelearn.training import evaluation
 from facelearn.training.batches import TrainingData
 from facelearn.training.device import DeviceSettings
 from facelearn.training.optimiser import optimiser_for, set_rate
-from facelearn.training.progressive import share_at, shrunk, size_multiple
 from facelearn.training.recipe import Recipe
 from facelearn.training.schedule import averaging_decay, learning_rate, momentum
 from facelearn.training.stages import keep_frozen_still
@@ -74,7 +73,6 @@ class Run:
         self.model, self.optimiser = fabric.setup(self.raw, optimiser)
         # a batch of one row has no statistics for batch norm: it goes with the one before
         self.batches = max(1, math.ceil(len(train) / recipe.batch_size) - (len(train) % recipe.batch_size == 1))
-        self.multiple = size_multiple(self.raw) if recipe.progressive_sizes else 1
         self.progress = Progress(epochs=recipe.epochs)
         self.best: dict[str, Tensor] = {}
         self.total = torch.zeros(2, dtype=torch.float64, device=fabric.device)  # loss sum and denominator of this epoch
@@ -119,14 +117,9 @@ class Run:
         self.model.train()
         keep_frozen_still(self.raw)
 
-    def step(self, rows: NDArray[np.int64], share: float | None = None) -> float:
-        """One optimiser step on `rows`, at the share of the images' side that the recipe has for it; returns the loss."""
+    def step(self, rows: NDArray[np.int64]) -> float:
+        """One optimiser step on `rows`; returns the loss."""
         progress, recipe, fabric = self.progress, self.recipe, self.fabric
-        share = (
-            share_at(recipe.progressive_sizes, progress.step, self.batches * progress.epochs)
-            if share is None
-            else share
-        )
         set_rate(self.optimiser.param_groups, self._rate(progress.step))
         if recipe.optimiser.final_momentum is not None:
             for group in self.optimiser.param_groups:
@@ -138,7 +131,7 @@ class Run:
         counts = float(len(own) > 0)
         parts = [part for part in np.array_split(own if counts else rows[:1], recipe.accumulate) if len(part)]
         for number, part in enumerate(parts):
-            batch = shrunk(self.train.batch(part, augment=self.augment, generator=generator), share, self.multiple)
+            batch = self.train.batch(part, augment=self.augment, generator=generator)
             with fabric.no_backward_sync(self.model, enabled=number + 1 < len(parts)):
                 loss = self.task.loss(self.model, batch)
                 fabric.backward(loss.total * counts)

@@ -27,7 +27,7 @@ from facelearn.verbs.start import with_source_network
 
 TaskName = Literal["keypoints", "identification"]
 SOURCE = "data.txt"
-OF_PEOPLE = ("imbalance", "progressive_sizes", "split__test", "split__strangers", "split__train_list")
+OF_PEOPLE = ("imbalance", "split__test", "split__strangers", "split__train_list")
 """Settings that only identification has, as `Recipe.with_changes` takes them."""
 _OF_A_RUN = (
     MODEL, "last.safetensors", "state.json", "history.csv", "metrics.json", "evaluation.npz", "report.html", "kfold.json", "kfold.md",
