@@ -22,6 +22,17 @@ def test_attributions_add_up_to_the_change_of_the_output(network, inputs):
     np.testing.assert_allclose(found.gap, found.values.sum((1, 2, 3)) - found.change, atol=1e-6)
 
 
+def test_each_image_can_have_an_output_of_its_own(network, inputs):
+    own = torch.eye(3)[[2, 0, 1, 2]]
+    together = integrated_gradients(network, inputs, own, steps=16)
+    maps = grad_cam(network, inputs, own, "0")
+    for i, weights in enumerate(own):
+        alone = integrated_gradients(network, inputs[i : i + 1], weights, steps=16)
+        np.testing.assert_allclose(together.values[i], alone.values[0], atol=1e-6)
+        np.testing.assert_allclose(together.change[i], alone.change[0], atol=1e-6)
+        np.testing.assert_allclose(maps[i], grad_cam(network, inputs[i : i + 1], weights, "0")[0], atol=1e-6)
+
+
 def test_a_linear_network_has_weight_times_difference():
     layer = nn.Sequential(nn.Flatten(), nn.Linear(4, 1, bias=False)).requires_grad_(False)
     x = torch.tensor([[[[1.0, 2.0], [3.0, 6.0]]]])

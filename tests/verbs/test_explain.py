@@ -132,6 +132,29 @@ def test_any_network_can_be_looked_into(tmp_path, network, size, options):
     assert max(gap) <= 0.05 * max(change) + 1e-4
 
 
+def test_of_people_the_likeliest_is_explained(tmp_path):
+    path = write_model(
+        tmp_path / "model.safetensors",
+        "facelearn_identity",
+        (32, 32),
+        channels=3,
+        task="identification",
+        widths=(8, 8),
+        depths=(1, 1),
+    )
+    faces = synthetic_faces(3, size=32, color="rgb")
+    found = explain(path, faces, out=tmp_path / "out", **QUICK)["saliency"]["outputs"]
+    bundle = bundles.load(path)
+    network = zoo.build("facelearn_identity", **bundle.network_args).eval()
+    network.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in bundle.weights.items()})
+    images = torch.from_numpy(Preprocess.from_steps(["standardise_image"])(faces.images[:2]))
+    logits = network(images)
+    assert [one["output"] for one in found] == ["its likeliest person"]
+    assert found[0]["people"] == [bundle.people[i] for i in logits.argmax(1).tolist()]
+    change = logits - network(images.mean((2, 3), keepdim=True).expand_as(images))
+    np.testing.assert_allclose(found[0]["change"], change[range(2), logits.argmax(1)].detach(), atol=1e-4)
+
+
 def test_layer_unit_and_output_can_be_chosen(model, tmp_path):
     options = {"layer": "4", "units": (4, 1), "output": "nose_tip_y"}
     found = explain(model, synthetic_faces(5, size=24), out=tmp_path, **options, **QUICK)

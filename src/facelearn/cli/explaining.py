@@ -29,7 +29,8 @@ def explain(
     output: Annotated[
         str | None,
         typer.Option(
-            help="Keypoint whose x and y to explain, or NAME_x, NAME_y, or a person (default: the mean over all)."
+            help="Keypoint whose x and y to explain, NAME_x, NAME_y, or a person (default: the mean of all points, the likeliest "
+            "person)."
         ),
     ] = None,
     show: Annotated[int, typer.Option(min=1, help="Images to draw activations and saliency for.")] = 4,

@@ -58,13 +58,16 @@ class Target:
 
     Attributes:
         name: what it is, for a caption.
-        weights: float32 (outputs,), for the network's output with all axes but the first flattened.
+        weights: float32 (outputs,), for the network's output with all axes but the first flattened; (N, outputs) where each of N images
+            has its own.
         unit: "px" (pixels of the network's input) or "".
+        people: of each image, where each has its own person.
     """
 
     name: str
     weights: Tensor
     unit: str = ""
+    people: tuple[str, ...] = ()
 
 
 def open_model(path: str | Path) -> OpenedModel:
@@ -84,13 +87,15 @@ def open_model(path: str | Path) -> OpenedModel:
     return OpenedModel(bundle, network, (channels, height, width))
 
 
-def targets(model: OpenedModel, output: str | None = None) -> list[Target]:
-    """The numbers to explain: for keypoints the x and the y of one point, or of the mean of all points.
+def targets(model: OpenedModel, output: str | None = None, inputs: Tensor | None = None) -> list[Target]:
+    """The numbers to explain: for keypoints the x and the y of one point, or of the mean of all; for people the score of one of them.
 
     Args:
         model: an opened model.
-        output: None for the mean over all points (or over all outputs of a model without keypoints); a keypoint's name for its x and
-            y; that name with "_x" or "_y" for one of the two; for other models the name of a class, or the number of an output from 0.
+        output: None for the mean over all points, for people that of the person each of the `inputs` is likeliest to show, for other
+            models the mean over all outputs; a keypoint's name for its x and y; that name with "_x" or "_y" for one of the two; for
+            other models the name of a person, or the number of an output from 0.
+        inputs: float32 (N, C, H, W), the images to explain; only a model of people looks at them.
 
     Raises:
         FacelearnError: no such output; the closest names are listed.
@@ -98,7 +103,7 @@ def targets(model: OpenedModel, output: str | None = None) -> list[Target]:
     schema = model.bundle.schema
     count = _outputs(model)
     if schema is None:
-        return [_plain_target(model, output, count)]
+        return [_plain_target(model, output, count, inputs)]
     _, height, width = model.input_shape
     schemes = count // (2 * len(schema))
     if schemes * 2 * len(schema) != count:
@@ -120,9 +125,14 @@ def targets(model: OpenedModel, output: str | None = None) -> list[Target]:
     return found
 
 
-def _plain_target(model: OpenedModel, output: str | None, count: int) -> Target:
+def _plain_target(model: OpenedModel, output: str | None, count: int, inputs: Tensor | None) -> Target:
     people = model.bundle.people
     names = list(people) if len(people) == count else [str(i) for i in range(count)]
+    if output is None and len(people) == count and inputs is not None:
+        with torch.no_grad():
+            likeliest = model.network(inputs).argmax(1)
+        weights = torch.nn.functional.one_hot(likeliest, count).float()
+        return Target("its likeliest person", weights, people=tuple(names[i] for i in likeliest.tolist()))
     if output is None:
         return Target("mean of all outputs", torch.full((count,), 1 / count))
     if output not in names:

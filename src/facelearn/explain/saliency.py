@@ -42,7 +42,7 @@ def integrated_gradients(
     Args:
         network: in evaluation mode; float32 (B, C, H, W) -> (B, ...).
         inputs: float32 (N, C, H, W), normalised.
-        weights: float32 (outputs,), the output to explain as a weighted sum (`opened.Target.weights`).
+        weights: float32 (outputs,), the output to explain as a weighted sum (`opened.Target.weights`), or (N, outputs), one for each image.
         baselines: float32 (N, C, H, W), where the way starts; by default `flat_baseline`.
         steps: points of the Gauss-Legendre rule.
 
@@ -53,15 +53,18 @@ def integrated_gradients(
         from captum.attr import IntegratedGradients
     except ImportError as error:
         raise MissingExtraError("captum", "train") from error
-    value = _output(network, weights)
     start = flat_baseline(inputs) if baselines is None else baselines
-    method = IntegratedGradients(value)
+    own = weights.expand(len(inputs), -1)
     found = [  # one image at a time: a batch holds the steps of one way
-        method.attribute(one[None], baselines=base[None], n_steps=steps).detach().float()[0]
-        for one, base in zip(inputs, start, strict=True)
+        IntegratedGradients(_output(network, row))
+        .attribute(one[None], baselines=base[None], n_steps=steps)
+        .detach()
+        .float()[0]
+        for one, base, row in zip(inputs, start, own, strict=True)
     ]
     values = torch.stack(found) if found else torch.zeros_like(inputs)
     with torch.no_grad():
+        value = _output(network, own)
         change = value(inputs) - value(start)
     gap = values.flatten(1).sum(1) - change
     return Attribution(values.numpy(), change.numpy(), gap.numpy())
@@ -102,6 +105,6 @@ def grad_cam(network: nn.Module, inputs: Tensor, weights: Tensor, layer: str) ->
 def _output(network: nn.Module, weights: Tensor) -> Callable[[Tensor], Tensor]:
     def value(x: Tensor) -> Tensor:
         given: Tensor = network(x)
-        return given.flatten(1).float() @ weights
+        return (given.flatten(1).float() * weights).sum(1)
 
     return value

@@ -59,7 +59,8 @@ def explain(
         layer: which layer to look at, as `network.named_modules()` (and the layer table) names it. By default the kernels of the first
             convolution, the activations of the first and the deepest, Grad-CAM and units of the deepest.
         units: maps or units of that layer; by default the six that vary most over the images.
-        output: keypoint whose x and y to explain (or "NAME_x", "NAME_y"); by default the mean over all.
+        output: keypoint whose x and y to explain (or "NAME_x", "NAME_y"); a person of a model of
+            people. By default the mean over all points, or the person each image is likeliest to show.
         show: images to draw activations and saliency for.
         top: most exciting images to show for each unit.
         rows: images to look through at most.

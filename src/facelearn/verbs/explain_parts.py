@@ -150,11 +150,12 @@ def saliency(album: Album, look: Look, output: str | None) -> dict[str, Any]:
     inputs, network = look.first, look.model.network
     layer = look.layer or map_layer(network, look.table)
     gradients, cams, facts = [], [], []
-    for target in targets(look.model, output):
+    for target in targets(look.model, output, inputs):
         found = integrated_gradients(network, inputs, target.weights)
         gradients.append((f"integrated gradients\n{target.name}", found.values.sum(1)))
         facts.append(
             {"output": target.name, "unit": target.unit, "change": found.change.tolist(), "gap": found.gap.tolist()}
+            | ({"people": list(target.people)} if target.people else {})
         )
         try:
             if layer is not None:
@@ -170,9 +171,12 @@ def saliency(album: Album, look: Look, output: str | None) -> dict[str, Any]:
     )
     gap = max((abs(g) for one in facts for g in one["gap"]), default=0.0)
     exact = f"{gap:.2g}{' ' + facts[0]['unit'] if facts[0]['unit'] else ''}"
+    ways = " (move x right, y down)" if facts[0]["unit"] else ""
+    people = facts[0].get("people")
     caption = (
-        "Red pixels raise the number (move x right, y down), blue ones lower it, each column on its own scale. Integrated gradients go "
+        f"Red pixels raise the number{ways}, blue ones lower it, each column on its own scale. Integrated gradients go "
         f"from a flat picture of the same brightness to the image; their sum misses the change of the output by at most {exact}."
+        + (f" The rows show, for the model: {', '.join(people)}." if people else "")
     )
     album.add("Saliency", figure, "saliency.png", caption)
     return {"outputs": facts, "grad_cam_layer": layer}

@@ -18,14 +18,13 @@ from facelearn.report.kfold import kfold_summary, kfold_text
 from facelearn.training.crossval import folds as crossval_folds
 from facelearn.training.device import apply, choose_device
 from facelearn.training.recipe import Recipe
-from facelearn.training.recipe_defaults import identification_epochs
 from facelearn.training.run import Reporter
 from facelearn.verbs.cell_people import measured_groups
 from facelearn.verbs.cells import train_split
 from facelearn.verbs.run_identification import TEST
 from facelearn.verbs.run_plan import MODEL
 from facelearn.verbs.start import with_source_network
-from facelearn.verbs.train import SOURCE, read_rows, split_rows
+from facelearn.verbs.train import SOURCE, read_rows, split_rows, with_default_epochs
 
 FOLDS, PAGE, RECIPE = "kfold.json", "kfold.md", "recipe.toml"
 Display = Callable[[str], AbstractContextManager[Reporter | None]]
@@ -99,8 +98,8 @@ def train_folds(
     faces, skipped, warnings = read_rows(data, draft, out, read_progress, task="identification")
     draft = draft if given else with_source_network(draft, asked)
     splits = _splits(faces, draft, folds)
-    if given is None and not {"epochs", "budget_seconds"} & set(asked):
-        draft = draft.with_changes(epochs=identification_epochs(len(splits[0].parts["train"]), draft.batch_size))
+    if given is None:
+        draft = with_default_epochs(draft, len(splits[0].parts["train"]), asked)
     if overwrite and draft.transfer.source and Path(draft.transfer.source).resolve().is_relative_to(out.resolve()):
         raise RecipeError(
             f"--overwrite would delete the weights to start from, {draft.transfer.source}; copy them out of {out} first"

@@ -83,8 +83,8 @@ def train(
         draft = with_source_network(draft, asked)
     apply(choose_device(draft.device, devices=draft.devices, precision=draft.precision, threads=draft.threads))
     parts = split_rows(faces, draft)
-    if given is None and draft.task == "identification" and not {"epochs", "budget_seconds"} & set(asked):
-        draft = draft.with_changes(epochs=identification_epochs(len(parts.parts["train"]), draft.batch_size))
+    if given is None:
+        draft = with_default_epochs(draft, len(parts.parts["train"]), asked)
     train_rows, valid, held_out = parts_of(faces, parts)
     result = train_parts(
         train_rows, valid, out, recipe=draft, held_out=held_out, resume=resume, reporter=reporter,
@@ -108,6 +108,13 @@ def _draft(given: Recipe | None, task: TaskName | None, asked: Mapping[str, Any]
             "train once, take the best_recipe.toml of a search, or remove [search] from the recipe"
         )
     return draft, draft.task if given or task else None
+
+
+def with_default_epochs(draft: Recipe, rows: int, asked: Mapping[str, Any]) -> Recipe:
+    """The recipe with the epochs that so many training rows of people are worth, unless epochs or a budget were `asked` for."""
+    if draft.task != "identification" or {"epochs", "budget_seconds"} & set(asked):
+        return draft
+    return draft.with_changes(epochs=identification_epochs(rows, draft.batch_size))
 
 
 def task_named(changes: Mapping[str, Any]) -> Literal["identification"] | None:
