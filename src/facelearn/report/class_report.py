@@ -16,9 +16,9 @@ from facelearn.report.class_pictures import best_and_worst_people
 from facelearn.report.class_results import ClassResult
 from facelearn.report.class_sections import calibration, confusions, size_groups, unknown_people
 from facelearn.report.class_tables import table_of
-from facelearn.report.headline import estimate, number_text, to_number, training_cost
+from facelearn.report.headline import estimate, to_number, training_cost
 from facelearn.report.page import Tile
-from facelearn.report.run_sections import differences, duration, recipes, training_curves, unique_names
+from facelearn.report.run_sections import cost_tile, differences, recipes, training_curves, unique_names
 from facelearn.report.style import RUN_COLOURS, plain_text, svg
 
 _PANELS = (("balanced_accuracy_score", "Balanced accuracy in %"), ("accuracy_score", "Accuracy in %"))
@@ -121,7 +121,7 @@ def _tiles(run: ClassResult) -> list[Tile]:
             interval = f"95% interval {one.interval_text}" if one.interval_text else ""
             lines = (interval, class_tables.over_text(one), remark)
             found.append(Tile(name, one.text, tuple(line for line in lines if line)))
-    return [*found, *_threshold_tile(run), *_cost_tile(run)]
+    return [*found, *_threshold_tile(run), *cost_tile(run)]
 
 
 def _threshold_tile(run: ClassResult) -> list[Tile]:
@@ -134,15 +134,6 @@ def _threshold_tile(run: ClassResult) -> list[Tile]:
     lines += [f"strangers named: {accepted.text}"] if accepted else []
     lines += [f"known people named right: {right.text}"] if right else []
     return [Tile("Unknown below", f"{threshold:.3f}", tuple(lines))]
-
-
-def _cost_tile(run: ClassResult) -> list[Tile]:
-    cost = training_cost(run)
-    if not math.isfinite(cost["images_per_second"]):
-        return []
-    size = f"{cost['parameters']:,.0f} parameters" if math.isfinite(cost["parameters"]) else ""
-    lines = (f"{cost['epochs']:.0f} epochs in {duration(cost['seconds'])}", size)
-    return [Tile("Training", f"{number_text(cost['images_per_second'])} images/s", tuple(one for one in lines if one))]
 
 
 def _comparison(runs: Sequence[ClassResult], names: Sequence[str], best: ClassResult) -> str:

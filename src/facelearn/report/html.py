@@ -18,12 +18,11 @@ from facelearn.report.headline import (
     failure_threshold,
     labels_text,
     normalised_error,
-    number_text,
     training_cost,
 )
 from facelearn.report.page import Tile
 from facelearn.report.results import RunResult
-from facelearn.report.run_sections import differences, duration, recipes, training_curves, unique_names
+from facelearn.report.run_sections import cost_tile, differences, recipes, training_curves, unique_names
 from facelearn.report.style import RUN_COLOURS, plain_text, svg
 from facelearn.report.tables import comparison_rows
 
@@ -104,13 +103,7 @@ def _headline(run: RunResult) -> list[Tile]:
             interval = f"95% interval {one.interval_text}" if one.interval_text else ""
             lines = (interval, f"over {one.count:,} {one.over}", remark)
             found.append(Tile(name, one.text, tuple(line for line in lines if line)))
-    cost = training_cost(run)
-    if np.isfinite(cost["images_per_second"]):
-        remark = f"{cost['epochs']:.0f} epochs in {duration(cost['seconds'])}"
-        size = f"{cost['parameters']:,.0f} parameters" if np.isfinite(cost["parameters"]) else ""
-        value = f"{number_text(cost['images_per_second'])} images/s"
-        found.append(Tile("Training", value, tuple(line for line in (remark, size) if line)))
-    return found
+    return [*found, *cost_tile(run)]
 
 
 def _baseline(run: RunResult) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from facelearn.report import page, plots
+from facelearn.report.headline import number_text, training_cost
+from facelearn.report.page import Tile
 from facelearn.report.results import RunFacts
 from facelearn.report.style import plain_text, svg
 from facelearn.report.tables import fact_rows, toml_text
@@ -17,6 +19,18 @@ def duration(seconds: float) -> str:
     if not np.isfinite(seconds):
         return "unknown time"
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
+def cost_tile(run: RunFacts) -> list[Tile]:
+    """The headline's tile about what training took; none where it was not recorded."""
+    cost = training_cost(run)
+    if not np.isfinite(cost["images_per_second"]):
+        return []
+    size = f"{cost['parameters']:,.0f} parameters" if np.isfinite(cost["parameters"]) else ""
+    lines = (f"{cost['epochs']:.0f} epochs in {duration(cost['seconds'])}", size)
+    return [
+        Tile("Training", f"{number_text(cost['images_per_second'])} images/s", tuple(line for line in lines if line))
+    ]
 
 
 def differences(runs: Sequence[RunFacts], names: Sequence[str]) -> str:
