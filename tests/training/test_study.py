@@ -1,9 +1,12 @@
 """Studies as TOML: what comes with facelearn, what a file of one's own may get wrong, and what names a cell."""
 
+import dataclasses
+
 import pytest
 
 from facelearn.errors import RecipeError
 from facelearn.losses.class_names import IMBALANCES
+from facelearn.models import zoo
 from facelearn.training.crossval import folds
 from facelearn.training.recipe import OptimiserSettings, Recipe, ScheduleSettings
 from facelearn.training.schedule import learning_rate, momentum
@@ -233,6 +236,14 @@ def test_what_changes_nothing_does_not_name_another_cell():
     assert cell_key(net6, "data") != cell_key(net6.with_changes(model__options={"nonlinearity": "tanh"}), "data")
     assert cell_key(net6, "data") != cell_key(spelled.with_changes(augment__warp=0.5), "data")
     assert cell_key(net6, "data") != cell_key(spelled.with_changes(augment__dct=0.5), "data")
+
+
+def test_a_network_built_otherwise_is_another_cell(monkeypatch):
+    recipe = Recipe()
+    before, info = cell_key(recipe, "data"), zoo.model_info(recipe.model.name)
+    for change in ({"parameters": info.parameters + 1}, {"options": {**info.options, "more": 3}}):
+        monkeypatch.setattr(zoo, "model_info", lambda name, change=change: dataclasses.replace(info, **change))
+        assert cell_key(recipe, "data") != before
 
 
 def test_nested_tables_merge_and_lists_are_replaced():

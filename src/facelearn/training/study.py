@@ -188,11 +188,10 @@ def cell_key(recipe: Recipe, data: str, fold: tuple[int, int] | None = None) -> 
 def _effective(recipe: Recipe) -> dict[str, Any]:
     """The recipe without what changes nothing: options spelled out at their defaults, and amounts of an augmentation that is off."""
     facts = {key: value for key, value in recipe.to_dict().items() if key not in _NOT_IN_THE_KEY}
-    known = json.loads(json.dumps(dict(zoo.model_info(recipe.model.name).options)))
-    options = facts["model"].get("options", {})
-    facts["model"]["options"] = {
-        key: value for key, value in options.items() if key not in known or known[key] != value
-    }
+    network = zoo.model_info(recipe.model.name)
+    # a network that came to be built otherwise is another one: its options' defaults and its size say so
+    facts["model"]["options"] = {**json.loads(json.dumps(dict(network.options))), **facts["model"].get("options", {})}
+    facts["model"]["parameters"] = network.parameters
     off = [prefix for share, prefix in (("warp", _WARPS), ("dct", ("dct_",))) if facts["augment"][share] == 0]
     unused = tuple(name for prefix in off for name in prefix)
     facts["augment"] = {
