@@ -43,6 +43,17 @@ def test_images_that_look_like_a_listed_one_are_left_out(tmp_path):
     assert any("look like one that it names" in line for line in split.report()["warnings"])
 
 
+def test_nobody_and_photos_under_two_names_are_not_measured(tmp_path):
+    identity = FACES.identity.copy()
+    identity[20:] = -1
+    images = FACES.images.copy()
+    images[15] = images[5]  # one photo of two people, both unlisted
+    faces = FACES.replace(identity=identity, images=images)
+    rows = np.array([0, 1, 2, 3, 10, 11, 12, 13, 20, 21])  # two of nobody are listed
+    test = split_listed(faces, _list(tmp_path / "a.txt", rows), {"train": 1.0}).parts["test"].tolist()
+    assert set(test) == {4, 6, 7, 8, 9, 14, 16, 17, 18, 19}
+
+
 def test_refusals(tmp_path):
     (tmp_path / "none.txt").write_text("\n", encoding="utf-8")
     with pytest.raises(DataError, match="is empty"):

@@ -224,8 +224,11 @@ def test_nothing_is_lost_where_overwriting_is_refused(tmp_path, faces):
         with pytest.raises(FacelearnError):
             train(faces, tmp_path, changes={**QUICK, **wrong}, overwrite=True)
         assert first.model.read_bytes() == before and (tmp_path / "report.html").exists()
-    again = train(faces, tmp_path, changes={**QUICK, "epochs": 1, "transfer__source": str(first.model)}, overwrite=True)
-    assert any("taken from" in line for line in again.warnings)
+    with pytest.raises(RecipeError, match="copy them out of"):
+        train(faces, tmp_path, changes={**QUICK, "transfer__source": str(first.model)}, overwrite=True)
+    with pytest.raises(FacelearnError, match="give one of the two"):
+        train(faces, tmp_path, resume=True, overwrite=True)
+    assert first.model.read_bytes() == before
 
 
 def test_settings_about_people_do_not_turn_keypoints_into_names(tmp_path):

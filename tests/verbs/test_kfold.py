@@ -12,6 +12,7 @@ from facelearn.errors import FacelearnError, RecipeError
 from facelearn.training.recipe import Recipe
 from facelearn.training.run import Reporter
 from facelearn.verbs.kfold import fold_count, train_folds
+from facelearn.verbs.train import train
 from support.people import people_faces
 
 QUICK = {
@@ -62,6 +63,10 @@ def test_a_stopped_fold_goes_on_and_finished_ones_are_left_alone(faces, tmp_path
     assert fold_count(tmp_path / "a") == 2
     with pytest.raises(FacelearnError, match="go on with --folds 2"):
         train_folds(faces, tmp_path / "a", folds=3, resume=True)
+    with pytest.raises(FacelearnError, match="holds a run in folds"):
+        train(faces, tmp_path / "a", changes=QUICK)
+    with pytest.raises(FacelearnError, match="give one of the two"):
+        train_folds(faces, tmp_path / "a", folds=2, resume=True, overwrite=True)
     done = train_folds(faces, tmp_path / "a", folds=2, resume=True, display=stop_in_the_second)
     assert seen == [("fold 1 of 2", 1), ("fold 1 of 2", 2), ("fold 2 of 2", 1), ("fold 2 of 2", 2)]
     whole = train_folds(faces, tmp_path / "b", folds=2, changes=QUICK)

@@ -46,8 +46,26 @@ def test_a_keypoint_model_gives_its_body(tmp_path):
     model = bundles.load(names.model)
     assert model.network == "facelearn_identity" and model.network_args["block"] == "separable"
     assert model.network_args["in_channels"] == 1  # grey, as the keypoint model saw its images
-    body = sum(name.startswith(("stem", "levels")) for name in model.weights)
-    assert model.data["transfer"]["taken"] == body
+    body = [name for name in model.weights if name.startswith(("stem", "levels"))]
+    assert model.data["transfer"]["taken"] == len(body)
+    held = train(
+        people_faces([14] * 3),
+        tmp_path / "held",
+        changes={
+            **QUICK,
+            "transfer__source": str(points.model),
+            "transfer__freeze": "body",
+            "model__name": "facelearn_identity",  # naming the network that the weights lead to changes nothing
+        },
+    )
+    after, before = bundles.load(held.model), bundles.load(points.model)
+    assert after.network_args["block"] == "separable"
+    assert all(np.array_equal(before.weights[name], after.weights[name]) for name in body)
+    assert list(after.data["transfer"]["frozen"]) == [
+        "stem",
+        "levels.0",
+        "levels.1",
+    ]  # the embedding is new, and trains
 
 
 def test_weights_that_fit_nothing_are_refused(first, tmp_path):

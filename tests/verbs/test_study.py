@@ -128,6 +128,18 @@ def test_cells_of_a_version_that_knew_fewer_settings_are_found(toml, tmp_path):
     assert finished_cells(tmp_path / "cells") == {}
 
 
+def test_a_cell_of_a_network_that_was_built_otherwise_is_trained_anew(toml, tmp_path):
+    faces = blob_faces(60)
+    (numbers,) = study(toml(), faces, tmp_path, only=("all",)).cells["all"]
+    path = tmp_path / "cells" / numbers["key"] / "cell.json"
+    facts = json.loads(path.read_text())
+    for change in ({"parameters": 1}, {"options": {**facts["network"]["options"], "removed": 3}}):
+        path.write_text(json.dumps({**facts, "network": {**facts["network"], **change}}))
+        assert finished_cells(tmp_path / "cells") == {}
+    path.write_text(json.dumps(facts))
+    assert len(finished_cells(tmp_path / "cells")) == 1
+
+
 def test_what_cannot_be_run_is_said(toml, tmp_path):
     with pytest.raises(RecipeError, match="complete"):
         study(toml(), blob_faces(20), tmp_path, only=("complet",))

@@ -63,8 +63,9 @@ def split_listed(
     inner = split_within_people(faces[rows], fractions, by=by, seed=seed)
     units, warnings = person_units(faces, by)
     seen = np.isin(units.of_row, units.of_row[rows])
-    people = np.unique(faces.identity[rows])
-    test = ~listed & ~seen & np.isin(faces.identity, people)
+    people = np.setdiff1d(faces.identity[rows], [-1])
+    # a photo under two names is right under one of them at most
+    test = ~listed & ~seen & np.isin(faces.identity, people) & (units.owner[units.of_row] >= 0)
     parts = {name: rows[inside] for name, inside in inner.parts.items() if len(inside) or name in fractions}
     parts["test"] = np.flatnonzero(test)
     if not test.any():

@@ -185,13 +185,21 @@ def cell_key(recipe: Recipe, data: str, fold: tuple[int, int] | None = None) -> 
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
+def network_facts(recipe: Recipe) -> dict[str, Any]:
+    """What tells a network from one of the same name that was built otherwise: all its options, and its size as published.
+
+    Returns:
+        JSON values: options, those of the recipe over the defaults, and parameters.
+    """
+    network = zoo.model_info(recipe.model.name)
+    options = {**dict(network.options), **recipe.model.options}
+    return {"options": json.loads(json.dumps(options)), "parameters": network.parameters}
+
+
 def _effective(recipe: Recipe) -> dict[str, Any]:
     """The recipe without what changes nothing: options spelled out at their defaults, and amounts of an augmentation that is off."""
     facts = {key: value for key, value in recipe.to_dict().items() if key not in _NOT_IN_THE_KEY}
-    network = zoo.model_info(recipe.model.name)
-    # a network that came to be built otherwise is another one: its options' defaults and its size say so
-    facts["model"]["options"] = {**json.loads(json.dumps(dict(network.options))), **facts["model"].get("options", {})}
-    facts["model"]["parameters"] = network.parameters
+    facts["model"].update(network_facts(recipe))
     off = [prefix for share, prefix in (("warp", _WARPS), ("dct", ("dct_",))) if facts["augment"][share] == 0]
     unused = tuple(name for prefix in off for name in prefix)
     facts["augment"] = {

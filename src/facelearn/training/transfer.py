@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from facelearn.errors import RecipeError
 from facelearn.models import zoo
-from facelearn.training.stages import freeze, head_names
+from facelearn.training.stages import freeze, head_names, stages
 from facelearn.training.transfer_settings import TransferSettings
 from facelearn.training.weights import COUNTERS, Weights, shapes_of
 
@@ -99,7 +99,9 @@ class TransferReport:
 def transfer(model: nn.Module, settings: TransferSettings, weights: Weights | None) -> TransferReport | None:
     """Load what fits of `weights` (what `open_weights(settings.source)` gave) into `model` and freeze what is to stay.
 
-    None, and nothing is changed, where there is no source. To be called after the first weights are drawn and before `loop.fit`.
+    Of a body that came in part (a network for another task or size of images) the first stages that came whole are frozen, and what
+    is above them trains. None, and nothing is changed, where there is no source. To be called after the first weights are drawn and
+    before `loop.fit`.
 
     Raises:
         RecipeError: nothing fits, nothing is left to train, weights that did not come from the file would not be trained, or settings
@@ -113,8 +115,10 @@ def transfer(model: nn.Module, settings: TransferSettings, weights: Weights | No
             )
         return None
     report = load_matching(model, weights)
-    report = dataclasses.replace(report, frozen=freeze(model, settings))
     come = {*report.matched, *(name for name, _, _ in report.adapted)}
+    if settings.freeze == "body" and (whole := _stages_that_came(model, come)):
+        settings = settings.model_copy(update={"freeze": whole})
+    report = dataclasses.replace(report, frozen=freeze(model, settings))
     anew = [name for name, p in model.named_parameters() if not p.requires_grad and name not in come]
     if anew:
         raise RecipeError(
@@ -122,6 +126,16 @@ def transfer(model: nn.Module, settings: TransferSettings, weights: Weights | No
             f"({_listed(anew)}): they would stay as they were drawn; freeze fewer stages, or none. {report.text()}"
         )
     return report
+
+
+def _stages_that_came(model: nn.Module, come: set[str]) -> int:
+    """How many of the first stages have all their parameters from the file, the last stage not counted."""
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    body = stages(model)[:-1]
+    for number, (_, modules) in enumerate(body):
+        if any(names[parameter] not in come for module in modules for parameter in module.parameters()):
+            return number
+    return len(body)
 
 
 @torch.no_grad()

@@ -19,7 +19,7 @@ from facelearn.training.device import apply, choose_device
 from facelearn.training.recipe import Recipe
 from facelearn.training.run import Reporter
 from facelearn.training.state import LAST
-from facelearn.training.study import cell_key
+from facelearn.training.study import cell_key, network_facts
 from facelearn.verbs.cell_people import measured_groups, with_people_facts
 from facelearn.verbs.run import train_parts
 from facelearn.verbs.run_plan import MODEL, TrainResult
@@ -56,7 +56,8 @@ def finished_cells(store: Path) -> dict[str, dict[str, Any]]:
     """The numbers of all finished cells in `store`, by their keys.
 
     Keys are made anew from the stored recipes: a cell of an earlier version that knew fewer settings is found as long as the settings
-    it did not know stand at values that change nothing, and one whose defaults have changed since is not. "folder" is where it lies.
+    it did not know stand at values that change nothing, and one whose defaults or network have changed since is not. "folder" is where
+    it lies.
     """
     found = {}
     for folder in sorted(store.glob("*")) if store.is_dir() else []:
@@ -67,8 +68,18 @@ def finished_cells(store: Path) -> dict[str, dict[str, Any]]:
             key = CellPlan(recipe, data, tuple(fold) if fold else None).key
         except (KeyError, TypeError, FacelearnError):
             continue
+        if not _same_network((facts or {}).get("network", {}), network_facts(recipe)):
+            continue
         found[key] = {**(facts or {}), "folder": str(folder)}
     return found
+
+
+def _same_network(stored: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Whether the network that a cell trained is built like this today; options it did not know yet change nothing."""
+    options = stored.get("options", {})
+    return stored.get("parameters", now["parameters"]) == now["parameters"] and all(
+        now["options"].get(name) == value for name, value in options.items()
+    )
 
 
 def run_cell(
@@ -109,6 +120,7 @@ def run_cell(
                 "key": plan.key,
                 "fold": plan.fold,
                 "recipe": plan.recipe.to_dict(),
+                "network": network_facts(plan.recipe),
                 "data": data,
                 "diverged": str(error),
             }
@@ -188,6 +200,7 @@ def _numbers(plan: CellPlan, folder: Path, summary: Mapping[str, Any]) -> dict[s
         "fold": list(plan.fold) if plan.fold else None,
         "data": {"table": plan.data, **run.data},
         "recipe": plan.recipe.to_dict(),
+        "network": network_facts(plan.recipe),
         "summary": dict(summary),
         "metrics": {key: value for key, value in run.metrics.items() if key not in ("curve", "summary")},
         "environment": dict(run.environment),

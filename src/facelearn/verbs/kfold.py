@@ -24,7 +24,7 @@ from facelearn.verbs.cells import train_split
 from facelearn.verbs.run_identification import TEST
 from facelearn.verbs.run_plan import MODEL
 from facelearn.verbs.start import with_source_network
-from facelearn.verbs.train import SOURCE, read_rows, split_rows, with_default_epochs
+from facelearn.verbs.train import SOURCE, check_one_way, check_source_stays, read_rows, split_rows, with_default_epochs
 
 FOLDS, PAGE, RECIPE = "kfold.json", "kfold.md", "recipe.toml"
 Display = Callable[[str], AbstractContextManager[Reporter | None]]
@@ -100,10 +100,7 @@ def train_folds(
     splits = _splits(faces, draft, folds)
     if given is None:
         draft = with_default_epochs(draft, len(splits[0].parts["train"]), asked)
-    if overwrite and draft.transfer.source and Path(draft.transfer.source).resolve().is_relative_to(out.resolve()):
-        raise RecipeError(
-            f"--overwrite would delete the weights to start from, {draft.transfer.source}; copy them out of {out} first"
-        )
+    check_source_stays(draft, out, overwrite)
     if overwrite:  # all that can be refused before training has been
         _clear(out)
     if not resume:
@@ -184,6 +181,7 @@ def _splits(faces: Faces, recipe: Recipe, folds: int) -> list[Split]:
 def _recipe_in(out: Path, folds: int, resume: bool, overwrite: bool) -> Recipe | None:
     """The recipe of the run in folds to resume; None for a new one, for which `out` must be free or `overwrite` given."""
     count = fold_count(out)
+    check_one_way(out, resume, overwrite)
     if resume:
         if count is None or not (out / RECIPE).exists():
             raise FacelearnError(f"{out} holds no run in folds to resume; start one without --resume")

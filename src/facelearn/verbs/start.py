@@ -33,7 +33,7 @@ def with_source_network(recipe: Recipe, asked: Mapping[str, Any]) -> Recipe:
     Raises:
         BundleError, RecipeError: weights that cannot be opened.
     """
-    if not recipe.transfer.source or "model__name" in asked:
+    if not recipe.transfer.source:
         return recipe
     weights = open_weights(recipe.transfer.source, sha256=recipe.transfer.sha256)
     name = weights.network
@@ -42,6 +42,8 @@ def with_source_network(recipe: Recipe, asked: Mapping[str, Any]) -> Recipe:
     options: dict[str, Any] = {}
     if recipe.task == "identification" and name in KINDRED:
         name, options = KINDRED[name]
+    if asked.get("model__name", name) != name:
+        return recipe
     known = zoo.model_info(name).options
     own = {
         key: list(value) if isinstance(value, tuple) else value

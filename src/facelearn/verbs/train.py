@@ -85,6 +85,7 @@ def train(
     parts = split_rows(faces, draft)
     if given is None:
         draft = with_default_epochs(draft, len(parts.parts["train"]), asked)
+    check_source_stays(draft, out, overwrite)
     train_rows, valid, held_out = parts_of(faces, parts)
     result = train_parts(
         train_rows, valid, out, recipe=draft, held_out=held_out, resume=resume, reporter=reporter,
@@ -144,6 +145,11 @@ def source_of(out: str | Path) -> Path:
 def _recipe_in(out: Path, resume: bool, overwrite: bool) -> Recipe | None:
     """The recipe of the run to resume; None for a new run, for which `out` must be free or `overwrite` given."""
     stored = out / "recipe.toml"
+    check_one_way(out, resume, overwrite)
+    if (out / "kfold.json").exists() and not overwrite:
+        raise FacelearnError(
+            f"{out} holds a run in folds; choose another --out, go on with --resume and --folds, or replace it with --overwrite"
+        )
     if resume:
         if not stored.exists():
             raise FacelearnError(f"{out} holds no run to resume; start one without --resume")
@@ -155,6 +161,31 @@ def _recipe_in(out: Path, resume: bool, overwrite: bool) -> Recipe | None:
     if (out / "last.safetensors").exists() and not (out / MODEL).exists() and not overwrite:
         raise FacelearnError(f"{out} holds an unfinished run; go on with --resume, or replace it with --overwrite")
     return None
+
+
+def check_one_way(out: Path, resume: bool, overwrite: bool) -> None:
+    """Going on with a run and replacing it are two things.
+
+    Raises:
+        FacelearnError: both were asked for.
+    """
+    if resume and overwrite:
+        raise FacelearnError(
+            f"--resume goes on with the run in {out}, --overwrite deletes it and starts anew; give one of the two"
+        )
+
+
+def check_source_stays(recipe: Recipe, out: Path, overwrite: bool) -> None:
+    """The weights to start from are no file that overwriting `out` deletes: a stopped run needs them again.
+
+    Raises:
+        RecipeError: they are.
+    """
+    source = recipe.transfer.source
+    if overwrite and source and Path(source).resolve().is_relative_to(out.resolve()):
+        raise RecipeError(
+            f"--overwrite would delete the weights to start from, {source}; copy them out of {out} first, or choose another --out"
+        )
 
 
 def _make_ready(out: Path, data: str | Path | Faces, overwrite: bool) -> None:
