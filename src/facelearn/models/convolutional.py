@@ -63,9 +63,12 @@ def to_convolutional(
 
 def _channels(model: nn.Module, size: tuple[int, int]) -> int:
     """Channels of the images that the first layer takes."""
+    folding = 1
     for module in model.modules():
+        if isinstance(module, nn.PixelUnshuffle):
+            folding *= int(module.downscale_factor) ** 2
         if isinstance(module, nn.Conv2d):
-            return module.in_channels
+            return module.in_channels // folding
         if isinstance(module, nn.Linear):
             return max(1, module.in_features // (size[0] * size[1]))
     return 1
