@@ -63,9 +63,10 @@ def split_listed(
     inner = split_within_people(faces[rows], fractions, by=by, seed=seed)
     units, warnings = person_units(faces, by)
     seen = np.isin(units.of_row, units.of_row[rows])
-    people = np.setdiff1d(faces.identity[rows], [-1])
-    # a photo under two names is right under one of them at most
-    test = ~listed & ~seen & np.isin(faces.identity, people) & (units.owner[units.of_row] >= 0)
+    known = (
+        units.owner[units.of_row] >= 0
+    )  # neither nobody, nor a photo under two names: that is right under one of them at most
+    test = ~listed & ~seen & known & np.isin(faces.identity, faces.identity[rows])
     parts = {name: rows[inside] for name, inside in inner.parts.items() if len(inside) or name in fractions}
     parts["test"] = np.flatnonzero(test)
     if not test.any():

@@ -63,15 +63,24 @@ def to_convolutional(
 
 def _channels(model: nn.Module, size: tuple[int, int]) -> int:
     """Channels of the images that the first layer takes."""
-    folding = 1
+    found = first_convolution(model)
     for module in model.modules():
-        if isinstance(module, nn.PixelUnshuffle):
-            folding *= int(module.downscale_factor) ** 2
-        if isinstance(module, nn.Conv2d):
-            return module.in_channels // folding
+        if found and module is found[1]:
+            return found[1].in_channels // found[2]
         if isinstance(module, nn.Linear):
             return max(1, module.in_features // (size[0] * size[1]))
     return 1
+
+
+def first_convolution(model: nn.Module) -> tuple[str, nn.Conv2d, int] | None:
+    """Name of the first convolution, itself, and how many numbers of each image channel it sees (more than 1 after a folding)."""
+    folding = 1
+    for name, module in model.named_modules():
+        if isinstance(module, nn.PixelUnshuffle):
+            folding *= int(module.downscale_factor) ** 2
+        if isinstance(module, nn.Conv2d):
+            return name, module, folding
+    return None
 
 
 class _Evaluating:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from facelearn.errors import RecipeError
 from facelearn.models import zoo
+from facelearn.models.convolutional import first_convolution
 from facelearn.training.stages import freeze, head_names, stages
 from facelearn.training.transfer_settings import TransferSettings
 from facelearn.training.weights import COUNTERS, Weights, shapes_of
@@ -158,12 +159,13 @@ def load_matching(model: nn.Module, weights: Weights) -> TransferReport:
         if name in own and name not in fitting
     ]
     head = head_names(model)
-    first = _first_convolution(model)
+    first = first_convolution(model)
+    weight = f"{first[0]}.weight".lstrip(".") if first else ""
     others = {name for name, _, _ in reshaped} - head
     adapted = {}
-    if first is not None and others == {first[0]}:
-        changed = _between_grey_and_rgb(weights.tensors[first[0]], own[first[0]], first[1])
-        adapted = {} if changed is None else {first[0]: changed}
+    if first is not None and others == {weight}:
+        changed = _between_grey_and_rgb(weights.tensors[weight], own[weight], first[2])
+        adapted = {} if changed is None else {weight: changed}
     weighty = {name for name, parameter in model.named_parameters() if parameter.ndim > 1}
     if not (weighty - head or weighty) & (fitting.keys() | adapted.keys()):
         raise RecipeError(_fits_nothing(model, weights, reshaped))
@@ -178,17 +180,6 @@ def load_matching(model: nn.Module, weights: Weights) -> TransferReport:
         tensors=len(own), numbers=sum(tensor.numel() for tensor in own.values()),
         numbers_taken=sum(own[name].numel() for name in fitting | adapted),
     )  # fmt: skip
-
-
-def _first_convolution(model: nn.Module) -> tuple[str, int] | None:
-    """Name of the first convolution's weight, and how many numbers of each image channel it sees (more than 1 after a folding)."""
-    folding = 1
-    for name, module in model.named_modules():
-        if isinstance(module, nn.PixelUnshuffle):
-            folding *= int(module.downscale_factor) ** 2
-        if isinstance(module, nn.Conv2d):
-            return f"{name}.weight".lstrip("."), folding
-    return None
 
 
 def _between_grey_and_rgb(there: Tensor, here: Tensor, folding: int) -> Tensor | None:
