@@ -12,10 +12,10 @@ import argparse
 import json
 from pathlib import Path
 
-from facelearn.display import training_display
+from facelearn.cli.display import training_display
+from facelearn.recipe.recipe import Recipe
+from facelearn.runs.train import train
 from facelearn.training.device import describe_machine
-from facelearn.training.recipe import Recipe
-from facelearn.verbs.train import train
 
 BASELINE = {
     "loss": {"name": "masked_mse_per_valid"}, "optimiser": {"name": "adam", "learning_rate": 1e-3, "weight_decay": 0.0},

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from facelearn.data.schema import FKD15
 from facelearn.training.device import keep_freed_memory
-from facelearn.transforms.augment import Augment, AugmentSettings
+from facelearn.transforms.augment.variation import Augment, AugmentSettings
 
 BATCH, SIZE, BATCHES = 128, 96, 20
 AFFINE = dict(AugmentSettings.none()) | {

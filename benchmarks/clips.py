@@ -26,15 +26,15 @@ from torch import Tensor, nn
 
 from facelearn.data.faces import Faces
 from facelearn.data.readers import read_with_report
+from facelearn.geometry.coordinates import from_unit, to_unit
 from facelearn.losses import LossSum
 from facelearn.losses.keypoints import masked_l1
 from facelearn.metrics.keypoints import keypoint_metrics, mean_face, paired_bootstrap
-from facelearn.models.clips import clip_keypoints
-from facelearn.models.profile import profile
-from facelearn.models.temporal import track_smoother
+from facelearn.models.layers.profile import profile
+from facelearn.models.networks.clips import clip_keypoints
+from facelearn.models.networks.temporal import track_smoother
 from facelearn.training.device import describe_machine, keep_freed_memory
-from facelearn.transforms.augment import Augment, AugmentSettings
-from facelearn.transforms.coordinates import from_unit, to_unit
+from facelearn.transforms.augment.variation import Augment, AugmentSettings
 
 SIZE, PLACES, BATCH_FRAMES = 64, ("tr0", "te0", "tr1", "te1", "tr2"), 64
 Predictions = NDArray[np.float64]

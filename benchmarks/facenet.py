@@ -20,7 +20,7 @@ from statistics import median
 import torch
 from torch import Tensor, nn
 
-from facelearn.models.response_norm import LocalResponseNorm
+from facelearn.models.layers.response_norm import LocalResponseNorm
 from facelearn.models.zoo import build
 from facelearn.training.device import keep_freed_memory
 

@@ -111,12 +111,12 @@ def ours(folder: Path, network: str, precision: str, side: int) -> dict[str, flo
 
     from facelearn.data.faces import Faces
     from facelearn.models import zoo
+    from facelearn.recipe.recipe import Recipe
+    from facelearn.tasks.identification.learn import Identification
     from facelearn.training.batches import TrainingData
     from facelearn.training.device import apply, choose_device
-    from facelearn.training.identification import Identification
     from facelearn.training.loop import fit
-    from facelearn.training.recipe import Recipe
-    from facelearn.transforms.augment import Augment
+    from facelearn.transforms.augment.variation import Augment
     from facelearn.transforms.preprocess import Preprocess
 
     settings = choose_device("cpu", precision=precision)

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from facelearn.models.locally_connected import LocallyConnected2d, patches
+from facelearn.models.layers.locally_connected import LocallyConnected2d, patches
 from facelearn.training.device import keep_freed_memory
 
 LAYERS = {"L4": (63, 9, 1), "L5": (55, 7, 2), "L6": (25, 5, 1)}  # size, kernel, stride; 16 maps in and out

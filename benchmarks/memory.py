@@ -25,9 +25,9 @@ from facelearn.training.batches import TrainingData
 from facelearn.training.device import choose_device, apply
 from facelearn.training.loop import fit
 from facelearn.training.run import Reporter
-from facelearn.training.recipe import Recipe
-from facelearn.training.tasks import Keypoints
-from facelearn.transforms.augment import Augment
+from facelearn.recipe.recipe import Recipe
+from facelearn.tasks.keypoints.learn import Keypoints
+from facelearn.transforms.augment.variation import Augment
 from facelearn.transforms.preprocess import Preprocess
 
 def memory():

@@ -18,15 +18,15 @@ import numpy as np
 from lightning_fabric import Fabric
 
 from facelearn.data.synthetic import synthetic_faces
-from facelearn.models.initialise import initialise
+from facelearn.models.layers.initialise import initialise
 from facelearn.models.zoo import build, model_info
+from facelearn.recipe.recipe import Recipe
+from facelearn.studies.definition import load_study
+from facelearn.tasks.keypoints.learn import Keypoints
 from facelearn.training.batches import TrainingData
 from facelearn.training.device import DeviceSettings, apply, choose_device, describe_machine
-from facelearn.training.recipe import Recipe
 from facelearn.training.run import Reporter, Run
-from facelearn.training.study import load_study
-from facelearn.training.tasks import Keypoints
-from facelearn.transforms.augment import Augment
+from facelearn.transforms.augment.variation import Augment
 from facelearn.transforms.preprocess import Preprocess
 
 ROWS, BATCH = 1712, 128

@@ -15,14 +15,14 @@ from pathlib import Path
 
 import numpy as np
 
+from facelearn.cli.display import training_display
 from facelearn.data.faces import Faces
-from facelearn.data.person_units import person_units
 from facelearn.data.readers import read
-from facelearn.display import training_display
+from facelearn.recipe.recipe import Recipe
+from facelearn.runs.fit_rows import train_parts
+from facelearn.runs.train import train
+from facelearn.splits.groups import person_units
 from facelearn.training.device import apply, choose_device
-from facelearn.training.recipe import Recipe
-from facelearn.verbs.run import train_parts
-from facelearn.verbs.train import train
 
 STARTS = {
     "from nothing": {},

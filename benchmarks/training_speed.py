@@ -102,12 +102,12 @@ def ours(folder: Path, precision: str) -> dict[str, float]:
 
     from facelearn.data.faces import Faces
     from facelearn.models import zoo
+    from facelearn.recipe.recipe import Recipe
+    from facelearn.tasks.keypoints.learn import Keypoints
     from facelearn.training.batches import TrainingData
     from facelearn.training.device import apply, choose_device
     from facelearn.training.loop import fit
-    from facelearn.training.recipe import Recipe
-    from facelearn.training.tasks import Keypoints
-    from facelearn.transforms.augment import Augment
+    from facelearn.transforms.augment.variation import Augment
     from facelearn.transforms.preprocess import Preprocess
 
     settings = choose_device("cpu", precision=precision)

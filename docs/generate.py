@@ -39,7 +39,7 @@ def cli_page() -> str:
     parts = [
         NOTE,
         "# Command line",
-        "Each verb is one public function of `facelearn.verbs`. Exit codes: 0 done, 1 failed, 2 wrong usage. "
+        "Each verb is one public function of `facelearn.runs`. Exit codes: 0 done, 1 failed, 2 wrong usage. "
         "Verbs that print results take `--json`.",
         f"```text\n{shown()}\n```",
     ]

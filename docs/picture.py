@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from facelearn.data.synthetic import synthetic_faces
-from facelearn.predict import Predictor
+from facelearn.prediction import Predictor
 from facelearn.report.contact_sheet import contact_sheet
 
 SEED = 7  # other people than the quickstart's

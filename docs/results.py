@@ -44,9 +44,9 @@ def page(note: str) -> str:
 
 
 def _section(path: Path, remark: Mapping[str, Any]) -> str:
-    from facelearn.report.study import markdown
-    from facelearn.report.study_store import restored
-    from facelearn.training.study import load_study
+    from facelearn.studies.definition import load_study
+    from facelearn.studies.page import markdown
+    from facelearn.studies.store import restored
 
     facts = json.loads(path.read_text(encoding="utf-8"))
     found, cells = restored(facts)

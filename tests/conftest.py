@@ -7,6 +7,8 @@ import tempfile
 
 from hypothesis import settings
 
+from support.pages import _make_class_run, _make_run, _self_contained  # noqa: F401 - fixtures
+
 os.environ.setdefault("MPLBACKEND", "Agg")
 # One thread: the tests' networks are small, and threads that wait for each other on a busy machine cost more than they give.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

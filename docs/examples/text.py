@@ -22,7 +22,7 @@ import time
 import torch
 from torch import Tensor, nn
 
-from facelearn.models.blocks import ConvNorm, Dropout, TwoConvBlock, dense_head
+from facelearn.models.layers.blocks import ConvNorm, Dropout, TwoConvBlock, dense_head
 
 OPENERS = ("", "honestly ", "why not say it ", "this time ", "as we feared not for long ", "once again ")
 NOUNS = ("soup", "bread", "room", "view", "waiter", "coffee", "pillow", "breakfast", "music", "garden")

@@ -9,14 +9,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from facelearn.auditing.inspect import inspect as inspect
     from facelearn.bundle import Bundle as Bundle
     from facelearn.data.faces import Faces as Faces
     from facelearn.data.faces import concatenate as concatenate
     from facelearn.data.readers import read as read
     from facelearn.data.readers import read_with_report as read_with_report
     from facelearn.data.schema import KeypointSchema as KeypointSchema
-    from facelearn.data.splits import kfold as kfold
-    from facelearn.data.splits import split as split
     from facelearn.data.synthetic import synthetic_faces as synthetic_faces
     from facelearn.errors import BundleError as BundleError
     from facelearn.errors import DataError as DataError
@@ -25,16 +24,17 @@ if TYPE_CHECKING:
     from facelearn.metrics.keypoints import keypoint_metrics as keypoint_metrics
     from facelearn.models.zoo import build as build
     from facelearn.models.zoo import list_models as list_models
-    from facelearn.predict import Identifier as Identifier
-    from facelearn.predict import Predictor as Predictor
-    from facelearn.training.recipe import Recipe as Recipe
+    from facelearn.prediction import Identifier as Identifier
+    from facelearn.prediction import Predictor as Predictor
+    from facelearn.recipe.recipe import Recipe as Recipe
+    from facelearn.runs.convert import convert as convert
+    from facelearn.runs.evaluate import evaluate as evaluate
+    from facelearn.runs.train import train as train
+    from facelearn.splits.split import kfold as kfold
+    from facelearn.splits.split import split as split
+    from facelearn.studies.study import study as study
+    from facelearn.studies.tune import tune as tune
     from facelearn.transforms.preprocess import Preprocess as Preprocess
-    from facelearn.verbs.convert import convert as convert
-    from facelearn.verbs.evaluate import evaluate as evaluate
-    from facelearn.verbs.inspect import inspect as inspect
-    from facelearn.verbs.study import study as study
-    from facelearn.verbs.train import train as train
-    from facelearn.verbs.tune import tune as tune
 
 __version__ = "0.1.0"
 
@@ -44,27 +44,27 @@ _HOME = {
     "DataError": "facelearn.errors",
     "FacelearnError": "facelearn.errors",
     "Faces": "facelearn.data.faces",
-    "Identifier": "facelearn.predict",
+    "Identifier": "facelearn.prediction",
     "KeypointSchema": "facelearn.data.schema",
-    "Predictor": "facelearn.predict",
+    "Predictor": "facelearn.prediction",
     "Preprocess": "facelearn.transforms.preprocess",
-    "Recipe": "facelearn.training.recipe",
+    "Recipe": "facelearn.recipe.recipe",
     "RecipeError": "facelearn.errors",
     "build": "facelearn.models.zoo",
     "concatenate": "facelearn.data.faces",
-    "convert": "facelearn.verbs.convert",
-    "evaluate": "facelearn.verbs.evaluate",
-    "inspect": "facelearn.verbs.inspect",
+    "convert": "facelearn.runs.convert",
+    "evaluate": "facelearn.runs.evaluate",
+    "inspect": "facelearn.auditing.inspect",
     "keypoint_metrics": "facelearn.metrics.keypoints",
-    "kfold": "facelearn.data.splits",
+    "kfold": "facelearn.splits.split",
     "list_models": "facelearn.models.zoo",
     "read": "facelearn.data.readers",
     "read_with_report": "facelearn.data.readers",
-    "split": "facelearn.data.splits",
-    "study": "facelearn.verbs.study",
+    "split": "facelearn.splits.split",
+    "study": "facelearn.studies.study",
     "synthetic_faces": "facelearn.data.synthetic",
-    "train": "facelearn.verbs.train",
-    "tune": "facelearn.verbs.tune",
+    "train": "facelearn.runs.train",
+    "tune": "facelearn.studies.tune",
 }
 """The module each public name lives in."""
 

@@ -18,9 +18,9 @@ HEAVY = {
 TRAIN_ONLY = {"torch", "lightning_fabric", "sklearn", "skimage", "pandas", "onnx", "onnxscript", "scipy", "matplotlib"}
 # Rooms that work where only the core dependencies are installed; drawing a report needs matplotlib, but not torch.
 WITHOUT_TRAIN = (
-    "facelearn.data.schema", "facelearn.data.faces", "facelearn.data.images", "facelearn.data.readers", "facelearn.data.splits",
-    "facelearn.data.synthetic", "facelearn.transforms.coordinates", "facelearn.transforms.preprocess", "facelearn.transforms.align",
-    "facelearn.models.zoo", "facelearn.metrics.keypoints", "facelearn.bundle", "facelearn.predict",
+    "facelearn.data.schema", "facelearn.data.faces", "facelearn.images.decode", "facelearn.data.readers", "facelearn.splits.split",
+    "facelearn.data.synthetic", "facelearn.geometry.coordinates", "facelearn.transforms.preprocess", "facelearn.geometry.affine",
+    "facelearn.models.zoo", "facelearn.metrics.keypoints", "facelearn.bundle", "facelearn.prediction",
 )  # fmt: skip
 WITHOUT_TORCH = ("facelearn.report",)
 # Calls that change the process for everyone; none may run while a module is imported.

@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 import torch
 
-from facelearn.models.blocks import TwoConvBlock
+from facelearn.models.layers.blocks import TwoConvBlock
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "docs" / "examples"
 

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from facelearn.models.profile import profile
+from facelearn.models.layers.profile import profile
 from facelearn.models.zoo import build, model_info
 
 COUNTS = {

@@ -11,9 +11,10 @@ import pytest
 
 from facelearn.data.schema import IBUG68, KeypointSchema
 from facelearn.errors import FacelearnError, MissingExtraError
-from facelearn.report import keypoint_plots, plots
-from facelearn.report.faces import rank_faces
+from facelearn.report import plots
 from facelearn.report.style import house_style, new_figure, plain_text, png, svg
+from facelearn.tasks.keypoints import keypoint_plots
+from facelearn.tasks.keypoints.best_and_worst import rank_faces
 
 
 def lines(figure) -> dict[str, np.ndarray]:

@@ -14,15 +14,15 @@ from torch import nn
 
 from facelearn.errors import BundleError, RecipeError
 from facelearn.models import zoo
+from facelearn.recipe.recipe import Recipe
+from facelearn.tasks.keypoints.learn import Keypoints
 from facelearn.training.batches import TrainingData
 from facelearn.training.device import choose_device
 from facelearn.training.evaluation import predict_all
 from facelearn.training.loop import fit
 from facelearn.training.optimiser import optimiser_for
-from facelearn.training.recipe import Recipe
 from facelearn.training.run import Reporter
-from facelearn.training.tasks import Keypoints
-from facelearn.transforms.augment import Augment
+from facelearn.transforms.augment.variation import Augment
 from facelearn.transforms.preprocess import Preprocess
 from support.blobs import blob_faces
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facelearn.training.recipe import ScheduleSettings
+from facelearn.recipe.recipe import ScheduleSettings
 from facelearn.training.schedule import averaging_decay, learning_rate
 
 

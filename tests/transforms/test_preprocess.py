@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from facelearn.errors import BundleError, DataError, RecipeError
-from facelearn.transforms import steps as steps_module
 from facelearn.transforms.preprocess import STEPS, Preprocess
+from facelearn.transforms.steps import pixel_steps as steps_module
 
 ALL: list[list[Any]] = [
     [],

@@ -22,7 +22,7 @@ _MOST_HEADER = 100_000_000  # the limit of the safetensors format
 _OTHER_KINDS = (
     (b"PK\x03\x04", "a zip archive, perhaps a PyTorch .pth or a data set"),
     (b"\x80", "a pickle, perhaps a PyTorch .pth"),
-    (b"\x08", "perhaps an ONNX model, which facelearn.predict.Predictor takes"),
+    (b"\x08", "perhaps an ONNX model, which facelearn.prediction.Predictor takes"),
     (b"\x89HDF", "an HDF5 file"),
 )
 

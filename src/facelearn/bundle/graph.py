@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from facelearn.bundle.document import Bundle
 from facelearn.errors import BundleError
+from facelearn.geometry.coordinates import from_unit
 from facelearn.models import zoo
-from facelearn.transforms.coordinates import from_unit
 
 
 class Deployable(nn.Module):

@@ -81,7 +81,7 @@ def warn(warnings: tuple[str, ...] | list[str]) -> None:
 
 def seconds_of(budget: str | None) -> float | None:
     """A duration as typed, in seconds; one that is none is a wrong use of the command."""
-    from facelearn.training.recipe import seconds
+    from facelearn.recipe.recipe import seconds
 
     try:
         return None if budget is None else seconds(budget)

@@ -47,8 +47,8 @@ def explain(
     """
     if (model is None) == (network is None):
         raise typer.BadParameter("give either a model file, or --network NAME to draw a network of the zoo")
-    from facelearn.verbs.explain import explain as run
-    from facelearn.verbs.explain import explain_network
+    from facelearn.explaining.explain import explain as run
+    from facelearn.explaining.explain import explain_network
 
     if network is not None:
         facts = explain_network(network, out=out)
@@ -65,7 +65,7 @@ def explain(
 
 
 def _print(facts: dict[str, Any]) -> None:
-    from facelearn.report.explain_page import layer_table
+    from facelearn.explaining.page import layer_table
 
     say(layer_table(facts["layers"]), "")
     warn(facts["notes"])

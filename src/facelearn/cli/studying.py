@@ -22,8 +22,8 @@ from facelearn.cli.app import (
 )
 
 if TYPE_CHECKING:
+    from facelearn.studies.study import StudyResult
     from facelearn.training.run import Reporter
-    from facelearn.verbs.study import StudyResult
 
 
 DataOption = Annotated[
@@ -93,8 +93,8 @@ def study(
 
 
 def _run(name: str, data: Path, out: Path, settings: dict[str, Any], as_json: bool) -> None:
-    from facelearn.display import ReadDisplay, training_display
-    from facelearn.verbs.study import study as run
+    from facelearn.cli.display import ReadDisplay, training_display
+    from facelearn.studies.study import study as run
 
     def display(cell: str) -> AbstractContextManager[Reporter | None]:
         return training_display(cell, quiet=as_json)
@@ -128,7 +128,7 @@ def _say_done(cell: str, numbers: dict[str, Any], cached: bool) -> None:
 
 
 def _print(result: StudyResult, out: Path, as_json: bool) -> None:
-    from facelearn.report.study import summary, text, write_study
+    from facelearn.studies.page import summary, text, write_study
 
     page = write_study(result.study, result.cells, out / result.label, folds=result.folds)
     if as_json:
@@ -146,7 +146,7 @@ def _print(result: StudyResult, out: Path, as_json: bool) -> None:
 
 def _list(as_json: bool) -> None:
     from facelearn.report.tables import text_table
-    from facelearn.training.study import load_study, study_names
+    from facelearn.studies.definition import load_study, study_names
 
     studies = [load_study(name) for name in study_names()]
     if as_json:

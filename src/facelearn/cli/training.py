@@ -29,7 +29,7 @@ from facelearn.cli.app import (
 from facelearn.errors import FIRST_PROBLEMS, RecipeError
 
 if TYPE_CHECKING:
-    from facelearn.training.recipe import Recipe
+    from facelearn.recipe.recipe import Recipe
     from facelearn.training.run import Reporter
 
 
@@ -45,9 +45,9 @@ def quickstart(
     as_json: JsonOption = False,
 ) -> None:
     """Compare three published ways to train on faces with missing labels, on synthetic faces; needs no data."""
-    from facelearn.display import training_display
+    from facelearn.cli.display import training_display
     from facelearn.report.tables import comparison
-    from facelearn.verbs.quickstart import quickstart as run
+    from facelearn.runs.quickstart import quickstart as run
 
     def display(name: str) -> AbstractContextManager[Reporter | None]:
         return training_display(name, quiet=as_json)
@@ -122,7 +122,7 @@ class _Typed:
 
     def checked_recipe(self, task: str) -> Recipe | None:
         """The recipe file's with what was typed, None without a file; what was typed is checked in both cases."""
-        from facelearn.training.recipe import Recipe
+        from facelearn.recipe.recipe import Recipe
 
         if self.recipe:
             Recipe.from_toml(self.recipe)  # what is wrong in the file itself is no wrong use of the command
@@ -147,9 +147,9 @@ def _start(typed: _Typed) -> None:
 
 
 def _train(typed: _Typed, source: Path) -> None:
-    from facelearn.display import ReadDisplay, training_display
-    from facelearn.verbs.train import task_named
-    from facelearn.verbs.train import train as run
+    from facelearn.cli.display import ReadDisplay, training_display
+    from facelearn.runs.train import task_named
+    from facelearn.runs.train import train as run
 
     task: Literal["keypoints", "identification"] | None = typed.task.value if typed.task else None
     base = typed.checked_recipe(task or task_named(typed.changes) or "keypoints")
@@ -166,9 +166,9 @@ def _train(typed: _Typed, source: Path) -> None:
 
 
 def _train_folds(typed: _Typed, source: Path, folds: int) -> None:
-    from facelearn.display import ReadDisplay, training_display
-    from facelearn.report.kfold import kfold_text
-    from facelearn.verbs.kfold import train_folds as run
+    from facelearn.cli.display import ReadDisplay, training_display
+    from facelearn.runs.folds import train_folds as run
+    from facelearn.runs.folds_summary import kfold_text
 
     def display(name: str) -> AbstractContextManager[Reporter | None]:
         return training_display(name, quiet=typed.as_json)
@@ -190,7 +190,7 @@ def _train_folds(typed: _Typed, source: Path, folds: int) -> None:
 
 
 def _folds_in(out: Path) -> int:
-    from facelearn.verbs.kfold import fold_count
+    from facelearn.runs.folds import fold_count
 
     return fold_count(out) or 0
 
@@ -202,7 +202,7 @@ def _say_stopped(done: str, out: Path) -> None:
 
 def _source_of_run(out: Path, resume: bool, data: Path | None) -> Path:
     """The data asked for, or the data that the run in `out` was started with."""
-    from facelearn.verbs.train import source_of
+    from facelearn.runs.train import source_of
 
     if data is not None:
         return data
@@ -212,8 +212,8 @@ def _source_of_run(out: Path, resume: bool, data: Path | None) -> Path:
 
 
 def _print_run(result: Any, as_json: bool) -> None:
-    from facelearn.report.class_tables import class_headline
     from facelearn.report.tables import headline
+    from facelearn.tasks.identification.class_text import class_headline
 
     people = result.task == "identification"
     facts = {"folder": result.folder, "model": result.model, "report": result.report, **result.summary}
@@ -261,9 +261,9 @@ def evaluate(
     as_json: JsonOption = False,
 ) -> None:
     """Measure a model on labelled faces."""
-    from facelearn.report.class_tables import class_headline
     from facelearn.report.tables import headline
-    from facelearn.verbs.evaluate import evaluate as run
+    from facelearn.runs.evaluate import evaluate as run
+    from facelearn.tasks.identification.class_text import class_headline
 
     metrics = run(
         model,

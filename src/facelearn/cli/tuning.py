@@ -27,10 +27,10 @@ from facelearn.cli.app import (
 from facelearn.errors import RecipeError
 
 if TYPE_CHECKING:
-    from facelearn.training.recipe import Recipe
+    from facelearn.recipe.recipe import Recipe
+    from facelearn.studies.search import TrialFacts
+    from facelearn.studies.tune import TuneResult
     from facelearn.training.run import Reporter
-    from facelearn.training.tune import TrialFacts
-    from facelearn.verbs.tune import TuneResult
 
 
 class Sampler(StrEnum):
@@ -86,8 +86,8 @@ def tune(
 
 
 def _tune(data: Path, out: Path, settings: dict[str, Any], as_json: bool) -> None:
-    from facelearn.display import ReadDisplay
-    from facelearn.verbs.tune import tune as run
+    from facelearn.cli.display import ReadDisplay
+    from facelearn.studies.tune import tune as run
 
     display, on_trial = (None, None) if as_json else _displays()
     result = run(data, out, **settings, display=display, on_trial=on_trial, read_progress=ReadDisplay(quiet=as_json))
@@ -102,7 +102,7 @@ def _tune(data: Path, out: Path, settings: dict[str, Any], as_json: bool) -> Non
 
 
 def _base(recipe: Path | None, changes: dict[str, Any]) -> Recipe:
-    from facelearn.training.recipe import Recipe
+    from facelearn.recipe.recipe import Recipe
 
     base = Recipe.from_toml(recipe) if recipe else Recipe()
     try:

@@ -25,7 +25,7 @@ from facelearn.cli.app import (
 from facelearn.errors import FIRST_PROBLEMS
 
 if TYPE_CHECKING:
-    from facelearn.predict import Identities, Predictions
+    from facelearn.prediction import Identities, Predictions
 
 
 @app.command(epilog="Example: facelearn predict model.safetensors photos/ --out points.csv")
@@ -46,8 +46,8 @@ def predict(
     as_json: JsonOption = False,
 ) -> None:
     """Predict keypoints in the photos' own pixels, or who is on them."""
-    from facelearn.predict import Identities
-    from facelearn.verbs.predict import predict as run
+    from facelearn.prediction import Identities
+    from facelearn.prediction.predict import predict as run
 
     result = run(
         model,
@@ -120,10 +120,10 @@ def inspect(
     as_json: JsonOption = False,
 ) -> None:
     """Say what is in this data: counts, missing labels, sizes, people, problems and what to do; with a contact sheet."""
-    from facelearn.data.people import findings_text
-    from facelearn.display import ReadDisplay
+    from facelearn.auditing.inspect import inspect as run
+    from facelearn.auditing.people import findings_text
+    from facelearn.cli.display import ReadDisplay
     from facelearn.report.tables import facts_text
-    from facelearn.verbs.inspect import inspect as run
 
     facts = run(
         data,
@@ -149,7 +149,7 @@ def models(
     as_json: JsonOption = False,
 ) -> None:
     """List the networks."""
-    from facelearn.verbs.models import models as run
+    from facelearn.models.zoo import models as run
 
     listed = run(task)
     if as_json:
@@ -169,8 +169,8 @@ def card(
     as_json: JsonOption = False,
 ) -> None:
     """Print a model's card: what it is, what it was trained on, how well it does."""
-    from facelearn.verbs.card import card as run
-    from facelearn.verbs.card import facts
+    from facelearn.bundle.card import card as run
+    from facelearn.bundle.card import facts
 
     if as_json:
         print_json(facts(model))
@@ -193,8 +193,8 @@ def convert(
     """Convert labels between formats, or a model file to ONNX."""
     from dataclasses import asdict
 
-    from facelearn.verbs.convert import convert as run
-    from facelearn.verbs.convert import convert_model
+    from facelearn.runs.convert import convert as run
+    from facelearn.runs.convert import convert_model
 
     if source.suffix == ".safetensors":
         path = convert_model(source, out)

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from facelearn.errors import RecipeError, unknown_name
+from facelearn.errors import FacelearnError, RecipeError, unknown_name
 
 # Each file of builders adds its networks when imported; they import torch only when they build.
-from facelearn.models import deepface as _deepface  # noqa: F401
-from facelearn.models import facelearn_identity as _facelearn_identity  # noqa: F401
-from facelearn.models import facelearn_keypoints as _facelearn_keypoints  # noqa: F401
-from facelearn.models import facenet as _facenet  # noqa: F401
-from facelearn.models import imagenet as _imagenet  # noqa: F401
-from facelearn.models import ml_resnet as _ml_resnet  # noqa: F401
-from facelearn.models import randwire as _randwire  # noqa: F401
-from facelearn.models import ucsd as _ucsd  # noqa: F401
-from facelearn.models import w207 as _w207  # noqa: F401
+from facelearn.models.networks import deepface as _deepface  # noqa: F401
+from facelearn.models.networks import facelearn_identity as _facelearn_identity  # noqa: F401
+from facelearn.models.networks import facelearn_keypoints as _facelearn_keypoints  # noqa: F401
+from facelearn.models.networks import facenet as _facenet  # noqa: F401
+from facelearn.models.networks import imagenet as _imagenet  # noqa: F401
+from facelearn.models.networks import ml_resnet as _ml_resnet  # noqa: F401
+from facelearn.models.networks import randwire as _randwire  # noqa: F401
+from facelearn.models.networks import ucsd as _ucsd  # noqa: F401
+from facelearn.models.networks import w207 as _w207  # noqa: F401
 from facelearn.models.registry import ENTRIES, ModelInfo, build_entry, register
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["ModelInfo", "build", "list_models", "model_info", "register"]
+__all__ = ["ModelInfo", "build", "list_models", "model_info", "models", "register"]
+
+TASKS = ("keypoints", "identification", "verification")
 
 
 def list_models(task: str | None = None) -> list[ModelInfo]:
@@ -54,3 +56,34 @@ def build(name: str, **arguments: Any) -> nn.Module:
             image size that its layers cannot carry.
     """
     return build_entry(name, arguments)
+
+
+def models(task: str | None = None) -> list[dict[str, Any]]:
+    """Every network of the zoo (or of one task) as plain facts.
+
+    Args:
+        task: "keypoints", "identification", "verification", or None for all.
+
+    Returns:
+        One dictionary a network: name, task, input [channels, height, width], outputs, parameters, source, summary, options.
+
+    Raises:
+        FacelearnError: an unknown task.
+    """
+    if task is not None and task not in TASKS:
+        raise FacelearnError(unknown_name("task", task, TASKS))
+    return [
+        {
+            "name": info.name,
+            "task": info.task,
+            "input": list(info.input),
+            "outputs": info.outputs,
+            "parameters": info.parameters,
+            "source": info.source,
+            "summary": info.summary,
+            "options": {
+                name: list(value) if isinstance(value, tuple) else value for name, value in info.options.items()
+            },
+        }
+        for info in list_models(task)
+    ]

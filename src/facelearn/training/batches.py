@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from facelearn.data.faces import Faces
-from facelearn.transforms.augment import Augment
+from facelearn.transforms.augment.variation import Augment
 from facelearn.transforms.preprocess import Preprocess
-from facelearn.transforms.steps import Grey, PixelStep, Resize
+from facelearn.transforms.steps.pixel_steps import Grey, PixelStep, Resize
 
 PREPARE_CHUNK = 1024
 RESIDENT_BYTES = 256 * 2**20

@@ -10,8 +10,8 @@ from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import nn
 
+from facelearn.tasks.keypoints.learn import Task
 from facelearn.training.batches import TrainingData
-from facelearn.training.tasks import Task
 
 EVALUATION_BATCH = 256
 

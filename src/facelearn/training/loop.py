@@ -9,15 +9,15 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from facelearn.errors import RecipeError
+from facelearn.recipe.recipe import Recipe
+from facelearn.tasks.keypoints.learn import Task
 from facelearn.training.batches import TrainingData
 from facelearn.training.budget import epochs_within
 from facelearn.training.device import DeviceSettings
 from facelearn.training.interrupt import stop_requests
-from facelearn.training.recipe import Recipe
 from facelearn.training.run import Reporter, Run
 from facelearn.training.state import Progress
-from facelearn.training.tasks import Task
-from facelearn.transforms.augment import Augment
+from facelearn.transforms.augment.variation import Augment
 
 
 @dataclass(frozen=True)

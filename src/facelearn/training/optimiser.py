@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from facelearn.training.recipe import OptimiserSettings
-from facelearn.training.stages import head_parameters
+from facelearn.recipe.recipe import OptimiserSettings
+from facelearn.training.transfer.stages import head_parameters
 
 RATE_FACTOR = "rate_factor"
 """Key of a parameter group: its share of the step's learning rate."""

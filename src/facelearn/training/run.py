@@ -18,16 +18,16 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from facelearn.errors import BundleError, DivergedError
+from facelearn.recipe.recipe import Recipe
+from facelearn.tasks.keypoints.learn import Task
 from facelearn.training import evaluation
 from facelearn.training.batches import TrainingData
 from facelearn.training.device import DeviceSettings
 from facelearn.training.optimiser import optimiser_for, set_rate
-from facelearn.training.recipe import Recipe
 from facelearn.training.schedule import averaging_decay, learning_rate, momentum
-from facelearn.training.stages import keep_frozen_still
 from facelearn.training.state import Progress, load_state, save_state, write_history
-from facelearn.training.tasks import Task
-from facelearn.transforms.augment import Augment
+from facelearn.training.transfer.stages import keep_frozen_still
+from facelearn.transforms.augment.variation import Augment
 
 SAVE_SECONDS = 20.0  # a kill costs about this much training
 SAVE_SHARE = 20.0  # of the time that the last writing of state took: a large network's state is written less often

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from facelearn.training.recipe import OptimiserSettings, ScheduleSettings
+from facelearn.recipe.recipe import OptimiserSettings, ScheduleSettings
 
 
 def learning_rate(settings: ScheduleSettings, highest: float, step: int, steps: int) -> float:

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facelearn.errors import BundleError, DataError, FacelearnError, RecipeError
-from facelearn.transforms.steps import (
+from facelearn.transforms.steps.number_steps import Fixed, Scale, Standardise, StandardiseImage, Whiten
+from facelearn.transforms.steps.pixel_steps import (
     Clahe,
     ContrastStretch,
     Equalise,
@@ -22,7 +23,6 @@ from facelearn.transforms.steps import (
     Step,
     TrainingImages,
 )
-from facelearn.transforms.steps_numbers import Fixed, Scale, Standardise, StandardiseImage, Whiten
 
 STEPS: dict[str, type[Step]] = {
     step.name: step

@@ -15,14 +15,13 @@ from numpy.typing import NDArray
 
 from facelearn.data.cache import Cache
 from facelearn.data.faces import Faces
-from facelearn.data.images import Color
 from facelearn.data.readers.coco import list_coco
 from facelearn.data.readers.common import Allocate, Listing, OnError, Progress, Settings, known_schema
 from facelearn.data.readers.decode import Loaded, load_listing
 from facelearn.data.readers.dlib_xml import list_dlib_xml
 from facelearn.data.readers.folder import list_folder, list_image
+from facelearn.data.readers.image_list import keep_listed
 from facelearn.data.readers.kaggle import read_kaggle
-from facelearn.data.readers.listed import keep_listed
 from facelearn.data.readers.pts import list_pts
 from facelearn.data.readers.saved import read_saved
 from facelearn.data.readers.sniffing import FORMATS, locate, sniff
@@ -31,6 +30,7 @@ from facelearn.data.readers.wide_csv import list_wide_csv
 from facelearn.data.schema import KeypointSchema
 from facelearn.errors import DataError, Problem
 from facelearn.files import whole_file
+from facelearn.images.decode import Color
 
 __all__ = ["FORMATS", "ReadResult", "read", "read_with_report", "sniff", "write_skipped"]
 

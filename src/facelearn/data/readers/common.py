@@ -12,9 +12,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from facelearn.data.images import Color
 from facelearn.data.schema import KNOWN_SCHEMAS, KeypointSchema, schema_for_count, schema_for_names
 from facelearn.errors import DataError, Problem
+from facelearn.images.decode import Color
 
 Progress = Callable[[int, int], None]
 Allocate = Callable[[tuple[int, int, int, int]], NDArray[np.uint8]]

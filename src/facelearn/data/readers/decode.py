@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facelearn.data.faces import Faces
-from facelearn.data.images import Color, ImageError, ImageFacts, decode_with_facts, image_facts
 from facelearn.data.readers.common import NOBODY, Allocate, Listing, Progress, Record, Settings, stop_on
 from facelearn.data.readers.placing import Placed, PlacingError, place
 from facelearn.errors import DataError, Problem
+from facelearn.images.decode import Color, ImageError, ImageFacts, decode_with_facts, image_facts
 
 _CHUNK = 32
 _T = TypeVar("_T")

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from facelearn.data.images import IMAGE_EXTENSIONS, looks_like_image
 from facelearn.errors import DataError
+from facelearn.images.decode import IMAGE_EXTENSIONS, looks_like_image
 
 ZIP, GZIP = b"PK\x03\x04", b"\x1f\x8b"
 BOM = b"\xef\xbb\xbf"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from facelearn.data.images import MAX_PIXELS
+from facelearn.images.decode import MAX_PIXELS
 
 Box = tuple[float, float, float, float]
 

@@ -6,12 +6,12 @@ import json
 import re
 from pathlib import Path
 
-from facelearn.data.images import IMAGE_EXTENSIONS, looks_like_image
 from facelearn.data.readers.common import keypoint_columns
 from facelearn.data.readers.files import BOM, image_files, open_text, split_header
 from facelearn.data.readers.kaggle import IMAGE, IMAGE_ID
 from facelearn.data.readers.wide_csv import FILE, PERSON
 from facelearn.errors import DataError
+from facelearn.images.decode import IMAGE_EXTENSIONS, looks_like_image
 
 FORMATS = {
     "kaggle-csv": "Kaggle CSV (NAME_x, NAME_y, Image), plain, .gz or .zip",

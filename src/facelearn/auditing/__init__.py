@@ -1,0 +1,1 @@
+"""Looking over data: what is in it, and what is wrong with it."""

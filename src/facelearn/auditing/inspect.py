@@ -1,0 +1,163 @@
+"""The verb `inspect`: what is in this data, before any training."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facelearn.auditing.page import inspection_html
+from facelearn.auditing.people import FEW, MANY, people_findings, size_groups
+from facelearn.data import readers
+from facelearn.data.faces import Faces
+from facelearn.data.readers.folder import empty_folders
+from facelearn.files import write_text
+from facelearn.report.contact_sheet import contact_sheet
+from facelearn.splits.groups import COMPARE_AT_MOST
+from facelearn.splits.split import near_duplicate_groups
+from facelearn.tasks.keypoints.schemes import scheme_differences
+
+FLAT_DEVIATION = 8.0  # grey levels; less contrast than this is a blank or near-blank picture
+MOST_PATTERNS = 8
+
+
+def inspect(
+    data: str | Path,
+    *,
+    out: str | Path | None = None,
+    size: int | None = None,
+    crop: float | None = None,
+    color: Literal["grey", "rgb"] | None = None,
+    on_error: Literal["stop", "skip"] = "skip",
+    list_file: str | Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Count and look over a data set: format, sizes, people, which labels are missing, what is wrong.
+
+    Args:
+        data: what `facelearn.read` takes.
+        out: folder for contact_sheet.png and inspection.html (and skipped.csv if rows are bad); None writes nothing.
+        size, crop, color, on_error, list_file, progress: as `facelearn.read`; bad rows are listed, not fatal, by default.
+
+    Returns:
+        Plain facts: "format", "faces", "image", "keypoints" (labels of each, the commonest patterns of missing labels), "people",
+        "near_duplicates", "annotation_schemes", "flat_images", "problems", "warnings", and "findings" about who is on the images, each
+        with what to do (`data.people.people_findings`).
+    """
+    result = readers.read_with_report(
+        data, size=size, crop=crop, color=color, on_error=on_error, list_file=list_file, progress=progress
+    )
+    groups, notes = _near_duplicates(result.faces)
+    facts = {"source": str(data), "format": result.format, **describe(result.faces, groups)}
+    in_folders = result.format == "image-folder"
+    facts["findings"] = people_findings(
+        result.faces,
+        groups,
+        split=result.split,
+        empty_folders=_folders_without_faces(Path(data), result, whole=list_file is None) if in_folders else (),
+        in_folders=in_folders,
+    )
+    facts["problems"] = [str(problem) for problem in result.skipped]
+    facts["warnings"] = [*map(str, result.warnings), *notes]
+    if out is not None:
+        folder = Path(out)
+        folder.mkdir(parents=True, exist_ok=True)
+        if len(result.faces):
+            contact_sheet(result.faces, path=folder / "contact_sheet.png")
+        write_text(folder / "inspection.html", inspection_html(facts, result.faces, near_duplicates=groups))
+        if result.skipped:
+            readers.write_skipped(result.skipped, folder / "skipped.csv")
+        facts["written"] = sorted(str(path) for path in folder.iterdir() if path.is_file())
+    return facts
+
+
+def _near_duplicates(faces: Faces) -> tuple[NDArray[np.int64], list[str]]:
+    """Near-duplicate group of each face, -1 alone, and what was not looked for."""
+    if not len(faces):
+        return np.empty(0, np.int64), []
+    everyone = len(faces) <= COMPARE_AT_MOST or not len(faces.people)
+    groups = near_duplicate_groups(faces.images, identity=faces.identity, across_people=everyone)
+    limit = f"{len(faces):,} images are more than {COMPARE_AT_MOST:,}"
+    return groups, [] if everyone else [f"photos of different people were not compared with each other: {limit}"]
+
+
+def _folders_without_faces(data: Path, result: readers.ReadResult, *, whole: bool) -> list[str]:
+    """Folders of people that hold no image, or none that can be read; only the latter where a list chose the images."""
+    if not result.faces.people:
+        return []
+    read = {Path(source).parent for source in np.unique(result.faces.source).tolist()}
+    unreadable = sorted({Path(problem.source).parent for problem in result.skipped if problem.row is None} - read)
+    names = [f"{folder.relative_to(data).as_posix()} (no image can be read)" for folder in unreadable]
+    return [*(empty_folders(data) if whole else ()), *names]
+
+
+def describe(faces: Faces, groups: NDArray[np.int64]) -> dict[str, Any]:
+    """The facts of a table that `inspect` reports; `groups` is int64 (N,), the near-duplicate group of each face, -1 alone."""
+    facts: dict[str, Any] = {
+        "faces": len(faces),
+        "image": {"height": faces.height, "width": faces.width, "colour": "grey" if faces.channels == 1 else "rgb"},
+        "fingerprint": faces.fingerprint(),
+    }
+    if len(faces.schema):
+        facts["keypoints"] = _keypoint_facts(faces)
+        facts["annotation_schemes"] = scheme_differences(faces)
+    if len(faces.people):
+        sizes = np.bincount(faces.identity[faces.identity >= 0], minlength=len(faces.people))
+        facts["people"] = {
+            "count": len(faces.people),
+            "smallest": int(sizes.min()),
+            "median": float(np.median(sizes)),
+            "largest": int(sizes.max()),
+            **_size_facts(sizes),
+        }
+        facts["people"]["unknown"] = int((faces.identity < 0).sum())
+    if len(faces):
+        sizes = np.bincount(groups[groups >= 0]) if (groups >= 0).any() else np.zeros(1, np.int64)
+        facts["near_duplicates"] = {
+            "groups": int((sizes > 1).sum()),
+            "images": int(sizes[sizes > 1].sum()),
+            "largest": int(sizes.max()),
+        }
+        deviation = np.concatenate(
+            [faces.images[i : i + 1024].astype(np.float32).std((1, 2, 3)) for i in range(0, len(faces), 1024)]
+        )
+        flat = np.flatnonzero(deviation < FLAT_DEVIATION)
+        facts["flat_images"] = {"count": len(flat), "first": [_place(faces, i) for i in flat[:10]]}
+    return facts
+
+
+def _size_facts(sizes: NDArray[np.int64]) -> dict[str, int]:
+    bounds = {"few": f"below_{FEW}", "medium": f"{FEW}_to_{MANY}", "many": f"above_{MANY}"}
+    return {f"{name}_{bounds[name]}": count for name, count in size_groups(sizes).items()}
+
+
+def _keypoint_facts(faces: Faces) -> dict[str, Any]:
+    labelled = faces.labelled
+    patterns = Counter(map(bytes, np.packbits(labelled, axis=1)))
+    points = np.asarray(faces.keypoints)
+    outside = (points < -0.5).any(2) | (points[..., 0] > faces.width - 0.5) | (points[..., 1] > faces.height - 0.5)
+    return {
+        "schema": faces.schema.name,
+        "count": len(faces.schema),
+        "labels": int(labelled.sum()),
+        "missing_share": float(1 - labelled.mean()) if labelled.size else 0.0,
+        "complete_rows": int(faces.complete.sum()),
+        "rows_without_labels": int((~labelled.any(1)).sum()),
+        "outside_image": int(outside.sum()),
+        "labels_per_keypoint": {
+            name: int(count) for name, count in zip(faces.schema.names, labelled.sum(0), strict=True)
+        },
+        "patterns": [
+            {"rows": rows, "keypoints": int(np.unpackbits(np.frombuffer(key, np.uint8))[: len(faces.schema)].sum())}
+            for key, rows in patterns.most_common(MOST_PATTERNS)
+        ],
+    }
+
+
+def _place(faces: Faces, index: int) -> str:
+    row = int(faces.row[index])
+    return str(faces.source[index]) + (f", row {row}" if row >= 0 else "")

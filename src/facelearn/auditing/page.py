@@ -1,0 +1,228 @@
+"""What is in a data set, before any training, as one self-contained page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from facelearn.auditing.findings import findings_section
+from facelearn.auditing.people import FEW, MANY, size_groups
+from facelearn.data.faces import Faces
+from facelearn.report import page
+from facelearn.report.contact_sheet import contact_sheet, face_panel, tile
+from facelearn.report.page import Tile
+from facelearn.report.style import INK, house_style, new_figure, note, plain_text, run_colour, svg
+from facelearn.tasks.keypoints import keypoint_plots
+from facelearn.tasks.keypoints.best_and_worst import picture
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_MOST_POINTS = 4000
+_MOST_IMAGES = 4000
+_ELSEWHERE = ("findings", "problems", "warnings", "written", "patterns", "labels_per_keypoint", "keypoints", "people")
+
+
+def inspection_html(facts: Mapping[str, Any], faces: Faces, *, near_duplicates: ArrayLike | None = None) -> str:
+    """A whole HTML document: counts, problems, a contact sheet, which labels are missing, where points lie, sizes, people.
+
+    Args:
+        facts: what `verbs.inspect` found, nested; every key may be missing, and unknown keys are shown as they are.
+        faces: the data, any number of them, with keypoints or without.
+        near_duplicates: int64 (N,) group of each face, -1 alone, as `data.splits.near_duplicate_groups` gives; the largest
+            groups are shown.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    source = plain_text(facts.get("source", "data"), 120)
+    problems = [str(line) for line in facts.get("problems") or ()]
+    warnings = [str(line) for line in facts.get("warnings") or ()]
+    body = [
+        page.tiles(_tiles(facts, faces, len(problems))),
+        page.section("Rows that cannot be used", page.bullets(problems)),
+        page.section("To be known", page.bullets(warnings)),
+        findings_section(facts.get("findings") or (), faces, near_duplicates),
+        _faces_section(faces),
+        _labels_section(facts, faces),
+        _pictures_section(faces, near_duplicates),
+        page.section("Facts", page.facts_table(_remaining(facts))),
+    ]
+    kind = facts.get("format")
+    subtitle = f"{len(faces):,} faces{f', read as {plain_text(kind)}' if kind else ''}."
+    return page.page(f"What is in {source}", subtitle, body, footer="Written by facelearn inspect.")
+
+
+def _tiles(facts: Mapping[str, Any], faces: Faces, problems: int) -> list[Tile]:
+    colour = "grey" if faces.channels == 1 else "RGB"
+    found = [Tile("Faces", f"{len(faces):,}", (f"{faces.width} x {faces.height} px, {colour}",))]
+    if len(faces.schema) and len(faces):
+        labels, complete = int(faces.labelled.sum()), int(faces.complete.sum())
+        share = 1 - labels / faces.labelled.size
+        unlabelled = int((~faces.labelled.any(1)).sum())
+        found += [
+            Tile("Labels", f"{labels:,}", (f"{len(faces.schema)} keypoints, {plain_text(faces.schema.name)}",)),
+            Tile("Missing", f"{share:.1%}", (f"{unlabelled:,} faces without any label",)),
+            Tile("Complete faces", f"{complete:,}", (f"{complete / len(faces):.1%} of all",)),
+        ]
+    if faces.people:
+        sizes = size_groups(np.bincount(faces.identity[faces.identity >= 0], minlength=len(faces.people)))
+        groups = f"{sizes['few']:,} with fewer than {FEW} images, {sizes['medium']:,} with {FEW} to {MANY}, {sizes['many']:,} with more"
+        unknown = int((faces.identity < 0).sum())
+        notes = (groups, f"{unknown:,} faces without a name") if unknown else (groups,)
+        found.append(Tile("People", f"{len(faces.people):,}", notes))
+    twins = facts.get("near_duplicates")
+    if isinstance(twins, Mapping):
+        remark = f"in {twins.get('groups', 0):,} groups; a split keeps each together"
+        found.append(Tile("Near-duplicates", f"{twins.get('images', 0):,}", (remark,)))
+    return [*found, Tile("Problems", f"{problems:,}", ("rows left out",))]
+
+
+def _faces_section(faces: Faces) -> str:
+    if not len(faces):
+        return ""
+    columns = 8
+    sheet = contact_sheet(faces, count=48, columns=columns, side=144 if len(faces) >= columns else 264)
+    image = f'<img class="sheet" src="{picture(sheet)}" alt="Faces of this data, chosen at random, with their labels">'
+    shown = f"{min(48, len(faces))} of {len(faces):,}, chosen at random" if len(faces) > 48 else "All of them"
+    labels = "; green rings are labels" if len(faces.schema) else ""
+    return page.section("Faces", page.figure(image), intro=f"{shown}{labels}.")
+
+
+def _labels_section(facts: Mapping[str, Any], faces: Faces) -> str:
+    if not len(faces.schema) or not len(faces):
+        return ""
+    pattern = svg(
+        keypoint_plots.missing_pattern(faces.keypoints, faces.schema), "Which labels exist, by face and keypoint"
+    )
+    spread = svg(label_spread(faces), "All labels and their means, in pixels of the image")
+    keypoints = facts.get("keypoints")
+    stated = {}
+    if isinstance(keypoints, Mapping):
+        stated = {key: value for key, value in keypoints.items() if key not in _ELSEWHERE}
+        stated["commonest patterns"] = [
+            f"{row.get('keypoints')} keypoints in {row.get('rows'):,} rows"
+            for row in keypoints.get("patterns") or ()
+            if isinstance(row, Mapping) and isinstance(row.get("rows"), int)
+        ]
+    figures = page.plots(
+        page.figure(pattern),
+        page.figure(spread, "Dots are labels, rings their means. A lone dot is a label to look at."),
+    )
+    return page.section("Labels", figures, page.facts_table(stated))
+
+
+def _pictures_section(faces: Faces, near_duplicates: ArrayLike | None) -> str:
+    if not len(faces):
+        return ""
+    panels = [
+        page.figure(
+            f'<img class="sheet" src="{picture(mean_face_panel(faces))}" alt="The mean image">', "The mean image."
+        )
+    ]
+    sizes = photo_sizes(faces)
+    if sizes.min() != sizes.max():
+        caption = "Side of each face's crop in pixels of its photo; crops below the network's size carry less detail than it sees."
+        panels.append(
+            page.figure(svg(histogram(sizes, "Faces by size in their photo, pixels"), "Sizes in the photo"), caption)
+        )
+    if faces.people:
+        counts = np.bincount(faces.identity[faces.identity >= 0], minlength=len(faces.people)).astype(np.float64)
+        if counts.min() != counts.max():
+            panels.append(
+                page.figure(svg(histogram(counts, "People by their number of images"), "Images of each person"))
+            )
+    twins = _duplicate_sheet(faces, near_duplicates)
+    if twins is not None:
+        image = f'<img class="sheet" src="{picture(twins)}" alt="Near-duplicate images, a group in each row">'
+        panels.append(page.figure(image, "Near-duplicates, one group in each row; the largest groups first."))
+    return page.section("Pictures", page.plots(*panels))
+
+
+def label_spread(faces: Faces) -> Figure:
+    """All labels (a random part where they are very many) as dots on the image's frame, with the mean of each keypoint."""
+    points = np.asarray(faces.keypoints, np.float64)
+    rows = np.arange(len(points))
+    most = max(1, _MOST_POINTS // max(1, points.shape[1]))
+    if len(rows) > most:
+        rows = np.random.default_rng(0).choice(len(rows), most, replace=False)
+    flat = points[rows].reshape(-1, 2)
+    flat = flat[np.isfinite(flat).all(1)]
+    means = keypoint_plots.mean_points(faces.keypoints)
+    means = means[np.isfinite(means).all(1)]
+    with house_style():
+        figure = new_figure(5.0, 5.0 * min(1.6, max(0.6, faces.height / faces.width)) + 0.3)
+        axes = figure.add_subplot()
+        axes.set_title("Where the labels lie")
+        if not len(flat):
+            note(axes, "no keypoint is labelled")
+            return figure
+        # thousands of dots are a small picture in the page, not thousands of elements
+        axes.scatter(flat[:, 0], flat[:, 1], s=5, color=run_colour(0), alpha=0.3, linewidths=0, rasterized=True)
+        axes.scatter(means[:, 0], means[:, 1], s=34, facecolors="none", edgecolors=INK, linewidths=1.3)
+        axes.set_aspect("equal")
+        axes.set_xlim(min(-0.5, flat[:, 0].min()), max(faces.width - 0.5, flat[:, 0].max()))
+        axes.set_ylim(max(faces.height - 0.5, flat[:, 1].max()), min(-0.5, flat[:, 1].min()))
+    return figure
+
+
+def histogram(values: NDArray[np.float64], title: str) -> Figure:
+    """Counts of `values`, float64 (N,), in bins of equal width."""
+    with house_style():
+        figure = new_figure(5.6, 3.2)
+        axes = figure.add_subplot()
+        axes.set_title(title)
+        if len(values):
+            low, high = float(values.min()), float(values.max())
+            whole = high - low < 40 and bool((values == np.round(values)).all())
+            bins = int(high - low) + 1 if whole else min(40, max(5, round(len(values) ** 0.5)))
+            axes.hist(
+                values, bins=bins, range=(low - 0.5, high + 0.5) if whole else None, color=run_colour(0), rwidth=0.92
+            )
+        axes.grid(visible=False, axis="x")
+        axes.yaxis.set_major_formatter("{x:,.0f}")
+    return figure
+
+
+def photo_sizes(faces: Faces) -> NDArray[np.float64]:
+    """float64 (N,): the longer side of each image in pixels of its photo, from `to_photo`."""
+    scale = np.sqrt(np.abs(np.linalg.det(faces.to_photo[:, :, :2])))
+    return np.asarray(scale * max(faces.height, faces.width), np.float64)
+
+
+def mean_face_panel(faces: Faces, side: int = 264) -> NDArray[np.uint8]:
+    """uint8 (H, W, 3): the mean image (over at most 4,000 faces evenly taken) with the mean of each keypoint."""
+    chosen = np.linspace(0, len(faces) - 1, min(len(faces), _MOST_IMAGES)).astype(np.int64)
+    total = np.zeros(faces.images.shape[1:], np.float64)
+    for start in range(0, len(chosen), 256):
+        total += faces.images[chosen[start : start + 256]].sum(0, dtype=np.float64)
+    mean = np.round(total / len(chosen)).astype(np.uint8)
+    return face_panel(mean, truth=keypoint_plots.mean_points(faces.keypoints) if len(faces.schema) else None, side=side)
+
+
+def _duplicate_sheet(
+    faces: Faces, near_duplicates: ArrayLike | None, *, rows: int = 6, columns: int = 5
+) -> NDArray[np.uint8] | None:
+    """The largest groups of near-duplicates, one in each row; None where no group has two faces."""
+    if near_duplicates is None:
+        return None
+    groups = np.asarray(near_duplicates, np.int64)
+    sizes = np.bincount(groups[groups >= 0], minlength=1)
+    largest = [group for group in np.argsort(-sizes, kind="stable")[:rows] if sizes[group] > 1]
+    if not largest:
+        return None
+    blank = np.full_like(face_panel(faces.images[0], side=96), 250)
+    panels = []
+    for group in largest:
+        members = np.flatnonzero(groups == group)[:columns]
+        panels += [face_panel(faces.images[i], side=96) for i in members] + [blank] * (columns - len(members))
+    return tile(panels, columns)
+
+
+def _remaining(facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in facts.items() if key not in _ELSEWHERE} | (
+        {"people": facts["people"]} if isinstance(facts.get("people"), Mapping) else {}
+    )

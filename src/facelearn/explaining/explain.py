@@ -1,0 +1,202 @@
+"""The verb `explain`: what is inside a network, as pictures and one page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from facelearn.data.faces import Faces
+from facelearn.data.synthetic import synthetic_faces
+from facelearn.errors import DataError, FacelearnError, Problem
+from facelearn.explaining import parts
+from facelearn.explaining.album import Album
+from facelearn.explaining.page import explain_page
+from facelearn.explaining.parts import Images, Look
+from facelearn.explaining.units import units as units_part
+from facelearn.files import write_text
+from facelearn.prediction.fit import fit
+from facelearn.prediction.photos import Source, photos
+
+PAGE = "explain.html"
+FOLDER = Path("runs/explain")
+_SYNTHETIC = 48
+_INTRODUCTIONS = {
+    "Architecture": "The network as it runs, left to right.",
+    "Kernels": "The weights themselves. Smooth patterns were learned from images; noise was left from the random start.",
+    "Activations": "What comes out of a layer, image by image.",
+    "Saliency": "Which pixels an output depends on, for these images.",
+    "Units": "What a single map or unit has learned to look for.",
+}
+
+
+def explain(
+    model: str | Path,
+    images: Source | None = None,
+    *,
+    out: str | Path | None = None,
+    layer: str | None = None,
+    units: Sequence[int] = (),
+    output: str | None = None,
+    show: int = 4,
+    top: int = 8,
+    rows: int = 10_000,
+    steps: int = 128,
+    seed: int = 0,
+    on_error: Literal["stop", "skip"] = "stop",
+) -> dict[str, Any]:
+    """Look inside a trained model: architecture, layer table, kernels, activations, saliency, what excites units.
+
+    Writes PNG files and one self-contained `explain.html`. Runs on the CPU.
+
+    Args:
+        model: `.safetensors` model file.
+        images: what `Predictor.predict` takes; the training images are the ones that say most. None for synthetic faces.
+        out: folder; by default runs/explain/<name of the model file>.
+        layer: which layer to look at, as `network.named_modules()` (and the layer table) names it. By default the kernels of the first
+            convolution, the activations of the first and the deepest, Grad-CAM and units of the deepest.
+        units: maps or units of that layer; by default the six that vary most over the images.
+        output: keypoint whose x and y to explain (or "NAME_x", "NAME_y"); a person of a model of
+            people. By default the mean over all points, or the person each image is likeliest to show.
+        show: images to draw activations and saliency for.
+        top: most exciting images to show for each unit.
+        rows: images to look through at most.
+        steps: of gradient ascent towards an input that excites a unit.
+        seed: of its start, and of synthetic faces.
+        on_error: "skip" leaves unreadable images out and counts them.
+
+    Returns:
+        Facts as JSON values: model, network, input, images, layers (name, kind, output, parameters, multiply_adds), totals, kernels,
+        activations, saliency, units, files, page and notes.
+
+    Raises:
+        BundleError: not a whole model file.
+        FacelearnError: no such layer, unit or output; the closest names are listed.
+        DataError: images that cannot be read, or none.
+        MissingExtraError: captum or matplotlib is not installed.
+    """
+    from facelearn.explaining.layers import find_layer
+    from facelearn.explaining.opened import open_model, targets
+    from facelearn.models.layers.profile import profile
+
+    opened = open_model(model)
+    if layer is not None:
+        find_layer(opened.network, layer)
+    targets(opened, output)  # what was mistyped is said before anything is computed
+    _check(show=show, top=top, rows=rows, steps=steps)
+    album = Album(Path(out) if out is not None else FOLDER / Path(model).stem)
+    given = _images(opened.bundle, images, rows, seed, on_error, album.notes)
+    table = profile(opened.network, opened.input_shape)
+    look = Look(opened, table, given, layer, tuple(units), show, top, steps, seed)
+    parts.architecture(album, opened.network, table, opened.input_shape, opened.bundle.network)
+    facts = {
+        "model": str(model),
+        "network": opened.bundle.network,
+        "images": {"count": len(given), "origin": given.origin},
+        "kernels": parts.kernels(album, look),
+        "activations": parts.activations(album, look),
+        "saliency": parts.saliency(album, look, output),
+        "units": units_part(album, look),
+    }
+    title = f"Inside {Path(model).name}"
+    subtitle = f"Network {opened.bundle.network}; looked at with {len(given):,} images ({given.origin})."
+    return facts | _finish(album, title, subtitle, table, opened.input_shape)
+
+
+def explain_network(name: str, *, out: str | Path | None = None) -> dict[str, Any]:
+    """The architecture picture and the layer table of a network of the zoo as published, without weights or images.
+
+    Args:
+        name: as `facelearn models` lists it.
+        out: folder; by default runs/explain/<name>.
+
+    Returns:
+        Facts as JSON values: network, input, layers, totals, files, page and notes.
+
+    Raises:
+        RecipeError: no such network.
+        MissingExtraError: torch or matplotlib is not installed.
+    """
+    import torch
+
+    from facelearn.models import zoo
+    from facelearn.models.layers.profile import profile
+
+    info = zoo.model_info(name)
+    with torch.device("meta"):  # no memory for weights that nobody reads
+        network = zoo.build(name)
+    table = profile(network, tuple(info.input))
+    album = Album(Path(out) if out is not None else FOLDER / name)
+    parts.architecture(album, network, table, tuple(info.input), name)
+    subtitle = f"{info.summary} {info.source}."
+    return {"network": name} | _finish(album, f"Network {name}", subtitle, table, tuple(info.input))
+
+
+def _finish(album: Album, title: str, subtitle: str, table: list[Any], input_shape: tuple[int, ...]) -> dict[str, Any]:
+    """Write the page; the facts that every page has."""
+    layers = parts.layer_facts(table)
+    document = explain_page(
+        title,
+        subtitle,
+        layers=layers,
+        input_shape=input_shape,
+        pictures=album.pictures,
+        introductions=_INTRODUCTIONS,
+        notes=album.notes,
+    )
+    page = write_text(album.folder / PAGE, document)
+    return {
+        "input": list(input_shape),
+        "layers": layers,
+        "totals": {key: sum(one[key] for one in layers) for key in ("parameters", "multiply_adds")},
+        "files": album.files,
+        "page": str(page),
+        "notes": album.notes,
+    }
+
+
+def _check(**counts: int) -> None:
+    for name, value in counts.items():
+        if value < 1:
+            raise FacelearnError(f"{name} must be at least 1; received {value}")
+
+
+def _images(bundle: Any, source: Source | None, rows: int, seed: int, on_error: str, notes: list[str]) -> Images:
+    """Up to `rows` images as the network takes them, before normalisation."""
+    shape = bundle.image_shape
+    if source is None:
+        side = min(max(*shape[:2], 24), 512)
+        source = synthetic_faces(_SYNTHETIC, size=side, color="rgb" if shape[2] == 3 else "grey", seed=seed)
+        notes.append(
+            f"no images were given: these are {_SYNTHETIC} synthetic faces; give the training images to see what the units found in them"
+        )
+        origin = "synthetic faces"
+    else:
+        origin = _name(source)
+    found = list(islice(photos(source, shape), rows + 1))
+    problems = [item for item in found if isinstance(item, Problem)]
+    if problems and on_error == "stop":
+        raise DataError("images that cannot be read; mend them, or leave them out with --on-error skip", problems)
+    if problems:
+        notes.append(f"{len(problems)} images could not be read and were left out; the first: {problems[0]}")
+    kept = [item for item in found if not isinstance(item, Problem)][:rows]
+    if not kept:
+        raise DataError(f"{origin} holds no images that can be read; give at least one")
+    if len(found) > rows:
+        notes.append(f"only the first {rows:,} images were looked through; --rows takes more")
+    fitted = np.stack([fit(photo.image, None, shape)[0] for photo in kept])
+    return Images(
+        bundle.preprocess.prepare(fitted),
+        tuple(photo.source for photo in kept),
+        tuple(photo.row for photo in kept),
+        origin,
+    )
+
+
+def _name(source: Source) -> str:
+    if isinstance(source, str | Path):
+        return Path(source).name or str(source)
+    return "the faces given" if isinstance(source, Faces) else "the images given"

@@ -1,0 +1,194 @@
+"""The parts of `explain`: each looks at one thing, draws it into the folder and says what it found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facelearn.errors import FacelearnError
+from facelearn.explaining import face_pictures as explain_faces
+from facelearn.explaining import map_plots as explain_plots
+from facelearn.explaining.album import Album
+from facelearn.explaining.network_picture import TIMES, architecture_figure
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from facelearn.explaining.opened import OpenedModel
+    from facelearn.models.layers.profile import Layer
+
+MAPS_SHOWN = 12
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """Images to look at.
+
+    Attributes:
+        pixels: uint8 (N, H, W, C), prepared as the network takes them.
+        source: file of each.
+        row: row of each in its file, -1 where the file is the image.
+        origin: where they come from, for a caption.
+    """
+
+    pixels: NDArray[np.uint8]
+    source: tuple[str, ...]
+    row: tuple[int, ...]
+    origin: str
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What to look at: the opened model, its layers, the images, and what was asked for."""
+
+    model: OpenedModel
+    table: list[Layer]
+    images: Images
+    layer: str | None
+    units: tuple[int, ...]
+    show: int
+    top: int
+    steps: int
+    seed: int
+
+    @property
+    def first(self) -> Tensor:
+        """The images to show, as the network takes them."""
+        return self.model.inputs(self.images.pixels[: self.show])
+
+
+def architecture(album: Album, network: nn.Module, table: list[Layer], input_shape: tuple[int, ...], name: str) -> None:
+    """Draw the network as blocks."""
+    from facelearn.explaining.architecture import blocks
+
+    total = sum(row.parameters for row in table)
+    figure = architecture_figure(
+        blocks(network, table, input_shape), input_shape, title=f"{name}: {total:,} parameters"
+    )
+    caption = "Boxes are as high as their maps are large, and as wide as they are many; equal neighbours are one box with a count."
+    album.add("Architecture", figure, "architecture.png", caption)
+
+
+def kernels(album: Album, look: Look) -> dict[str, Any]:
+    """Draw the kernels of the layer asked for, or of the first convolution (the first layer with weights where there is none)."""
+    from facelearn.explaining.kernels import kernels as read
+    from facelearn.explaining.layers import convolutions, fully_connected
+
+    network, shape = look.model.network, look.model.input_shape
+    first = [*convolutions(network, look.table), *fully_connected(network, look.table)][:1]
+    if look.layer is not None:
+        try:
+            found = read(network, look.layer, shape)
+        except FacelearnError as error:
+            if not first:
+                raise
+            album.notes.append(f"{error}; the kernels shown are those of '{first[0]}'")
+            found = read(network, first[0], shape)
+    elif first:
+        found = read(network, first[0], shape)
+    else:
+        album.notes.append("the network has neither a convolution nor a fully connected layer, so no kernels to show")
+        return {}
+    size = f" {TIMES} ".join(str(n) for n in found.shape)
+    figure = explain_plots.kernels_figure(found.tiles, found.columns, title=f"Weights of '{found.layer}' ({size})")
+    album.add(
+        "Kernels",
+        figure,
+        "kernels.png",
+        f"{found.meaning} One scale for all of them; its ends are ±{found.largest:.3g}.",
+    )
+    return {"layer": found.layer, "shape": list(found.shape), "largest": found.largest, "shown": len(found.tiles)}
+
+
+def activations(album: Album, look: Look) -> list[dict[str, Any]]:
+    """Draw what some layers give for the first images: the one asked for, or the first and the deepest with maps."""
+    from facelearn.explaining.activations import activations as read
+    from facelearn.explaining.layers import convolutions, map_layer, unit_layer
+
+    network = look.model.network
+    chosen = [*convolutions(network, look.table)[:1], map_layer(network, look.table)]
+    names = [name for name in dict.fromkeys(chosen) if name is not None] or [unit_layer(network, look.table)]
+    found = read(network, look.first, [look.layer] if look.layer is not None else names)
+    facts = []
+    for name, values in found.items():
+        file = f"activations-{name}.png"
+        facts.append(
+            {
+                "layer": name,
+                "shape": list(values.shape[1:]),
+                "least": float(values.min()),
+                "largest": float(values.max()),
+            }
+        )
+        if values.ndim != 4:
+            flat = values.reshape(len(values), -1)
+            caption = f"Layer '{name}': all {flat.shape[1]:,} units for {len(flat)} images ({look.images.origin})."
+            album.add("Activations", explain_plots.units_figure(flat, title=f"What '{name}' gives"), file, caption)
+            continue
+        maps = np.sort(np.argsort(-values.std((0, 2, 3)), kind="stable")[:MAPS_SHOWN])
+        figure = explain_plots.activations_figure(
+            look.images.pixels[: look.show], values[:, maps], maps.tolist(), title=f"What '{name}' gives"
+        )
+        size = f"{values.shape[2]} {TIMES} {values.shape[3]}"
+        caption = f"Layer '{name}': the {len(maps)} of {values.shape[1]} maps ({size}) that vary most, by number, all on one scale."
+        album.add("Activations", figure, file, caption)
+    return facts
+
+
+def saliency(album: Album, look: Look, output: str | None) -> dict[str, Any]:
+    """Draw integrated gradients and Grad-CAM of the outputs asked for over the first images."""
+    from facelearn.explaining.layers import map_layer
+    from facelearn.explaining.opened import targets
+    from facelearn.explaining.saliency import grad_cam, integrated_gradients
+
+    inputs, network = look.first, look.model.network
+    layer = look.layer or map_layer(network, look.table)
+    gradients, cams, facts = [], [], []
+    for target in targets(look.model, output, inputs):
+        found = integrated_gradients(network, inputs, target.weights)
+        gradients.append((f"integrated gradients\n{target.name}", found.values.sum(1)))
+        facts.append(
+            {"output": target.name, "unit": target.unit, "change": found.change.tolist(), "gap": found.gap.tolist()}
+            | ({"people": list(target.people)} if target.people else {})
+        )
+        try:
+            if layer is not None:
+                cams.append((f"Grad-CAM of '{layer}'\n{target.name}", grad_cam(network, inputs, target.weights, layer)))
+        except FacelearnError as error:
+            album.notes.append(str(error))
+            layer = None
+    if layer is None and look.layer is None:
+        album.notes.append("no layer of the network gives maps, so there is no Grad-CAM")
+    pixels = look.images.pixels[: look.show]
+    figure = explain_faces.saliency_figure(
+        pixels, [*gradients, *cams], points=look.model.points(inputs), title="What moves the outputs"
+    )
+    gap = max((abs(g) for one in facts for g in one["gap"]), default=0.0)
+    exact = f"{gap:.2g}{' ' + facts[0]['unit'] if facts[0]['unit'] else ''}"
+    ways = " (move x right, y down)" if facts[0]["unit"] else ""
+    people = facts[0].get("people")
+    caption = (
+        f"Red pixels raise the number{ways}, blue ones lower it, each column on its own scale. Integrated gradients go "
+        f"from a flat picture of the same brightness to the image; their sum misses the change of the output by at most {exact}."
+        + (f" The rows show, for the model: {', '.join(people)}." if people else "")
+    )
+    album.add("Saliency", figure, "saliency.png", caption)
+    return {"outputs": facts, "grad_cam_layer": layer}
+
+
+def layer_facts(table: Sequence[Layer]) -> list[dict[str, Any]]:
+    """The layer table as JSON values."""
+    found = []
+    for row in table:
+        facts = asdict(row)
+        found.append(
+            {"name": facts.pop("name"), "kind": facts.pop("kind"), "output": list(facts.pop("output_shape")), **facts}
+        )
+    return found

@@ -1,0 +1,1 @@
+"""Points, maps and pixels: the only place where pixel coordinates are computed."""

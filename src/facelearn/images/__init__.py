@@ -1,0 +1,1 @@
+"""One image: decoded, hashed, looked over."""

@@ -1,0 +1,76 @@
+"""DeepFace (Taigman et al., CVPR 2014)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from facelearn.models.layers.sizes import Step, sizes_after
+from facelearn.models.registry import choice, rates, register, whole_numbers
+
+if TYPE_CHECKING:
+    from torch import nn
+
+NONLINEARITIES = ("relu", "sigmoid", "tanh")
+C1, M2, C3 = Step("C1", 11), Step("the max-pool M2", 3, 2, ceil=True), Step("C3", 9)
+STEPS = (C1, M2, C3, Step("L4", 9), Step("L5", 7, 2), Step("L6", 5))
+MAPS = 16  # of C3 and of the locally connected layers
+
+
+@register(
+    task="identification",
+    input=(3, 152, 152),
+    outputs=4_030,
+    parameters=118_923_774,
+    source="DeepFace, Taigman et al., CVPR 2014",
+)
+def deepface(
+    *,
+    in_channels: int = 3,
+    image_size: tuple[int, int] = (152, 152),
+    outputs: int = 4_030,
+    hidden: Any = (4096,),
+    dropout: Any = 0.5,
+    nonlinearity: str = "relu",
+) -> nn.Module:
+    """DeepFace: two convolutions, three locally connected layers, the F7 feature of 4,096 and a class for each person.
+
+    Float (B, in_channels, H, W) -> logits (B, outputs); the F7 feature, float (B, 4096) after its nonlinearity and without dropout
+    when evaluating, is `network.features(images)`. The publication drops out after F7 at a rate it does not give (ours: 0.5) and
+    starts from N(0, 0.01) with biases of 0.5 (ours: N(0, 2 / fan_in), biases 0, which also trains with other sizes). Its 3-D frontalisation
+    is not part of the network. `hidden`: units of F7 (further numbers: further layers); `dropout`: rate after each; `nonlinearity`:
+    relu, sigmoid or tanh.
+
+    Raises:
+        RecipeError: an option out of its range, or images smaller than the layers can carry.
+    """
+    name = "deepface"
+    units = whole_numbers(name, "hidden", hidden, empty=True)
+    dropped = rates(name, "dropout", dropout, len(units))
+    choice(name, "nonlinearity", nonlinearity, NONLINEARITIES)
+    sizes_after(name, image_size, STEPS)
+    sizes = [image_size]
+    for step in STEPS:
+        sizes.append((step.after(sizes[-1][0]), step.after(sizes[-1][1])))
+
+    from torch import nn
+
+    from facelearn.models.layers.blocks import NONLINEARITIES as ACTIVATIONS
+    from facelearn.models.layers.blocks import dense_head
+    from facelearn.models.layers.initialise import initialise
+    from facelearn.models.layers.locally_connected import LocallyConnected2d
+
+    activation = ACTIVATIONS[nonlinearity]
+    layers: list[nn.Module] = [
+        # a rising nonlinearity and a max-pool commute; after the pool it has a quarter of the work
+        nn.Conv2d(in_channels, 32, C1.kernel), nn.MaxPool2d(M2.kernel, M2.stride, ceil_mode=True), activation(),
+        nn.Conv2d(32, MAPS, C3.kernel), activation(),
+    ]  # fmt: skip
+    for step, size in zip(STEPS[3:], sizes[3:-1], strict=True):
+        layers += [LocallyConnected2d(MAPS, MAPS, step.kernel, image_size=size, stride=step.stride), activation()]
+    head = dense_head(
+        MAPS * sizes[-1][0] * sizes[-1][1], units, outputs, nonlinearity=nonlinearity, dropout_after=dropped
+    )
+    network = nn.Sequential()
+    network.add_module("features", nn.Sequential(*layers, *list(head)[:-1]))  # up to F7
+    network.add_module("classifier", head[-1])
+    return initialise(network, "kaiming")

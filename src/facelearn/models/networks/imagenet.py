@@ -1,0 +1,78 @@
+"""ResNet-18 and VGG-16, with torchvision's parameter names: its weight files load as they are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from facelearn.models.layers.sizes import Step, sizes_after
+from facelearn.models.registry import rate, register, whole_numbers
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_VGG16 = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
+
+
+@register(
+    task="identification",
+    input=(3, 224, 224),
+    outputs=1_000,
+    parameters=11_689_512,
+    source="He et al., CVPR 2016",
+)
+def resnet18(
+    *,
+    in_channels: int = 3,
+    image_size: tuple[int, int] = (224, 224),
+    outputs: int = 1_000,
+    dropout: float = 0.0,
+) -> nn.Module:
+    """ResNet-18: eight residual blocks and the mean over positions; torchvision's weight files load into it.
+
+    Float (B, in_channels, H, W) -> logits (B, outputs); `network.features(images)` gives what the last layer (`fc`) sees, (B, 512).
+    Any image size. `dropout`: rate before the last layer (published without). First weights N(0, 2 / fan_in), those of the last
+    layer PyTorch's own.
+
+    Raises:
+        RecipeError: an option out of its range.
+    """
+    dropped = rate("resnet18", "dropout", dropout)
+    from facelearn.models.layers.imagenet_parts import ResNet
+    from facelearn.models.layers.initialise import initialise
+
+    network = ResNet((2, 2, 2, 2), in_channels, outputs, dropped)
+    initialise(network, "kaiming")
+    network.fc.reset_parameters()  # the sums of eight blocks are large: smaller weights, lest the first loss be far too high
+    return network
+
+
+@register(
+    task="identification",
+    input=(3, 224, 224),
+    outputs=1_000,
+    parameters=138_357_544,
+    source="Simonyan and Zisserman, ICLR 2015",
+)
+def vgg16(
+    *,
+    in_channels: int = 3,
+    image_size: tuple[int, int] = (224, 224),
+    outputs: int = 1_000,
+    hidden: Any = (4096, 4096),
+    dropout: float = 0.5,
+) -> nn.Module:
+    """VGG-16: thirteen 3x3 convolutions and two hidden layers of 4,096; torchvision's weight files load into it.
+
+    Float (B, in_channels, H, W) -> logits (B, outputs). Any image size from 32 on: the last maps are averaged (or, of small images,
+    repeated) to 7x7. `hidden`: units of each hidden layer; `dropout`: rate after each. First weights N(0, 2 / fan_in).
+
+    Raises:
+        RecipeError: an option out of its range, or images smaller than the layers can carry.
+    """
+    units = whole_numbers("vgg16", "hidden", hidden, empty=True)
+    dropped = rate("vgg16", "dropout", dropout)
+    sizes_after("vgg16", image_size, [Step(f"max-pool {number}", 2, 2) for number in range(1, len(_VGG16) + 1)])
+    from facelearn.models.layers.imagenet_parts import VGG
+    from facelearn.models.layers.initialise import initialise
+
+    return initialise(VGG(_VGG16, in_channels, outputs, units, dropped), "kaiming")

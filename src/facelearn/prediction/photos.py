@@ -1,0 +1,138 @@
+"""Whatever holds faces, as a stream of photos: arrays, tables, image files, folders, label files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facelearn.data.faces import Faces
+from facelearn.data.readers import read_with_report, sniff
+from facelearn.data.readers.files import image_files
+from facelearn.errors import DataError, Problem
+from facelearn.images.decode import IMAGE_EXTENSIONS, Color, ImageError, decode_image
+
+Source = Faces | NDArray[np.uint8] | str | Path | Sequence[NDArray[np.uint8] | str | Path]
+
+_ACCEPTED = "a uint8 array, a list of them, a Faces, or a path or list of paths of images, folders and data files"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Photo:
+    """One image to predict.
+
+    Attributes:
+        image: uint8 (H, W, C), C 1 or 3 (RGB).
+        source: its file; empty for arrays.
+        row: 1-based row in that file, or position among arrays; -1 where the file is the photo.
+        to_photo: float64 (2, 3), pixels of `image` to pixels of the original photo; None where they are the same.
+    """
+
+    image: NDArray[np.uint8]
+    source: str
+    row: int
+    to_photo: NDArray[np.float64] | None = None
+
+
+def photos(source: Source, shape: tuple[int, int, int]) -> Iterator[Photo | Problem]:
+    """The photos of `source` one by one, nothing kept; a `Problem` stands in the place of one that cannot be read.
+
+    An array with 2 axes is one grey image; with 3 axes one image when its last axis is 1 or 3, else N grey images; with 4 axes N images.
+
+    Args:
+        source: a uint8 array, a list of arrays of any sizes, a `Faces`, or a path or list of paths: image files, folders of images,
+            data sets that `facelearn.data.readers.read` takes.
+        shape: (height, width, channels) of the images the model takes: photos of data sets are read at that size and colour.
+
+    Raises:
+        DataError: something else, a path that does not exist, or a folder without images.
+    """
+    if isinstance(source, Faces):
+        yield from _of_faces(source)
+    elif isinstance(source, np.ndarray):
+        for i, image in enumerate(_as_batch(source)):
+            yield Photo(image, "", i + 1)
+    elif isinstance(source, str | Path):
+        yield from _of_path(Path(source), shape)
+    elif isinstance(source, Sequence) and not isinstance(source, bytes):
+        for i, item in enumerate(source):
+            if isinstance(item, str | Path):
+                yield from _of_path(Path(item), shape)
+            elif isinstance(item, np.ndarray):
+                yield Photo(_as_image(item, i), "", i + 1)
+            else:
+                raise DataError(
+                    f"item {i} (0-based) of the list is {type(item).__name__}; accepted are uint8 arrays and paths"
+                )
+    else:
+        raise DataError(f"cannot predict on {type(source).__name__}; give {_ACCEPTED}")
+
+
+def _of_faces(faces: Faces) -> Iterator[Photo]:
+    plain = np.array_equal(faces.to_photo, np.broadcast_to(np.eye(2, 3), faces.to_photo.shape))
+    for i in range(len(faces)):
+        yield Photo(faces.images[i], str(faces.source[i]), int(faces.row[i]), None if plain else faces.to_photo[i])
+
+
+def _as_batch(array: NDArray[Any]) -> NDArray[np.uint8]:
+    """(N, H, W, C) from an array of any accepted shape."""
+    if array.ndim == 4 and array.dtype == np.uint8 and array.shape[3] in (1, 3):
+        return array
+    if array.ndim == 3 and array.dtype == np.uint8 and array.shape[2] not in (1, 3):
+        return array[..., None]
+    if array.ndim in (2, 3):
+        return _as_image(array, None)[None]
+    raise DataError(_refusal("the array", array))
+
+
+def _as_image(array: NDArray[Any], position: int | None) -> NDArray[np.uint8]:
+    """(H, W, C) from one image."""
+    image = array[..., None] if array.ndim == 2 else array
+    if image.ndim != 3 or image.dtype != np.uint8 or image.shape[2] not in (1, 3) or image.size == 0:
+        raise DataError(_refusal("the image" if position is None else f"image {position} (0-based) of the list", array))
+    return image
+
+
+def _refusal(what: str, array: NDArray[Any]) -> str:
+    remedy = "" if array.dtype == np.uint8 else "; scale to 0..255 and convert with array.astype('uint8')"
+    return (
+        f"{what} is {array.dtype} of shape {array.shape}; accepted are uint8 (H, W), (H, W, 1 or 3), (N, H, W) and (N, H, W, 1 or 3), "
+        f"grey or RGB{remedy}"
+    )
+
+
+def _of_path(path: Path, shape: tuple[int, int, int]) -> Iterator[Photo | Problem]:
+    if not path.exists():
+        raise DataError(f"there is no file or folder {path}; give {_ACCEPTED}")
+    color: Color = "grey" if shape[2] == 1 else "rgb"
+    files = _image_files(path)
+    if files is None:
+        size = shape[0] if shape[0] == shape[1] else None
+        result = read_with_report(path, size=size, color=color, on_error="skip")
+        yield from result.skipped
+        yield from _of_faces(result.faces)
+        return
+    for file in files:
+        try:
+            yield Photo(decode_image(file, color=color), str(file), -1)
+        except ImageError as error:
+            yield Problem(str(file), None, str(error))
+
+
+def _image_files(path: Path) -> list[Path] | None:
+    """The image files that `path` is or holds, to be decoded one at a time; None for any other kind of data."""
+    if path.is_file() and path.suffix.lower() in IMAGE_EXTENSIONS:
+        return [path]
+    kind = sniff(path)
+    if kind == "image":
+        return [path]
+    if kind != "image-folder":
+        return None
+    files = image_files(path)
+    if not files:
+        raise DataError(f"the folder {path} holds no images; give {_ACCEPTED}")
+    return files

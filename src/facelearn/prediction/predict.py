@@ -1,0 +1,122 @@
+"""The verb `predict`: keypoints of photos in the photos' own pixels, or who is on them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from facelearn.data import readers, writers
+from facelearn.errors import FacelearnError, Problem
+from facelearn.prediction import Identifier, Identities, Predictions, Predictor, submission_points
+from facelearn.prediction.backends import Backend, open_backend
+
+OutputFormat = Literal["csv", "coco", "submission"]
+
+
+@dataclass(frozen=True)
+class PredictResult:
+    """What was predicted: the predictions, the file they are in (None if none was asked for), and the images left out."""
+
+    predictions: Predictions | Identities
+    path: Path | None
+    skipped: tuple[Problem, ...]
+
+
+def predict(
+    model: str | Path,
+    source: str | Path,
+    *,
+    out: str | Path | None = None,
+    lookup: str | Path | None = None,
+    scheme: str | None = None,
+    threshold: float | None = None,
+    to: OutputFormat | None = None,
+    on_error: Literal["stop", "skip"] = "stop",
+    device: str = "auto",
+) -> PredictResult:
+    """Predict keypoints, or who is on it, of an image, a folder of images, or any data that `facelearn.read` takes.
+
+    Args:
+        model: `.safetensors` or `.onnx` model file.
+        source: one image, a folder, a Kaggle test file, a label file with its images.
+        out: `.csv` (one row an image), `.json` (COCO keypoints), or with `lookup` a Kaggle submission; existing files are replaced whole.
+        lookup: Kaggle's IdLookupTable.csv: which values of which image the submission holds.
+        scheme: annotation scheme, where the model has several. A submission takes for each image the scheme of complete rows when
+            all keypoints are asked for and that of partial rows otherwise, unless this says which.
+        threshold: of an identification model, instead of the one it stores: a smaller probability means "unknown"; 0 names everyone.
+        to: the format, where the name of `out` should not decide.
+        on_error: "skip" leaves unreadable images out and lists them.
+        device: auto, cpu or cuda.
+
+    Raises:
+        DataError: images that cannot be read.
+        BundleError: not a whole model file.
+        FacelearnError: `out` names no format.
+    """
+    target = None if out is None else Path(out)
+    opened = open_backend(model, device=device)
+    if opened.bundle.task == "identification":
+        return _identify(opened, source, target, lookup or scheme or (to and to != "csv"), threshold, on_error)
+    if threshold is not None:
+        raise FacelearnError("threshold belongs to identification models; this one finds keypoints")
+    kind = to or _format_of(target, lookup)
+    if kind == "submission" and (lookup is None or target is None):
+        raise FacelearnError(
+            "a submission needs the table of asked values and a file to write; give --lookup IdLookupTable.csv --out submission.csv"
+        )
+    predictor = Predictor(opened, scheme=scheme)
+    predictions = predictor.predict(source, on_error=on_error)
+    if target is not None:
+        if kind == "submission" and lookup is not None:
+            _write_submission(predictions, source, Path(lookup), target, scheme)
+        elif kind == "coco":
+            predictions.to_coco(target)
+        else:
+            predictions.to_csv(target)
+        _write_skipped(predictions.skipped, target)
+    return PredictResult(predictions, target, predictions.skipped)
+
+
+def _identify(
+    model: Backend,
+    source: str | Path,
+    target: Path | None,
+    other: object,
+    threshold: float | None,
+    on_error: Literal["stop", "skip"],
+) -> PredictResult:
+    if other or (target is not None and target.suffix.lower() != ".csv"):
+        raise FacelearnError(
+            "an identification model gives names, written as CSV: end --out in .csv, without --lookup and --scheme"
+        )
+    identities = Identifier(model, threshold=threshold).predict(source, on_error=on_error)
+    if target is not None:
+        identities.to_csv(target)
+        _write_skipped(identities.skipped, target)
+    return PredictResult(identities, target, identities.skipped)
+
+
+def _write_skipped(skipped: tuple[Problem, ...], target: Path) -> None:
+    if skipped:
+        readers.write_skipped(skipped, target.with_name(f"{target.stem}.skipped.csv"))
+
+
+def _write_submission(
+    predictions: Predictions, source: str | Path, lookup: Path, target: Path, scheme: str | None
+) -> None:
+    if (predictions.row < 0).any():
+        raise FacelearnError(f"a submission needs image ids, as Kaggle's test file has; {source} holds photos without")
+    table = writers.read_lookup(lookup)
+    points = predictions.points if scheme is not None else submission_points(predictions, table.asked)
+    writers.write_submission(lookup, target, image_ids=predictions.row, points=points, names=predictions.schema.names)
+
+
+def _format_of(out: Path | None, lookup: str | Path | None) -> OutputFormat:
+    if lookup is not None:
+        return "submission"
+    if out is None or out.suffix.lower() == ".csv":
+        return "csv"
+    if out.suffix.lower() == ".json":
+        return "coco"
+    raise FacelearnError(f"'{out.name}' names no format; end it in .csv or .json (COCO keypoints)")

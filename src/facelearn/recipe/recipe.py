@@ -1,0 +1,284 @@
+"""`Recipe`: everything that decides one training run, validated before anything is read or computed."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from facelearn.errors import RecipeError
+from facelearn.recipe.defaults import defaults_of, merged
+from facelearn.recipe.space import Space, check_paths
+from facelearn.recipe.starting_weights import TransferSettings
+from facelearn.transforms.augment.settings import AugmentSettings
+
+Imbalance = Literal[
+    "none", "class_weights", "effective_number", "balanced_sampler", "square_root_sampler", "logit_adjustment", "focal", "label_smoothing"
+]  # fmt: skip
+Options = dict[str, str | int | float | bool | list[float] | list[int]]
+
+
+class Settings(BaseModel):
+    """Base of all parts of a recipe: immutable, and a key that is not known is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelSettings(Settings):
+    """Which network of the zoo, with which options, and how its weights start."""
+
+    name: str = "facelearn_keypoints"
+    options: Options = Field(default_factory=dict)
+    initialise: Literal["default", "normal", "xavier", "kaiming"] = "default"
+    initial_deviation: float = Field(0.02, gt=0, description="standard deviation of the 'normal' initialisation")
+
+
+class LossSettings(Settings):
+    """Which loss, its options, and a weight for each keypoint (by name; 1 where not given)."""
+
+    name: str = "masked_l1"
+    options: Options = Field(default_factory=dict)
+    keypoint_weights: dict[str, float] = Field(default_factory=dict)
+
+
+class OptimiserSettings(Settings):
+    """The optimiser. `weight_decay` is decoupled in `adamw` and an L2 penalty in `adam` and `sgd`."""
+
+    name: Literal["adam", "adamw", "sgd"] = "adamw"
+    learning_rate: float = Field(4e-3, gt=0)
+    weight_decay: float = Field(0.02, ge=0)
+    momentum: float = Field(0.9, ge=0, lt=1, description="Nesterov momentum of `sgd`; the first beta of the Adams")
+    final_momentum: float | None = Field(
+        None, ge=0, lt=1, description="momentum of `sgd` at the last step, reached along a straight line; None keeps it"
+    )
+    second_momentum: float = Field(0.99, ge=0, lt=1, description="the second beta of the Adams")
+    clip_gradient_norm: float = Field(1.0, ge=0, description="largest norm of a step's gradient; 0 for any")
+
+    @model_validator(mode="after")
+    def _momentum_moves_in_sgd_only(self) -> Self:
+        if self.final_momentum is not None and self.name != "sgd":
+            raise ValueError(f"final_momentum belongs to optimiser 'sgd'; '{self.name}' keeps its betas")
+        return self
+
+
+class ScheduleSettings(Settings):
+    """The learning rate over the run, as a function of the step.
+
+    `constant` keeps it; `linear` and `cosine` fall from the start to `final` of it; `one_cycle` (Smith 2018) rises over `warm_up` of
+    all steps, then falls along a cosine to `final` of the highest.
+    """
+
+    name: Literal["one_cycle", "cosine", "linear", "constant"] = "one_cycle"
+    warm_up: float = Field(0.1, ge=0, lt=1)
+    start: float = Field(0.04, ge=0, le=1)
+    final: float = Field(1e-4, ge=0, le=1)
+
+
+class ReadSettings(Settings):
+    """How images become a table: the stored size in pixels, the crop by the labels (margin as a share of their box), grey or RGB.
+
+    None keeps images as the files have them.
+    """
+
+    size: int | None = Field(None, ge=8)
+    crop: float | None = Field(None, ge=0)
+    color: Literal["grey", "rgb"] | None = None
+    on_error: Literal["stop", "skip"] = Field("stop", description="bad rows stop the run, or are left out and listed")
+    list_file: str | None = Field(None, description="a text file of image paths, one a line: only these are read")
+
+
+class SplitSettings(Settings):
+    """What is held out, and what must not be torn apart.
+
+    Keypoints: `by` "auto" is person, else group, else near-duplicates. Identification splits within each person, and "auto" is group
+    (a video) together with near-duplicates; its `valid` rows choose (temperature, best epoch), its `test` rows are only measured, and
+    `strangers` is the share of people held out altogether, to tune and measure when a face is called unknown.
+    """
+
+    by: Literal["auto", "person", "group", "near-duplicate", "image"] = "auto"
+    valid: float = Field(0.1, ge=0, lt=1)
+    test: float = Field(
+        0.0, ge=0, lt=1, description="share of each person's images measured at the end (identification)"
+    )
+    strangers: float = Field(0.0, ge=0, le=0.5, description="share of the people held out as unknown (identification)")
+    train_list: str | None = Field(
+        None,
+        description="a text file of images to train and validate on; all others of these people are the test (identification)",
+    )
+    valid_rows: Literal["all", "complete"] = Field(
+        "all", description="measure on all held-out rows, or only on those with every keypoint"
+    )
+
+
+class Recipe(Settings):
+    """One training run; `Recipe()` is our best for keypoints of 96x96 faces with missing labels, `Recipe(task="identification")` our best
+    for naming people in photos of about 112x112.
+
+    Written to and read from TOML. What is not given takes the task's default. Every field is checked: unknown keys and impossible values
+    are errors.
+    """
+
+    task: Literal["keypoints", "identification"] = "keypoints"
+    model: ModelSettings = ModelSettings()
+    transfer: TransferSettings = TransferSettings()
+    read: ReadSettings = ReadSettings()
+    preprocess: tuple[str | dict[str, Any], ...] = ("grey", {"name": "resize", "size": 96}, "standardise_image")
+    augment: AugmentSettings = AugmentSettings()
+    loss: LossSettings = LossSettings()
+    rows: Literal["all", "complete"] = Field(
+        "all", description="train on all rows, or only on those with every keypoint"
+    )
+    imbalance: Imbalance = Field(
+        "none", description="what is done about uneven classes (identification), see `losses.class_names.IMBALANCES`"
+    )
+    schemes: Literal["auto", "one", "two"] = Field(
+        "auto",
+        description="annotation schemes: 'two' keeps complete and partial rows apart; 'auto' looks whether they differ",
+    )
+    optimiser: OptimiserSettings = OptimiserSettings()
+    schedule: ScheduleSettings = ScheduleSettings()
+    split: SplitSettings = SplitSettings()
+    epochs: int = Field(26, ge=1)
+    budget_seconds: float | None = Field(
+        None, gt=0, description="choose the epochs so that training takes about this long"
+    )
+    batch_size: int = Field(32, ge=1, description="rows per optimiser step, over all devices and accumulated parts")
+    accumulate: int = Field(1, ge=1, description="parts that a batch is computed in, to save memory")
+    average_decay: float = Field(
+        0.998, ge=0, lt=1, description="decay of the exponential moving average of the weights; 0 keeps none"
+    )
+    patience: int | None = Field(None, ge=1, description="stop after so many epochs without a better validation loss")
+    keep: Literal["best", "last"] = Field("last", description="which epoch's weights the model file gets")
+    label_offset: Literal["auto", "zero"] = Field(
+        "auto",
+        description="mirrored rows: 'auto' measures how far labels stand to one side of their mirror images' and allows for it",
+    )
+    mirrored_prediction: bool = Field(True, description="predict as the mean over the image and its mirror image")
+    validate_every: int = Field(1, ge=1, description="epochs between validations")
+    seed: int = Field(0, ge=0)
+    precision: Literal["auto", "32", "bf16"] = "auto"
+    device: str = Field("auto", description="auto, cpu or cuda")
+    devices: int = Field(1, ge=1)
+    threads: int | None = Field(None, ge=1, description="processor threads; all cores where not given")
+    search: Space = Field(default_factory=dict, description="what `facelearn tune` varies, see `training.search`")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_of_the_task(cls, facts: Any) -> Any:
+        defaults = defaults_of(facts) if isinstance(facts, Mapping) else {}
+        return merged(defaults, facts) if defaults else facts
+
+    @model_validator(mode="after")
+    def _parts_that_the_task_has(self) -> Self:
+        if self.split.valid + self.split.test >= 1:
+            raise ValueError(
+                f"split.valid and split.test hold out {self.split.valid + self.split.test:.0%}; leave rows to train on"
+            )
+        if self.split.train_list and (self.split.test or self.split.strangers):
+            raise ValueError(
+                "with split.train_list all other images are the test; set split.test = 0 and split.strangers = 0"
+            )
+        if self.task == "keypoints" and (
+            self.split.train_list or self.split.test or self.split.strangers or self.imbalance != "none"
+        ):
+            raise ValueError(
+                "split.test, split.strangers and imbalance belong to task = 'identification'; keypoints have no classes"
+            )
+        return self
+
+    @field_validator("preprocess", mode="before")
+    @classmethod
+    def _steps(cls, value: Any) -> Any:
+        return tuple(value) if isinstance(value, list) else value
+
+    @field_validator("search")
+    @classmethod
+    def _search(cls, value: Space) -> Space:
+        check_paths(value, cls)
+        return value
+
+    @classmethod
+    def from_toml(cls, path: str | Path, changes: Mapping[str, Any] | None = None) -> Recipe:
+        """Read a recipe file, with `changes` (as `with_changes` takes them) to what stands in it.
+
+        Raises:
+            RecipeError: the file is missing, no TOML, or has unknown keys or impossible values; each is named.
+        """
+        try:
+            facts = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise RecipeError(f"cannot read the recipe {path}: {error}") from error
+        return cls.from_dict(_changed(facts, changes or {}), where=str(path))
+
+    @classmethod
+    def from_dict(cls, facts: Mapping[str, Any], *, where: str = "recipe") -> Recipe:
+        """A recipe from nested dictionaries, with every problem named in one RecipeError."""
+        try:
+            return cls.model_validate(dict(facts))
+        except ValidationError as error:
+            lines = [f"{where}: the recipe is not valid"]
+            for problem in error.errors():
+                key = ".".join(str(part) for part in problem["loc"])
+                # what is wrong with several settings at once is said by the message; the whole recipe would drown it
+                lines.append(
+                    f"  {key}: {problem['msg']} (received {problem.get('input')!r})" if key else f"  {problem['msg']}"
+                )
+            raise RecipeError("\n".join(lines)) from error
+
+    @classmethod
+    def for_task(cls, task: str, changes: Mapping[str, Any] | None = None) -> Recipe:
+        """The task's recipe with `changes` (as `with_changes` takes them); what they leave open suits the network they name.
+
+        Raises:
+            RecipeError: an unknown task or setting, or an impossible value.
+        """
+        return cls.from_dict(_changed({"task": task}, changes or {}))
+
+    def with_changes(self, **changes: Any) -> Recipe:
+        """A checked copy; keys are dotted paths with `__` for the dot, e.g. `with_changes(optimiser__learning_rate=1e-3)`."""
+        if changes.get("task", self.task) != self.task:
+            wanted = changes["task"]
+            raise RecipeError(
+                f"a recipe for {self.task} does not become one for {wanted}; start from Recipe(task='{wanted}')"
+            )
+        return Recipe.from_dict(_changed(self.to_dict(), changes))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Nested plain values without the empty ones, as `from_dict` and TOML take them."""
+        facts: dict[str, Any] = self.model_dump(mode="json", exclude_none=True)
+        if not self.search:
+            del facts["search"]
+        return facts
+
+    def to_toml(self) -> str:
+        """The recipe as a TOML document; `from_toml` reads it back to an equal recipe."""
+        import tomli_w
+
+        return tomli_w.dumps(self.to_dict())
+
+
+def _changed(facts: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """`facts`, in place, with values put at dotted paths that have `__` for the dot."""
+    for path, value in changes.items():
+        target = facts
+        *parents, last = path.split("__")
+        for parent in parents:
+            target = target.setdefault(parent, {})
+        target[last] = value
+    return facts
+
+
+def seconds(text: str) -> float:
+    """A duration as people type it, in seconds: "90", "90s", "5m", "1.5h".
+
+    Raises:
+        RecipeError: anything else.
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|m|h|)\s*", text)
+    if match is None or float(match[1]) <= 0:
+        raise RecipeError(f"received the duration '{text}'; write seconds, minutes or hours, e.g. 90s, 5m or 1.5h")
+    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]

@@ -1,0 +1,1 @@
+"""From data to a run that is written and measured, whatever the task."""

@@ -1,0 +1,227 @@
+"""One run on rows that are already split: train, measure on the held-out rows, write the run directory."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import nn
+
+from facelearn import bundle as bundles
+from facelearn.data.faces import Faces
+from facelearn.files import write_text
+from facelearn.models import zoo
+from facelearn.models.layers.initialise import initialise
+from facelearn.recipe.recipe import Recipe
+from facelearn.report.results import save_metrics
+from facelearn.runs.plan import LICENCE_NOTE, MODEL, VALID, Fitted, Plan, TaskRun, TrainResult, versions
+from facelearn.tasks.identification import measure as run_identification
+from facelearn.tasks.keypoints import measure as run_keypoints
+from facelearn.training.batches import TrainingData
+from facelearn.training.device import DeviceSettings, choose_device, describe_machine
+from facelearn.training.evaluation import predict_all
+from facelearn.training.loop import FitResult, fit
+from facelearn.training.run import Reporter
+from facelearn.training.transfer.matching import transfer
+from facelearn.training.transfer.weights import Weights, open_weights
+from facelearn.transforms.augment.variation import Augment
+from facelearn.transforms.preprocess import Preprocess
+
+_TASKS = {"keypoints": cast(TaskRun, run_keypoints), "identification": cast(TaskRun, run_identification)}
+
+
+def train_parts(
+    train: Faces,
+    valid: Faces,
+    out: str | Path,
+    *,
+    recipe: Recipe,
+    held_out: Mapping[str, Faces] | None = None,
+    resume: bool = False,
+    facts: Mapping[str, Any] | None = None,
+    reporter: Reporter | None = None,
+    ready: Callable[[], None] = lambda: None,
+) -> TrainResult:
+    """`train` on rows that are already split. The process must be set up by `training.device.apply`.
+
+    Args:
+        train: rows to train on.
+        valid: rows to validate on; may be empty.
+        out: the run directory.
+        recipe: of the run.
+        held_out: further parts, for identification "test", "strangers_tune" and "strangers_test" (`data.within`).
+        resume: go on from the state in `out`.
+        facts: of the data, for the model file.
+        reporter: callbacks.
+        ready: called once all that can be refused has been checked, before anything is written to `out`.
+    """
+    out = Path(out)
+    plan = _plan(train, {**(held_out or {}), VALID: valid}, recipe, facts or {})
+
+    def begin() -> None:
+        ready()
+        if not resume:
+            write_text(out / "recipe.toml", recipe.to_toml())
+
+    return write_fitted(_fit(plan, out, folder=out, resume=resume, reporter=reporter, begin=begin), out)
+
+
+def fit_parts(
+    train: Faces,
+    valid: Faces,
+    scratch: str | Path,
+    *,
+    recipe: Recipe,
+    held_out: Mapping[str, Faces] | None = None,
+    facts: Mapping[str, Any] | None = None,
+    reporter: Reporter | None = None,
+) -> Fitted:
+    """Train as `train_parts` does, but write nothing that stays; `scratch` is a folder for arrays that memory should not hold."""
+    plan = _plan(train, {**(held_out or {}), VALID: valid}, recipe, facts or {})
+    return _fit(plan, Path(scratch), reporter=reporter)
+
+
+def write_fitted(fitted: Fitted, out: str | Path) -> TrainResult:
+    """Measure a trained network on the held-out rows, and write its model file, metrics and report to `out`."""
+    plan, result, out = fitted.plan, fitted.result, Path(out)
+    kind = _TASKS[plan.recipe.task]
+    said = (*fitted.notes, *kind.warnings(plan, result))
+    if fitted.predicted is None:
+        return TrainResult(
+            out, None, {}, _summary(result), plan.recipe.task, warnings=said, stopped=result.stopped, first=fitted.first
+        )
+    measured = kind.measure(fitted, out)
+    summary = _summary(result) | {"parameters": sum(p.numel() for p in result.model.parameters())}
+    environment = {**describe_machine(plan.settings), **versions()}
+    metrics = {**measured.metrics, "summary": summary}
+    save_metrics(out, metrics, environment=environment, data=plan.facts, split=plan.facts.get("split"))
+    # the model file comes last of what must be whole
+    model = bundles.save(_bundle(plan, result, measured.metrics, measured.bundle), out / MODEL)
+    report = kind.report(out, f"facelearn: {plan.recipe.model.name}")
+    return TrainResult(out, model, measured.metrics, summary, plan.recipe.task, warnings=said, report=report)
+
+
+def _fit(
+    plan: Plan,
+    scratch: Path,
+    *,
+    folder: Path | None = None,
+    resume: bool = False,
+    reporter: Reporter | None = None,
+    begin: Callable[[], None] = lambda: None,
+) -> Fitted:
+    fabric = _launch(plan.settings)
+    network, notes = _network(plan)
+    if fabric.is_global_zero:
+        begin()
+    scratch = scratch / f"scratch-{fabric.global_rank}"
+    try:
+        data = {
+            part: TrainingData(
+                rows, plan.preprocess, plan.task.targets(rows), device=fabric.device, scratch=scratch / part
+            )
+            for part, rows in {"train": plan.train, **plan.held_out}.items()
+        }
+        result = fit(
+            network, plan.task, data["train"], data[VALID], plan.recipe, plan.settings,
+            augment=Augment(plan.recipe.augment, plan.train.schema), folder=folder, resume=resume, data=plan.facts["fingerprint"],
+            reporter=reporter, fabric=fabric,
+        )  # fmt: skip
+        whole = fabric.is_global_zero and not result.stopped
+        predicted = (
+            {part: predict_all(plan.task, result.model, data[part]) for part in plan.held_out} if whole else None
+        )
+        return Fitted(plan, result, predicted, fabric.is_global_zero, notes)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _launch(settings: DeviceSettings) -> Fabric:
+    logging.getLogger("lightning_fabric").setLevel(
+        logging.WARNING
+    )  # it announces the precision; the run directory records it
+    strategy = "ddp" if settings.devices > 1 else "auto"
+    fabric = Fabric(
+        accelerator=settings.accelerator, strategy=strategy, devices=settings.devices, precision=settings.precision
+    )
+    fabric.launch()
+    return fabric
+
+
+def _network(plan: Plan) -> tuple[nn.Module, tuple[str, ...]]:
+    """The network with its first weights, and what was taken over from elsewhere, in words."""
+    settings = plan.recipe.model
+    torch.manual_seed(plan.recipe.seed)
+    deviation = settings.initial_deviation if settings.initialise == "normal" else None
+    network = initialise(zoo.build(settings.name, **plan.network_args), settings.initialise, std=deviation)
+    report = transfer(network, plan.recipe.transfer, plan.weights)
+    if report is None:
+        return network, ()
+    plan.facts["transfer"] = report.facts()
+    return network, (report.text(),)
+
+
+def _plan(train: Faces, held_out: Mapping[str, Faces], recipe: Recipe, facts: Mapping[str, Any]) -> Plan:
+    kind = _TASKS[recipe.task]
+    train, held_out = kind.rows(train, held_out, recipe)
+    weights = open_weights(recipe.transfer.source, sha256=recipe.transfer.sha256) if recipe.transfer.source else None
+    preprocess = _preprocess(recipe, weights, train)
+    height, width, channels = preprocess.output_shape(*train.images.shape[1:])
+    task = kind.task(recipe, train, (height, width))
+    network_args = {
+        "in_channels": channels,
+        "image_size": (height, width),
+        # defaults too: a later version's may differ, and the model file must still build this network
+        **zoo.model_info(recipe.model.name).options,
+        **task.network_options(),
+        **recipe.model.options,
+    }
+    settings = choose_device(recipe.device, devices=recipe.devices, precision=recipe.precision, threads=recipe.threads)
+    return Plan(
+        recipe=recipe, settings=settings, train=train, held_out=held_out, preprocess=preprocess, task=task,
+        network_args=network_args, weights=weights,
+        facts={
+            **facts,
+            "fingerprint": train.fingerprint(),
+            "image_shape": list(train.images.shape[1:]),
+            "counts": kind.counts(train, held_out),
+        },
+    )  # fmt: skip
+
+
+def _preprocess(recipe: Recipe, weights: Weights | None, train: Faces) -> Preprocess:
+    """The recipe's preprocessing fitted to the training rows; with weights to start from, numbers are scaled as those weights expect."""
+    own = Preprocess.from_steps(list(recipe.preprocess))
+    channels = own.output_shape(*train.images.shape[1:])[2]
+    expected = weights.normalisation(channels) if weights is not None else None
+    if expected is None:
+        return own.fit(train.images)
+    return Preprocess(pixel_steps=own.pixel_steps, number_steps=expected.number_steps)
+
+
+def _bundle(plan: Plan, result: FitResult, metrics: Mapping[str, Any], parts: Mapping[str, Any]) -> bundles.Bundle:
+    weights = {name: tensor.detach().float().cpu().numpy() if tensor.is_floating_point() else tensor.cpu().numpy()
+               for name, tensor in result.model.state_dict().items()}  # fmt: skip
+    return bundles.Bundle(
+        task=plan.task.name, network=plan.recipe.model.name, network_args=plan.network_args, weights=weights,
+        preprocess=plan.preprocess, metrics=dict(metrics), data=plan.facts, recipe=plan.recipe.to_dict(),
+        versions=versions(), licence=LICENCE_NOTE, **parts,
+    )  # fmt: skip
+
+
+def _summary(result: FitResult) -> dict[str, Any]:
+    history = result.progress.history
+    speeds = [row["images_per_second"] for row in history]
+    return {
+        "epochs": len(history),
+        "steps": result.progress.step,
+        "label_offset_px": round(result.progress.label_offset, 3),
+        "seconds": round(result.progress.seconds, 1),
+        "images_per_second": round(float(np.median(speeds)), 1) if speeds else None,
+    }

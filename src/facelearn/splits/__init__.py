@@ -1,0 +1,1 @@
+"""What belongs together, and how a table is divided without tearing it apart."""

@@ -1,0 +1,1 @@
+"""Published experiments and searches: many runs of one question."""

@@ -1,0 +1,223 @@
+"""A study's cells as numbers: published, ours, their ratio."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facelearn.studies import people_numbers as study_classes
+from facelearn.studies.definition import Study
+
+Cells = Mapping[str, Sequence[Mapping[str, Any]]]
+
+LOSSES = ("train_loss", "valid_loss", "best_valid_loss", "normalised_valid_loss")
+METRICS = ("rmse_error", "robust_rmse_error", "point_failure_error", "face_failure_error", "face_any_failure_error")
+STUDENT = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23)
+"""97.5% quantiles of Student's t with 1, 2, ... 10 degrees of freedom, for means over folds."""
+
+
+@dataclass(frozen=True)
+class Number:
+    """One of our numbers: the mean over folds, their standard deviation (one fold: NaN), and a 95% interval where there is one."""
+
+    value: float
+    deviation: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+
+
+@dataclass(frozen=True)
+class Row:
+    """One cell of a study.
+
+    Attributes:
+        name: of the cell.
+        position: on the study's axis, or None.
+        ours: measure -> our number; what was not measured is missing.
+        published: measure -> published number.
+        epochs, planned_epochs, published_epochs: run; of the study's recipe; published (None where not given).
+        seconds, published_seconds: an epoch here and then (NaN where not given).
+        images, label_share: trained on, and labels an image of them.
+        machine: where it ran.
+        parameters, steps: of the network; optimiser steps an epoch.
+        falling: share by which the validation loss fell over the last tenth of the epochs.
+        folds: how many folds were run; 0 for a plain split.
+        multiply_adds: of one image; 0 where they were not counted.
+        criterion: what training losses must have in common to be compared.
+    """
+
+    name: str
+    position: float | None
+    ours: Mapping[str, Number]
+    published: Mapping[str, float]
+    epochs: int
+    planned_epochs: int
+    published_epochs: int | None
+    seconds: float
+    published_seconds: float
+    images: int
+    label_share: float
+    machine: str
+    parameters: int
+    steps: float
+    falling: float
+    folds: int
+    multiply_adds: int = 0
+    criterion: str = ""
+
+    @property
+    def short(self) -> bool:
+        """Whether fewer epochs were run than published or, where that is not known, than the study's recipe has."""
+        return self.epochs < (self.published_epochs or self.planned_epochs)
+
+    def ratio(self, measure: str) -> float:
+        """Ours divided by the published number; NaN where one is missing."""
+        ours, published = self.ours.get(measure), self.published.get(measure)
+        return ours.value / published if ours and published else math.nan
+
+
+def rows(study: Study, cells: Cells) -> list[Row]:
+    """One row for each cell that was run, in the study's order."""
+    largest = _largest_loss(cells)
+    targets = _targets(study, cells)
+    found = []
+    for variation in study.variations:
+        runs = [run for run in cells.get(variation.name, ()) if "diverged" not in run]
+        if not runs:
+            continue
+        each = [_measures(run, largest, targets.get(_fold(run), -math.inf)) for run in runs]
+        # what a fold did not reach has no mean over the folds
+        names = [
+            name for name in dict.fromkeys(name for one in each for name in one) if all(name in one for one in each)
+        ]
+        ours = {name: _over_folds([one[name] for one in each]) for name in names}
+        published = dict(variation.published)
+        epochs, seconds = published.pop("epochs", None), published.pop("seconds_per_epoch", math.nan)
+        summary = runs[0]["summary"]
+        images, label_share = study_classes.images_of(runs[0]["data"]["counts"])
+        found.append(Row(
+            name=variation.name, position=variation.position, ours=ours, published=published,
+            epochs=int(summary["epochs"]), planned_epochs=variation.epochs,
+            published_epochs=None if epochs is None else int(epochs), machine=machine(runs[0]["environment"]),
+            images=images, label_share=label_share,
+            seconds=float(np.median([_epoch_seconds(run) for run in runs])), published_seconds=seconds,
+            parameters=int(summary["parameters"]), steps=summary["steps"] / max(1, summary["epochs"]),
+            falling=float(np.mean([_falling(run) for run in runs])), folds=len(runs) if runs[0]["fold"] else 0,
+            multiply_adds=int(summary.get("multiply_adds") or 0), criterion=study_classes.criterion_of(runs[0]),
+        ))  # fmt: skip
+    return found
+
+
+def column(run: Mapping[str, Any], name: str) -> NDArray[np.float64]:
+    """float64 (epochs,): one column of a cell's history, NaN where it was not recorded."""
+    return np.asarray([row.get(name, math.nan) for row in run["history"]], np.float64)
+
+
+def _measures(run: Mapping[str, Any], largest: float, target: float) -> dict[str, Number]:
+    result: dict[str, Number] = {}
+    train, valid = column(run, "train_loss"), column(run, "valid_loss")
+    for name, values in (("train_loss", train), ("valid_loss", valid)):
+        known = values[np.isfinite(values)]
+        if len(known):
+            result[name] = Number(float(known[-1]))
+    for name in METRICS:
+        facts = run["metrics"].get(name)
+        if isinstance(facts, Mapping) and facts.get("value") is not None:
+            low, high = (math.nan if facts.get(key) is None else facts[key] for key in ("low", "high"))
+            result[name] = Number(facts["value"], low=low, high=high)
+    people = study_classes.class_numbers(run)
+    for part in ("train", "valid") if people else ():
+        if f"{part}_loss" in result:
+            result[f"{part}_cross_entropy_loss"] = result[f"{part}_loss"]
+    result |= {name: Number(value, low=low, high=high) for name, (value, low, high) in people.items()}
+    known = valid[np.isfinite(valid)]
+    if len(known):
+        result["valid_loss"] = _with_interval(result["valid_loss"], result.get("rmse_error"))
+        result["best_valid_loss"] = Number(float(known.min()))
+        result["normalised_valid_loss"] = Number(float(known[-1]) / largest)
+        late = np.log(known[len(known) // 2 :])
+        if len(late) > 2:  # how far a step departs from the one before: a curve that falls evenly is steady
+            result["unsteadiness"] = Number(float(np.abs(np.diff(late, 2)).mean()))
+    reached = np.flatnonzero(valid <= target * (1 + 1e-9))
+    if len(reached):
+        result["epochs_to_reach"] = Number(float(column(run, "epoch")[reached[0]]))
+        result["seconds_to_reach"] = Number(float(column(run, "seconds")[reached[0]]))
+    return result
+
+
+def _with_interval(loss: Number, rmse: Number | None) -> Number:
+    """The interval of a mean-square loss: it goes with the square of the RMSE over the same rows."""
+    if rmse is None or not rmse.value or math.isnan(rmse.low):
+        return loss
+    low, high = (loss.value * (bound / rmse.value) ** 2 for bound in (rmse.low, rmse.high))
+    return Number(loss.value, low=low, high=high)
+
+
+def _over_folds(numbers: Sequence[Number]) -> Number:
+    if len(numbers) == 1:
+        return numbers[0]
+    values = np.asarray([number.value for number in numbers])
+    mean, deviation = float(values.mean()), float(values.std(ddof=1))
+    half = STUDENT[min(len(values) - 2, len(STUDENT) - 1)] * deviation / math.sqrt(len(values))
+    return Number(mean, deviation, mean - half, mean + half)
+
+
+def _largest_loss(cells: Cells) -> float:
+    trained = [run for runs in cells.values() for run in runs if "diverged" not in run]
+    losses = [column(run, name) for run in trained for name in ("train_loss", "valid_loss")]
+    known = np.concatenate([loss[np.isfinite(loss)] for loss in losses]) if losses else np.zeros(0)
+    return float(known.max()) if len(known) and known.max() > 0 else 1.0
+
+
+def _targets(study: Study, cells: Cells) -> dict[int, float]:
+    """Fold (0 for a plain split) -> the best validation loss of the cell that others are timed against."""
+    runs = cells.get(study.reach.of, ()) if study.reach else ()
+    return {_fold(run): float(np.nanmin(column(run, "valid_loss"))) for run in runs if "diverged" not in run}
+
+
+def _fold(run: Mapping[str, Any]) -> int:
+    return int(run["fold"][0]) if run["fold"] else 0
+
+
+def machine(environment: Mapping[str, Any]) -> str:
+    """Where a cell ran, in words."""
+    threads = environment.get("threads")
+    device = environment.get("accelerator") or environment.get("processor")
+    many = "s" if threads != 1 else ""
+    return f"{device}, {threads} thread{many} a cell, {environment.get('precision')}, torch {environment.get('torch')}"
+
+
+def _epoch_seconds(run: Mapping[str, Any]) -> float:
+    taken = np.diff(column(run, "seconds"), prepend=0.0)
+    return float(np.median(taken)) if len(taken) else math.nan
+
+
+def _falling(run: Mapping[str, Any]) -> float:
+    valid = column(run, "valid_loss")
+    known = valid[np.isfinite(valid)]
+    tenth = max(1, len(known) // 10)
+    if len(known) < 4 * tenth:
+        return 0.0
+    before, after = known[-2 * tenth : -tenth].mean(), known[-tenth:].mean()
+    return float(1 - after / before)
+
+
+def number_text(measure: str, value: float) -> str:
+    """A value in the form that its measure is read in; "-" where there is none."""
+    if not math.isfinite(value):
+        return "-"
+    people = study_classes.number_text(measure, value)
+    if people is not None:
+        return people
+    if measure in LOSSES:
+        return f"{value:.3f}" if measure == "normalised_valid_loss" else f"{value:.5f}"
+    if measure.endswith("failure_error"):
+        return f"{value:.2%}" if value < 0.1 else f"{value:.1%}"
+    if measure == "unsteadiness":
+        return f"{value:.3f}"
+    return f"{value:.3g}" if abs(value) < 100 else f"{value:,.0f}"

@@ -1,0 +1,222 @@
+"""One cell of a study: trained once, its numbers kept under the hash of its recipe and data, resumed where it was killed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from facelearn.data.faces import Faces
+from facelearn.errors import BundleError, DivergedError, FacelearnError
+from facelearn.files import write_text
+from facelearn.recipe.recipe import Recipe
+from facelearn.report.results import load_run
+from facelearn.runs.crossval import folds
+from facelearn.runs.fit_rows import train_parts
+from facelearn.runs.plan import MODEL, TrainResult
+from facelearn.runs.train import parts_of, split_rows
+from facelearn.splits.split import Split
+from facelearn.studies.definition import cell_key, network_facts
+from facelearn.studies.people_cells import measured_groups, with_people_facts
+from facelearn.training.device import apply, choose_device
+from facelearn.training.run import Reporter
+from facelearn.training.state import LAST
+
+CELL = "cell.json"
+_STATE = (LAST, "state.json")
+
+
+@dataclass(frozen=True)
+class CellPlan:
+    """What to compute: a recipe on a table, or on one fold (index, folds) of it."""
+
+    recipe: Recipe
+    data: str
+    fold: tuple[int, int] | None = None
+
+    @property
+    def key(self) -> str:
+        """Name of the cell's folder."""
+        return cell_key(self.recipe, self.data, self.fold)
+
+
+def load_cell(folder: Path) -> dict[str, Any] | None:
+    """The numbers of a finished cell, or None where there is none yet (or a file that is not whole)."""
+    try:
+        facts = json.loads((folder / CELL).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return facts if isinstance(facts, dict) else None
+
+
+def finished_cells(store: Path) -> dict[str, dict[str, Any]]:
+    """The numbers of all finished cells in `store`, by their keys.
+
+    Keys are made anew from the stored recipes: a cell of an earlier version that knew fewer settings is found as long as the settings
+    it did not know stand at values that change nothing, and one whose defaults or network have changed since is not. "folder" is where
+    it lies.
+    """
+    found = {}
+    for folder in sorted(store.glob("*")) if store.is_dir() else []:
+        facts = load_cell(folder)
+        try:
+            recipe = Recipe.from_dict((facts or {})["recipe"])
+            data, fold = facts["data"]["table"], facts["fold"]  # type: ignore[index]
+            key = CellPlan(recipe, data, tuple(fold) if fold else None).key
+        except (KeyError, TypeError, FacelearnError):
+            continue
+        if not _same_network((facts or {}).get("network", {}), network_facts(recipe)):
+            continue
+        found[key] = {**(facts or {}), "folder": str(folder)}
+    return found
+
+
+def _same_network(stored: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Whether the network that a cell trained is built like this today; options it did not know yet change nothing."""
+    options = stored.get("options", {})
+    return stored.get("parameters", now["parameters"]) == now["parameters"] and all(
+        now["options"].get(name) == value for name, value in options.items()
+    )
+
+
+def run_cell(
+    plan: CellPlan, faces: Faces, folder: Path, *, keep_model: bool = False, threads: int | None = None, device: str = "auto",
+    reporter: Reporter | None = None,
+) -> dict[str, Any] | None:  # fmt: skip
+    """Train the cell, or go on with it; returns its numbers, None where it was stopped (its state is kept).
+
+    A cell whose loss becomes NaN or infinite is a finished cell without numbers, whose "diverged" says when. Another process at the same
+    cell is waited for.
+
+    Args:
+        plan: recipe, data fingerprint and fold.
+        faces: the table of that fingerprint.
+        folder: of this cell alone.
+        keep_model: keep the model file; the numbers, curves and held-out predictions are always kept.
+        threads: processor threads.
+        device: auto, cpu or cuda.
+        reporter: callbacks.
+    """
+    recipe = plan.recipe.with_changes(device=device, **({"threads": threads} if threads else {}))
+    apply(choose_device(recipe.device, precision=recipe.precision, threads=recipe.threads))
+    with _alone(folder):
+        facts = load_cell(folder)
+        if facts is not None and ((folder / MODEL).exists() or not keep_model):
+            return facts  # another process has finished it meanwhile
+        try:
+            parts = _parts(faces, recipe, plan.fold)
+            result = train_split(recipe, faces, parts, folder, reporter=reporter)
+            if result.stopped:
+                return None
+            facts = _numbers(plan, folder, result.summary)
+            if recipe.task == "identification":
+                facts = with_people_facts(facts, folder, measured_groups(faces, parts))
+        except DivergedError as error:
+            data = {"table": plan.data}
+            facts = {
+                "key": plan.key,
+                "fold": plan.fold,
+                "recipe": plan.recipe.to_dict(),
+                "network": network_facts(plan.recipe),
+                "data": data,
+                "diverged": str(error),
+            }
+        write_text(folder / CELL, json.dumps(facts, indent=1) + "\n")
+        for name in (*_STATE, *(() if keep_model else (MODEL,))):
+            (folder / name).unlink(missing_ok=True)
+        return facts
+
+
+def train_split(
+    recipe: Recipe,
+    faces: Faces,
+    parts: Split,
+    folder: Path,
+    *,
+    facts: Mapping[str, Any] | None = None,
+    reporter: Reporter | None = None,
+) -> TrainResult:
+    """Train on rows that are split already and measure, or go on with what `folder` holds; a state that is broken costs a new start.
+
+    Args:
+        recipe: of the run.
+        faces: all rows.
+        parts: which of them to train on, and which are held out.
+        folder: the run directory.
+        facts: of the data, for the model file.
+        reporter: callbacks.
+    """
+    train, valid, held_out = parts_of(faces, parts)
+    resume = (folder / LAST).exists()
+    arguments: dict[str, Any] = {
+        "recipe": recipe, "held_out": held_out, "facts": {**(facts or {}), "split": parts.report()}, "reporter": reporter,
+    }  # fmt: skip
+    try:
+        result = train_parts(train, valid, folder, resume=resume, **arguments)
+    except BundleError:
+        if not resume:
+            raise
+        # a state that cannot be gone on with (cut short, or of another version) costs a new start, not the study; it goes only once
+        # all else is there: weights to start from that are missing are no reason to lose it
+        result = train_parts(train, valid, folder, ready=lambda: _drop_state(folder), **arguments)
+    return result
+
+
+def _drop_state(folder: Path) -> None:
+    for name in _STATE:
+        (folder / name).unlink(missing_ok=True)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Wait until no other process is at `folder`; the lock goes with the process, however it ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        import fcntl
+    except ImportError:  # Windows has no such lock; two studies at once on one folder are on their own there
+        yield
+        return
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _parts(faces: Faces, recipe: Recipe, fold: tuple[int, int] | None) -> Split:
+    if fold is None:
+        return split_rows(faces, recipe)
+    index, count = fold
+    held_out = split_rows(faces, recipe) if recipe.task == "identification" else None
+    return folds(faces, recipe, count, held_out=held_out)[index]
+
+
+def _numbers(plan: CellPlan, folder: Path, summary: Mapping[str, Any]) -> dict[str, Any]:
+    """What tables and curves are made of."""
+    run = load_run(folder)
+    return {
+        "key": plan.key,
+        "fold": list(plan.fold) if plan.fold else None,
+        "data": {"table": plan.data, **run.data},
+        "recipe": plan.recipe.to_dict(),
+        "network": network_facts(plan.recipe),
+        "summary": dict(summary),
+        "metrics": {key: value for key, value in run.metrics.items() if key not in ("curve", "summary")},
+        "environment": dict(run.environment),
+        "history": [
+            {key: value for key, value in row.items() if isinstance(value, (int, float)) and value == value}
+            for row in run.history
+        ],
+    }
+
+
+def child(plan: CellPlan, table: str, folder: str, keep_model: bool, threads: int, device: str, answer: Any) -> None:
+    """`run_cell` as the whole life of a process; sends (stopped, error) and leaves the numbers in `folder`."""
+    try:
+        facts = run_cell(plan, Faces.load(table), Path(folder), keep_model=keep_model, threads=threads, device=device)
+        answer.send((facts is None, ""))
+    except KeyboardInterrupt:
+        answer.send((True, ""))
+    except FacelearnError as error:
+        answer.send((False, str(error)))

@@ -1,0 +1,273 @@
+"""A study: one TOML file that says a base recipe, its variations and the published numbers. Reading one needs no torch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from facelearn.errors import RecipeError, unknown_name
+from facelearn.models import zoo
+from facelearn.recipe.defaults import merged
+from facelearn.recipe.recipe import Recipe
+from facelearn.recipe.starting_weights import hub_file
+from facelearn.studies.measures import MEASURES
+from facelearn.studies.study_file import Cell, Claim, Reach, ShortRuns, StudyFile
+
+FOLDER = Path(__file__).resolve().parent / "catalogue"
+BASES = "bases"
+# where a cell runs does not change what it is; `threads` and `device` change the last digits at most
+_NOT_IN_THE_KEY = ("device", "devices", "threads")
+_WARPS = ("shift", "scale", "stretch", "rotate", "crop", "padding")
+
+
+@dataclass(frozen=True)
+class Variation:
+    """One cell of a study.
+
+    Attributes:
+        name: as tables and plots call it.
+        recipe: everything that decides the run.
+        position: its place on the study's axis, where it has one.
+        published: measure -> published number; "epochs" and "seconds_per_epoch" among them where they were given.
+        epochs: of the study's own recipe; the recipe here may run fewer.
+        published_best, published_worst: aggregated scores of the five best and five worst classes, as published; may be empty.
+        lacks: what must be given before it can be trained, and how; "" where nothing is missing.
+    """
+
+    name: str
+    recipe: Recipe
+    epochs: int
+    position: float | None = None
+    published: Mapping[str, float] = field(default_factory=dict)
+    published_best: tuple[float, ...] = ()
+    published_worst: tuple[float, ...] = ()
+    lacks: str = ""
+
+
+@dataclass(frozen=True)
+class Study:
+    """A published experiment.
+
+    Attributes:
+        name: what `facelearn study` calls it.
+        title, source, question: for people.
+        axis: what varies along a sweep, with its unit; "" where the cells are no sweep.
+        measures: columns of the table, names of `MEASURES`.
+        published_images: training images of a published epoch, or None.
+        folds: how many folds each cell is trained in; None for a plain split.
+        against_cost: the measure that is drawn against multiply-adds, or None.
+        variations: the cells in their published order.
+        claims: published orders to check.
+        reach: a loss to count epochs and seconds to, or None.
+        normalise: draw the curves as shares of the largest loss.
+        notes: where our setting differs from the published one, and why.
+    """
+
+    name: str
+    title: str
+    source: str
+    question: str
+    axis: str
+    measures: tuple[str, ...]
+    variations: tuple[Variation, ...]
+    claims: tuple[Claim, ...] = ()
+    reach: Reach | None = None
+    normalise: bool = False
+    notes: tuple[str, ...] = ()
+    published_images: int | None = None
+    folds: int | None = None
+    against_cost: str | None = None
+
+    @property
+    def task(self) -> str:
+        """What its cells learn: "keypoints" or "identification"."""
+        return self.variations[0].recipe.task
+
+
+def study_names() -> list[str]:
+    """The studies that come with facelearn."""
+    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+def load_study(
+    name: str | Path,
+    *,
+    epochs: int | None = None,
+    source: str | None = None,
+    sha256: str | None = None,
+    train_list: str | Path | None = None,
+) -> Study:
+    """A study by its name, or from a TOML file of one's own.
+
+    Args:
+        name: one of `study_names()`, or the path of a TOML file.
+        epochs: of every cell instead of its own; with few of them, the study's settings for short runs are taken, and noted.
+        source: weights for every cell that freezes a part of its network, as `recipe.transfer.source` takes them.
+        sha256: of that file; a local file's is found out, so that its cells are named by what it holds.
+        train_list: a file that names the images to train on, for every cell; all others of these people are the test.
+
+    Raises:
+        RecipeError: no such study, a file with unknown keys, impossible recipes, or claims about cells that are not there; weights or
+            a list that no cell takes.
+    """
+    path = Path(name) if Path(name).suffix == ".toml" else FOLDER / f"{name}.toml"
+    if not path.is_file():
+        raise RecipeError(unknown_name("study", str(name), study_names()))
+    try:
+        facts = StudyFile.model_validate(_read(path))
+    except ValidationError as error:
+        problems = "\n".join(f"  {'.'.join(map(str, p['loc']))}: {p['msg']}" for p in error.errors())
+        raise RecipeError(f"{path}: the study is not valid\n{problems}") from error
+    short = facts.short_runs if facts.short_runs and epochs and epochs < facts.short_runs.below else None
+    cells = facts.cells or (tuple(facts.sweep.cells()) if facts.sweep else ())
+    given = _Given(epochs, source, sha256 or _checksum(source), train_list)
+    variations = tuple(_variation(path, facts, cell, short, given) for cell in cells)
+    _check(path, facts, variations)
+    if source and not any(variation.recipe.transfer.source for variation in variations):
+        raise RecipeError(f"no cell of the study '{path.stem}' starts from given weights; leave out --from")
+    return Study(
+        name=path.stem, title=facts.title, source=facts.source, question=facts.question, axis=facts.axis,
+        measures=facts.measures, variations=variations, claims=facts.claims, reach=facts.reach,
+        normalise=facts.normalise, notes=(*facts.notes, *((short.note,) if short else ())), published_images=facts.published_images,
+        folds=facts.folds, against_cost=facts.against_cost,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Given:
+    """What a person types for a study that its file cannot hold."""
+
+    epochs: int | None
+    source: str | None
+    sha256: str | None
+    train_list: str | Path | None
+
+    def changes(self, recipe: Recipe) -> dict[str, Any]:
+        """What of it concerns a cell of this recipe."""
+        changes: dict[str, Any] = {}
+        if self.train_list is not None:
+            if recipe.task != "identification":
+                raise RecipeError("this study learns keypoints; --train-list belongs to studies of people")
+            changes["split"] = {"train_list": str(self.train_list), "test": 0.0, "strangers": 0.0}
+        if self.source and starts_from_weights(recipe):
+            changes["transfer"] = {"source": self.source, **({"sha256": self.sha256} if self.sha256 else {})}
+        return changes
+
+
+def starts_from_weights(recipe: Recipe) -> bool:
+    """Whether it holds a part of its network still, which makes no sense with weights drawn at random."""
+    return recipe.transfer.freeze != "none"
+
+
+def _checksum(source: str | None) -> str | None:
+    """SHA-256 of a local file; None of a file of the Hub, which must come with its own."""
+    if source is None or hub_file(source) is not None:
+        return None
+    try:
+        with Path(source).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise RecipeError(
+            f"cannot read the weights {source}: {error.strerror}; give --from a model file of facelearn or .safetensors or .pth weights"
+        ) from error
+
+
+def cell_key(recipe: Recipe, data: str, fold: tuple[int, int] | None = None) -> str:
+    """Name of a cell: a hash of what its recipe does, of the rows it may see (`Faces.fingerprint`), and of its fold (index, folds)."""
+    text = json.dumps([_effective(recipe), data, fold], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+def network_facts(recipe: Recipe) -> dict[str, Any]:
+    """What tells a network from one of the same name that was built otherwise: all its options, and its size as published.
+
+    Returns:
+        JSON values: options, those of the recipe over the defaults, and parameters.
+    """
+    network = zoo.model_info(recipe.model.name)
+    options = {**dict(network.options), **recipe.model.options}
+    return {"options": json.loads(json.dumps(options)), "parameters": network.parameters}
+
+
+def _effective(recipe: Recipe) -> dict[str, Any]:
+    """The recipe without what changes nothing: options spelled out at their defaults, and amounts of an augmentation that is off."""
+    facts = {key: value for key, value in recipe.to_dict().items() if key not in _NOT_IN_THE_KEY}
+    facts["model"].update(network_facts(recipe))
+    off = [prefix for share, prefix in (("warp", _WARPS), ("dct", ("dct_",))) if facts["augment"][share] == 0]
+    unused = tuple(name for prefix in off for name in prefix)
+    facts["augment"] = {
+        key: value for key, value in facts["augment"].items() if not (unused and key.startswith(unused))
+    }
+    # files are named by what they hold: weights by their checksum, a list of images with the data (`verbs.study`)
+    if recipe.transfer.sha256:
+        del facts["transfer"]["source"]
+    if recipe.split.train_list:
+        facts["split"]["train_list"] = True
+    return facts
+
+
+def _variation(path: Path, facts: StudyFile, cell: Cell, short: ShortRuns | None, given: _Given) -> Variation:
+    base = _base_recipe(path, cell.base or facts.base)
+    own = merged(merged(base, facts.recipe), cell.recipe)
+    published = dict(cell.published)
+    if facts.published_epochs:
+        published.setdefault("epochs", facts.published_epochs)
+    where = f"{path}, cell '{cell.name}'"
+    planned = Recipe.from_dict(own, where=where)
+    over: dict[str, Any] = dict(short.recipe) if short and cell.name in (short.cells or (cell.name,)) else {}
+    over = merged(over, {**given.changes(planned), **({"epochs": given.epochs} if given.epochs else {})})
+    recipe = Recipe.from_dict(merged(own, over), where=where)
+    lacks = ""
+    if starts_from_weights(recipe) and not recipe.transfer.source:
+        lacks = (
+            "it starts from weights that were trained elsewhere: give them with --from FILE (a model file of facelearn with this "
+            "network, or published weights as .safetensors or .pth)"
+        )
+    return Variation(
+        cell.name, recipe, planned.epochs, cell.position, published, cell.published_best, cell.published_worst, lacks
+    )
+
+
+def _check(path: Path, facts: StudyFile, variations: tuple[Variation, ...]) -> None:
+    names = [variation.name for variation in variations]
+    if not names or len(set(names)) < len(names):
+        raise RecipeError(f"{path}: a study needs cells of different names; received {names}")
+    drawn = (facts.against_cost,) if facts.against_cost else ()
+    for measure in (*facts.measures, *(claim.measure for claim in facts.claims), *drawn):
+        if measure not in MEASURES:
+            raise RecipeError(f"{path}: " + unknown_name("measure", measure, list(MEASURES)))
+    wanted = [
+        name for claim in facts.claims for item in claim.order for name in ((item,) if isinstance(item, str) else item)
+    ]
+    short = list(facts.short_runs.cells) if facts.short_runs else []
+    for name in wanted + short + ([facts.reach.of] if facts.reach else []):
+        if name not in names:
+            raise RecipeError(f"{path}: " + unknown_name("cell", name, names))
+
+
+def _base_recipe(path: Path, base: str | None) -> dict[str, Any]:
+    """The recipe of a base, over that of its own base where it names one."""
+    if base is None:
+        return {}
+    for folder in (path.parent, FOLDER):
+        found = folder / BASES / f"{base}.toml"
+        if found.is_file():
+            recipe = _read(found)
+            return merged(_base_recipe(path, recipe.pop("base", None)), recipe)
+    raise RecipeError(
+        f"{path}: " + unknown_name("base recipe", base, [p.stem for p in (FOLDER / BASES).glob("*.toml")])
+    )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise RecipeError(f"cannot read the study {path}: {error}") from error

@@ -1,0 +1,281 @@
+"""A study as a page: a table of published and own numbers, verdicts, curves and cost, in Markdown, HTML and JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from facelearn.files import whole_file, write_text
+from facelearn.report import page
+from facelearn.report.style import png, svg
+from facelearn.report.tables import markdown_table, text_table
+from facelearn.runs.folds_summary import kfold_lines, kfold_table
+from facelearn.studies.cell_numbers import Cells, Number, Row, number_text, rows
+from facelearn.studies.definition import Study
+from facelearn.studies.measures import MEASURES
+from facelearn.studies.people_numbers import class_lines, images_of, names_lines, ranked_table
+from facelearn.studies.store import Folds, mean_face, stored
+from facelearn.studies.study_plots import costs_are_drawn, is_sweep, study_cost, study_curves, study_sweep
+from facelearn.studies.verdicts import Verdict, verdicts
+
+TERMINAL = 120
+SHORT_MARK, UNKNOWN_MARK = "*", "**"
+
+
+def write_study(study: Study, cells: Cells, folder: str | Path, *, folds: Folds | None = None) -> Path:
+    """Write study.md, study.html, study.json, curves.png and, where they apply, sweep.png and cost.png to `folder`; returns the HTML file.
+
+    Args:
+        study: the experiment.
+        cells: name -> the numbers of its runs, one for each fold.
+        folder: where to.
+        folds: name -> what `report.kfold.kfold_summary` says of its folds, for studies of identification in folds.
+    """
+    folder = Path(folder)
+    found = rows(study, cells)
+    pictures = {
+        "curves": study_curves(study, cells), "sweep": study_sweep(study, found), "cost": study_cost(study, found)
+    }  # fmt: skip
+    for name, figure in pictures.items():
+        if figure is not None:
+            with whole_file(folder / f"{name}.png") as scratch:
+                scratch.write_bytes(png(figure))
+    write_text(folder / "study.json", json.dumps(stored(study, cells, folds=folds), indent=1) + "\n")
+    write_text(folder / "study.md", markdown(study, cells, folds=folds))
+    figures = [
+        page.figure(svg(figure, name), _CAPTIONS[name]) for name, figure in pictures.items() if figure is not None
+    ]
+    orders = page.bullets([verdict_text(one) for one in verdicts(study, found)], most=50)
+    remarks = page.bullets(_lines(study, found, cells, folds), most=50)
+    tables = [*_narrow(*table(study, found)), *_of_people(study, cells, folds)]
+    sections = [
+        page.section("Published and ours", remarks, *[page.table(*part) for part in tables]),
+        page.section("Published orders", orders) if study.claims else "",
+        page.section("Curves", page.plots(*figures)),
+        page.section("Cost", page.table(*cost(found, study.published_images))),
+    ]
+    document = page.page(study.title, f"{study.source}. {study.question}", sections, footer="Written by facelearn.")
+    return write_text(folder / "study.html", document)
+
+
+_CAPTIONS = {
+    "curves": "Every cell's loss; bold lines are the validation loss, thin ones the training loss (with dropout at work).",
+    "sweep": "Our numbers and the published ones along what was varied.",
+    "cost": "What each network can do, and what one image costs it.",
+}
+
+
+def _of_people(study: Study, cells: Cells, folds: Folds | None) -> list[tuple[list[str], list[list[str]]]]:
+    """The further tables of identification: best and worst people, and what the folds of each cell make together."""
+    best_and_worst = ranked_table(study, cells)
+    return [*([best_and_worst] if best_and_worst else []), *([kfold_table(folds)] if folds else [])]
+
+
+def table(study: Study, found: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
+    """The heading and one row of texts for each cell: published, ours and their ratio for each measure."""
+    shown = [name for name in study.measures if any(name in row.ours or name in row.published for row in found)]
+    heading = ["cell", "epochs"]
+    for name in shown:
+        known = any(name in row.published for row in found)
+        title = MEASURES[name]
+        heading += [f"{title}, published", f"{title}, ours", "ratio"] if known else [title]
+    body = []
+    for row in found:
+        cells = [row.name, _epochs(row)]
+        for name in shown:
+            ours = _ours(name, row.ours.get(name))
+            if any(name in other.published for other in found):
+                ratio = row.ratio(name)
+                published = row.published.get(name, math.nan)
+                cells += [number_text(name, published), ours, "-" if math.isnan(ratio) else f"{ratio:.2f}"]
+            else:
+                cells.append(ours)
+        body.append(cells)
+    return heading, body
+
+
+def cost(found: Sequence[Row], images: int | None = None) -> tuple[list[str], list[list[str]]]:
+    """What an epoch costs, then and now, as a heading and rows of texts; `images` are those of a published epoch."""
+    counted = any(row.multiply_adds for row in found)
+    heading = [
+        "cell",
+        "parameters",
+        *(["multiply-adds an image"] if counted else []),
+        "images an epoch",
+        "steps an epoch",
+        "seconds an epoch",
+    ]
+    then = any(math.isfinite(row.published_seconds) for row in found)
+    machines = len({row.machine for row in found}) > 1
+    if then and images:
+        heading += [f"seconds for the published {images:,} images, then", "here"]
+    heading += ["machine"] if machines else []
+    body = []
+    for row in found:
+        multiply_adds = [f"{row.multiply_adds:,}" if row.multiply_adds else "-"] if counted else []
+        cells = [
+            row.name,
+            f"{row.parameters:,}",
+            *multiply_adds,
+            f"{row.images:,}",
+            f"{row.steps:.0f}",
+            _seconds(row.seconds),
+        ]
+        if then and images:
+            cells += [_seconds(row.published_seconds), _seconds(row.seconds * images / max(1, row.images))]
+        body.append([*cells, row.machine] if machines else cells)
+    return heading, body
+
+
+def text(study: Study, cells: Cells, *, folds: Folds | None = None) -> str:
+    """The study for a terminal."""
+    found = rows(study, cells)
+    parts = [
+        study.title,
+        f"{study.source}. {study.question}",
+        "",
+        *[line for part in _narrow(*table(study, found)) for line in (text_table(*part), "")],
+        *[line for part in _of_people(study, cells, folds) for line in (text_table(*part), "")],
+    ]
+    parts += _lines(study, found, cells, folds)
+    parts += [verdict_text(one) for one in verdicts(study, found)]
+    parts += ["", text_table(*cost(found, study.published_images))]
+    return "\n".join(parts)
+
+
+def _narrow(heading: list[str], body: list[list[str]]) -> list[tuple[list[str], list[list[str]]]]:
+    """A table as several (heading, rows) of at most `TERMINAL` characters, each with names and epochs in front; a measure is not torn."""
+    starts = [i for i in range(2, len(heading)) if heading[i] != "ratio" and not heading[i].endswith(", ours")]
+    measures = [list(range(first, after)) for first, after in itertools.pairwise([*starts, len(heading)])]
+    widths = [max(len(row[i]) for row in [heading, *body]) + 2 for i in range(len(heading))]
+    groups: list[list[int]] = []
+    for columns in measures:
+        fits = groups and sum(widths[i] for i in (0, 1, *groups[-1], *columns)) <= TERMINAL
+        if fits:
+            groups[-1] += columns
+        else:
+            groups.append(list(columns))
+    shown = [[0, 1, *group] for group in groups or [[]]]
+    return [([heading[i] for i in columns], [[row[i] for i in columns] for row in body]) for columns in shown]
+
+
+def markdown(
+    study: Study, cells: Cells, *, found: Sequence[Row] | None = None, pictures: str = "", folds: Folds | None = None
+) -> str:
+    """The study as Markdown; `found` are rows already made (`restored`), `pictures` is put before the names of its pictures."""
+    found = rows(study, cells) if found is None else found
+    parts = [
+        f"## {study.title}",
+        f"{study.source}. {study.question}",
+        *[markdown_table(*part) for part in (*_narrow(*table(study, found)), *_of_people(study, cells, folds))],
+    ]
+    parts.append("\n".join(f"- {line}" for line in _lines(study, found, cells, folds)))
+    if study.claims:
+        parts.append("\n".join(f"- {verdict_text(one)}" for one in verdicts(study, found)))
+    parts.append(f"![Loss of every cell of {study.name}]({pictures}curves.png)")
+    if is_sweep(study, found):
+        parts.append(f"![{study.title}: published and ours]({pictures}sweep.png)")
+    if costs_are_drawn(study, found):
+        parts.append(f"![{study.title}: scores against multiply-adds]({pictures}cost.png)")
+    parts.append(markdown_table(*cost(found, study.published_images)))
+    return "\n\n".join(parts) + "\n"
+
+
+def summary(study: Study, cells: Cells) -> dict[str, Any]:
+    """The table's numbers and the verdicts as plain values, for --json."""
+    found = rows(study, cells)
+    return {
+        "study": study.name,
+        "cells": [
+            {
+                "name": row.name, "epochs": row.epochs, "published_epochs": row.published_epochs, "parameters": row.parameters,
+                "seconds_per_epoch": row.seconds, "published": dict(row.published),
+                "folds": row.folds, "ours": {name: _json_number(row, name, number) for name, number in row.ours.items()},
+            }
+            for row in found
+        ],
+        "claims": [{"text": one.claim.text, "measure": one.claim.measure, "holds": one.holds, "found": one.found, "reasons": one.reasons}
+                   for one in verdicts(study, found)],
+    }  # fmt: skip
+
+
+def _json_number(row: Row, name: str, number: Number) -> dict[str, float]:
+    facts = {**dataclasses.asdict(number), "published": row.published.get(name, math.nan), "ratio": row.ratio(name)}
+    return {key: value for key, value in facts.items() if math.isfinite(value)}
+
+
+def verdict_text(verdict: Verdict) -> str:
+    """One sentence or two about a published order."""
+    if verdict.holds is None:
+        return f"{verdict.claim.text} Cannot be said: {'; '.join(verdict.reasons)}."
+    answer = "Holds here" if verdict.holds else "Does not hold here"
+    why = f" {'But' if verdict.holds else 'Why'}: {'; '.join(verdict.reasons)}." if verdict.reasons else ""
+    return f"{verdict.claim.text} {answer} ({MEASURES[verdict.claim.measure]}: {verdict.found}).{why}"
+
+
+def _lines(study: Study, found: Sequence[Row], cells: Cells, folds: Folds | None = None) -> list[str]:
+    """What the table leaves unsaid: data, machine, marks, what differs."""
+    runs = [run for many in cells.values() for run in many if "diverged" not in run]
+    if not runs:
+        return ["no cell has been run yet"]
+    lines = [*study.notes]
+    lines += class_lines(cells) if study.task == "identification" else [_held_out(found, runs)]
+    lines.append("Machine: " + "; ".join(sorted({row.machine for row in found})) + ".")
+    if any(row.short and row.published_epochs for row in found):
+        lines.append(f"{SHORT_MARK} fewer epochs than published.")
+    if any(row.short and not row.published_epochs for row in found):
+        lines.append(
+            f"{UNKNOWN_MARK} fewer epochs than the study's recipe; the publication does not say how many it took."
+        )
+    diverged = {name: run["diverged"] for name, many in cells.items() for run in many if "diverged" in run}
+    lines += [f"{name} diverged: {why}." for name, why in diverged.items()]
+    guess = mean_face(max(runs, key=lambda run: images_of(run["data"]["counts"])[0]))
+    if guess:
+        shown = ", ".join(f"{MEASURES[name]} {number_text(name, value['value'])}" for name, value in guess.items())
+        lines.append(f"The mean face of the training rows scores: {shown}.")
+    missing = [variation.name for variation in study.variations if variation.name not in cells]
+    if missing:
+        lines.append(f"Not run: {', '.join(missing)}.")
+    lines += [*names_lines(cells), *kfold_lines(folds or {})]
+    counts = {row.folds for row in found if row.folds}
+    if counts:
+        lines.append(f"Mean and standard deviation over {'/'.join(map(str, sorted(counts)))} folds.")
+    if study.reach:
+        published = f" Published: {study.reach.published}." if study.reach.published else ""
+        lines.append(f"Epochs and seconds to reach the best validation loss of {study.reach.of}.{published}")
+    return lines
+
+
+def _held_out(found: Sequence[Row], runs: Sequence[Mapping[str, Any]]) -> str:
+    counts = {run["data"]["counts"]["valid_faces"] for run in runs}
+    held, trained = (
+        " or ".join(f"{n:,}" for n in sorted(numbers)) for numbers in (counts, {row.images for row in found})
+    )
+    return f"Trained on {trained} faces; held out: {held} faces, near-duplicates (or people) kept together."
+
+
+def _epochs(row: Row) -> str:
+    if not row.short:
+        return f"{row.epochs:,}"
+    wanted, mark = (row.published_epochs, SHORT_MARK) if row.published_epochs else (row.planned_epochs, UNKNOWN_MARK)
+    return f"{row.epochs:,} of {wanted:,}{mark}"
+
+
+def _ours(measure: str, number: Number | None) -> str:
+    if number is None:
+        return "-"
+    shown = number_text(measure, number.value)
+    if math.isfinite(number.deviation):
+        return f"{shown} ± {number_text(measure, number.deviation)}"
+    if math.isfinite(number.low) and measure not in ("valid_loss", "valid_cross_entropy_loss"):
+        return f"{shown} ({number_text(measure, number.low)} to {number_text(measure, number.high)})"
+    return shown
+
+
+def _seconds(value: float) -> str:
+    return "-" if not math.isfinite(value) else f"{value:.2f}" if value < 10 else f"{value:.1f}"

@@ -1,0 +1,106 @@
+"""Cells of a study in processes of their own, a few at a time; a stop reaches them all and loses nothing."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from multiprocessing import connection
+from pathlib import Path
+from typing import Any
+
+from facelearn.data.faces import Faces
+from facelearn.errors import FacelearnError
+from facelearn.studies.cells import CellPlan, child, load_cell, run_cell
+from facelearn.training.interrupt import stop_requests
+
+LOOK_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Job:
+    """One cell to train: what tables call it, what to compute, and where it lies."""
+
+    name: str
+    plan: CellPlan
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a job: its numbers, or why there are none ("" where it was stopped)."""
+
+    job: Job
+    numbers: dict[str, Any] | None
+    error: str = ""
+
+
+def run_apart(
+    jobs: list[Job], faces: Faces, count: int, *, device: str, keep_models: bool, started: Callable[[str], None]
+) -> Iterator[Outcome]:
+    """Train `count` cells at a time, each with its share of the processor's cores; outcomes come as the cells end.
+
+    Ctrl-C or SIGTERM asks every running cell to save its state and starts no further one.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = max(1, cores // count)
+    # spawned, because a forked process inherits torch's thread pool without its threads
+    context = multiprocessing.get_context("spawn")
+    waiting, told = list(jobs), False
+    running: dict[int, tuple[Job, Any, Any]] = {}
+    with tempfile.TemporaryDirectory(prefix="facelearn-study-") as scratch, stop_requests() as stop:
+        table = str(Path(scratch) / "table")
+        faces.save(table)
+        while waiting or running:
+            while waiting and len(running) < count and not stop():
+                job = waiting.pop(0)
+                ours, theirs = context.Pipe(duplex=False)
+                arguments = (job.plan, table, str(job.folder), keep_models, threads, device, theirs)
+                process = context.Process(target=child, args=arguments)
+                process.start()
+                theirs.close()
+                running[process.sentinel] = (job, process, ours)
+                started(job.name)
+            if stop():
+                waiting.clear()
+                if not told:
+                    for _, process, _ in running.values():
+                        process.terminate()
+                told = True
+            for sentinel in connection.wait(list(running), timeout=LOOK_SECONDS):
+                job, process, ours = running.pop(sentinel)  # type: ignore[arg-type]
+                process.join()
+                yield _outcome(job, process.exitcode, ours, told)
+
+
+def _outcome(job: Job, exit_code: int | None, answer: Any, told: bool) -> Outcome:
+    try:
+        stopped, error = answer.recv() if answer.poll() else (told, "")
+    except EOFError:  # it died without a word
+        stopped, error = told, ""
+    if stopped:
+        return Outcome(job, None)
+    numbers = None if error else load_cell(job.folder)
+    if numbers is None and not error:
+        error = f"its process ended with exit code {exit_code}; with less memory taken (fewer --jobs) it may end well"
+    return Outcome(job, numbers, error)
+
+
+def run_here(
+    jobs: list[Job], faces: Faces, *, device: str, keep_models: bool, display: Callable[[str], Any]
+) -> Iterator[Outcome]:
+    """Train the cells one after another in this process, each with all cores and a display."""
+    for job in jobs:
+        error, numbers = "", None
+        with display(job.name) as reporter:
+            try:
+                numbers = run_cell(
+                    job.plan, faces, job.folder, keep_model=keep_models, device=device, reporter=reporter
+                )
+            except FacelearnError as problem:
+                error = str(problem)
+        yield Outcome(job, numbers, error)
+        if numbers is None and not error:
+            return

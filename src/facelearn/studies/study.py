@@ -1,0 +1,275 @@
+"""The verb `study`: a published experiment run cell by cell, its numbers beside the published ones."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from facelearn.data.faces import Faces
+from facelearn.errors import DataError, RecipeError, unknown_name
+from facelearn.models import zoo
+from facelearn.recipe.recipe import Recipe
+from facelearn.runs.folds_summary import kfold_summary
+from facelearn.runs.plan import MODEL
+from facelearn.runs.train import read_rows
+from facelearn.studies.cells import CellPlan, finished_cells
+from facelearn.studies.definition import Study, load_study
+from facelearn.studies.pool import Job, Outcome, run_apart, run_here
+from facelearn.training.run import Reporter
+from facelearn.training.transfer.weights import open_weights
+
+DisplayFactory = Callable[[str], AbstractContextManager[Reporter | None]]
+Done = Callable[[str, dict[str, Any], bool], None]
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """What `study` gives.
+
+    Attributes:
+        study: the experiment.
+        cells: name of each cell -> its numbers (one for each fold); cells not run are missing.
+        label: the study's name with the epochs, rows and folds that were asked for: a name for its folder.
+        computed: how many cells were trained now; the others were in the cache.
+        problems: name of each cell that could not be trained -> why.
+        folds: name of each cell -> `report.kfold.kfold_summary` of its folds, for identification with all folds trained.
+        stopped: True when Ctrl-C or SIGTERM ended it early; the same command goes on.
+    """
+
+    study: Study
+    cells: dict[str, list[dict[str, Any]]]
+    label: str
+    computed: int
+    problems: dict[str, str]
+    stopped: bool = False
+    folds: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+def study(
+    name: str | Path,
+    data: str | Path | Faces,
+    out: str | Path = "runs/studies",
+    *,
+    epochs: int | None = None,
+    rows: int | None = None,
+    folds: int | None = None,
+    only: tuple[str, ...] = (),
+    jobs: int = 1,
+    device: str = "auto",
+    keep_models: bool = False,
+    source: str | None = None,
+    sha256: str | None = None,
+    train_list: str | Path | None = None,
+    reading: Mapping[str, Any] | None = None,
+    read_progress: Callable[[int, int], None] | None = None,
+    display: DisplayFactory | None = None,
+    started: Callable[[str], None] | None = None,
+    done: Done | None = None,
+) -> StudyResult:
+    """Run the cells of a study that are not in the cache yet.
+
+    A cell is named by a hash of its recipe and its data, so an interrupted or extended study trains only what is missing, and studies
+    share cells. A cell that cannot be trained does not stop the others.
+
+    Args:
+        name: of a study that comes with facelearn (`training.study.study_names()`), or a TOML file.
+        data: a path that `facelearn.read` takes, or `Faces`; read as the study's first recipe says.
+        out: folder of the cells (`out`/cells).
+        epochs: of every cell instead of its own.
+        rows: use so many rows, drawn by the recipe's seed, instead of all.
+        folds: cross-validate every cell with so many folds; None does as the study says.
+        only: names of the cells to train; the others are taken from the cache where they are there.
+        jobs: cells at a time, each in a process of its own with its share of the processor's cores.
+        device: auto, cpu or cuda.
+        keep_models: keep each cell's model file; cells whose model was not kept are trained again.
+        source: weights for the cells that start from some, as `recipe.transfer.source` takes them; without, those cells are not trained.
+        sha256: of that file; it must be given for a file of the Hub.
+        train_list: a text file of the images to train on; all others of the same people are the test (identification).
+        reading: changes to the recipe's `read` settings: size, crop, color, on_error, list_file.
+        read_progress: called with (done, all) while images are decoded.
+        display: gives a context manager with a reporter for a cell's name; used with one job.
+        started: called with a cell's name when its process starts; used with several jobs.
+        done: called with a cell's name, its numbers and whether they came from the cache.
+
+    Raises:
+        RecipeError: no such study or cell, or an impossible recipe.
+        DataError: unreadable data, or data without what the study learns.
+    """
+    study = _with_source_networks(load_study(name, epochs=epochs, source=source, sha256=sha256, train_list=train_list))
+    _check_names(study, only)
+    store = Path(out) / "cells"
+    faces = _table(data, study, Path(out), rows, reading or {}, read_progress)
+    plans = _plans(study, _name_of(faces, train_list), folds or study.folds)
+    found, places = _known(store, plans, keep_models)
+    for cell, plan in plans:
+        if done and plan.key in found:
+            done(cell, found[plan.key], True)
+    lacking = {one.name: one.lacks for one in study.variations if one.lacks and (not only or one.name in only)}
+    wanted = [(cell, plan) for cell, plan in plans if cell in (only or (cell,)) and cell not in lacking]
+    missing = _jobs([(cell, plan) for cell, plan in wanted if plan.key not in found], store)
+    outcomes = _outcomes(missing, faces, jobs, device, keep_models, display, started)
+    computed, problems = _gather(outcomes, found, done)
+    stopped = computed + len(problems) < len(missing)
+    return StudyResult(
+        study, _by_name(plans, found), _label(study, epochs, rows, folds), computed, {**lacking, **problems}, stopped,
+        _folds_together(plans, found, {**{job.plan.key: job.folder for job in missing}, **places}),
+    )  # fmt: skip
+
+
+def _jobs(wanted: list[tuple[str, CellPlan]], store: Path) -> list[Job]:
+    once = {plan.key: (cell, plan) for cell, plan in wanted}  # cells of equal recipes are one
+    return [Job(_shown(cell, plan), plan, store / key) for key, (cell, plan) in once.items()]
+
+
+def _outcomes(
+    missing: list[Job],
+    faces: Faces,
+    jobs: int,
+    device: str,
+    keep_models: bool,
+    display: DisplayFactory | None,
+    started: Callable[[str], None] | None,
+) -> Iterable[Outcome]:
+    """The cells trained one after another here, or `jobs` at a time in processes of their own."""
+    if jobs == 1:
+        shown = display or (lambda name: nullcontext(None))
+        return run_here(missing, faces, device=device, keep_models=keep_models, display=shown)
+    told = started or (lambda name: None)
+    return run_apart(missing, faces, jobs, device=device, keep_models=keep_models, started=told)
+
+
+def _with_source_networks(study: Study) -> Study:
+    """The study with, in each cell that starts from a model file of its own network, the options which that file's network has."""
+    return dataclasses.replace(study, variations=tuple(
+        dataclasses.replace(one, recipe=_with_source_network(one.recipe)) if one.recipe.transfer.source else one
+        for one in study.variations
+    ))  # fmt: skip
+
+
+def _with_source_network(recipe: Recipe) -> Recipe:
+    weights = open_weights(str(recipe.transfer.source), sha256=recipe.transfer.sha256)
+    if weights.network != recipe.model.name:
+        return recipe  # whether tensors of another network fit is seen when they are taken over
+    known = zoo.model_info(recipe.model.name).options
+    own = {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in (weights.network_args or {}).items()
+        if name in known
+    }
+    return recipe.with_changes(model__options={**own, **recipe.model.options})
+
+
+def _name_of(faces: Faces, train_list: str | Path | None) -> str:
+    """What the cells' names are made of for the data: the rows, and which of them are trained on where a file says so."""
+    if train_list is None:
+        return faces.fingerprint()
+    try:
+        content = Path(train_list).read_bytes()
+    except OSError as error:
+        raise DataError(
+            f"cannot read {train_list}: {error.strerror}; give --train-list a text file of image paths, one a line"
+        ) from error
+    return f"{faces.fingerprint()}-{hashlib.sha256(content).hexdigest()[:16]}"
+
+
+def _folds_together(
+    plans: list[tuple[str, CellPlan]], found: Mapping[str, Mapping[str, Any]], places: Mapping[str, Path]
+) -> dict[str, dict[str, Any]]:
+    """What the folds of each cell of identification amount to, where all of them are trained and share their test rows."""
+    summaries = {}
+    for name in dict.fromkeys(name for name, _ in plans):
+        own = [plan for cell, plan in plans if cell == name]
+        whole = [found[plan.key] for plan in own if plan.fold and plan.key in found]
+        tested = [run for run in whole if run.get("metrics", {}).get("measured_on") == "test"]
+        if own and len(tested) == len(own):
+            summaries[name] = kfold_summary([places[plan.key] for plan in own], groups=tested[0].get("groups"))
+    return summaries
+
+
+def _gather(
+    outcomes: Iterable[Outcome], found: dict[str, dict[str, Any]], done: Done | None
+) -> tuple[int, dict[str, str]]:
+    """Put the cells that end into `found`; how many did, and why others could not be trained."""
+    computed, problems = 0, {}
+    for outcome in outcomes:
+        if outcome.numbers is not None:
+            found[outcome.job.plan.key] = outcome.numbers
+            computed += 1
+            if done:
+                done(outcome.job.name, outcome.numbers, False)
+        elif outcome.error:
+            problems[outcome.job.name] = outcome.error
+    return computed, problems
+
+
+def _plans(study: Study, data: str, folds: int | None) -> list[tuple[str, CellPlan]]:
+    """Name and plan of every cell, fold by fold."""
+    each = [(index, folds) for index in range(folds)] if folds else [None]
+    return [(one.name, CellPlan(one.recipe, data, fold)) for one in study.variations for fold in each]
+
+
+def _known(
+    store: Path, plans: list[tuple[str, CellPlan]], keep_models: bool
+) -> tuple[dict[str, dict[str, Any]], dict[str, Path]]:
+    """What is finished already, and where it lies; with `keep_models`, only what has its model too."""
+    known = finished_cells(store)
+    kept = {
+        key: {name: value for name, value in facts.items() if name != "folder"}
+        for key, facts in known.items()
+        if not keep_models or (Path(facts["folder"]) / MODEL).exists()
+    }
+    keys = [plan.key for _, plan in plans if plan.key in kept]
+    return {key: kept[key] for key in keys}, {key: Path(known[key]["folder"]) for key in keys}
+
+
+def _by_name(plans: list[tuple[str, CellPlan]], found: dict[str, dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    cells: dict[str, list[dict[str, Any]]] = {}
+    for cell, plan in plans:
+        if plan.key in found:
+            cells.setdefault(cell, []).append(found[plan.key])
+    return cells
+
+
+def _shown(cell: str, plan: CellPlan) -> str:
+    return cell if plan.fold is None else f"{cell}, fold {plan.fold[0] + 1} of {plan.fold[1]}"
+
+
+def _label(study: Study, epochs: int | None, rows: int | None, folds: int | None) -> str:
+    """Runs of other sizes get folders of their own, so that a short try never replaces a long run's table."""
+    asked = {"epochs": epochs, "rows": rows, "folds": folds}
+    return "-".join([study.name, *(f"{number}-{what}" for what, number in asked.items() if number)])
+
+
+def _check_names(study: Study, only: tuple[str, ...]) -> None:
+    names = [variation.name for variation in study.variations]
+    for name in only:
+        if name not in names:
+            raise RecipeError(unknown_name("cell", name, names))
+
+
+def _table(
+    data: str | Path | Faces,
+    study: Study,
+    out: Path,
+    rows: int | None,
+    reading: Mapping[str, Any],
+    progress: Callable[[int, int], None] | None,
+) -> Faces:
+    recipe = study.variations[0].recipe
+    others = [one.name for one in study.variations if one.recipe.read != recipe.read]
+    if others:
+        raise RecipeError(
+            f"all cells of a study read their data alike; 'read' of '{others[0]}' differs from the first cell's"
+        )
+    read = recipe.with_changes(**{f"read__{name}": value for name, value in reading.items()})
+    faces, _, _ = read_rows(data, read, out, progress, task=read.task)
+    if rows is None or rows >= len(faces):
+        return faces
+    return faces[np.sort(np.random.default_rng(recipe.seed).permutation(len(faces))[:rows])]

@@ -1,0 +1,139 @@
+"""The pictures of a study: the curves of all cells on one logarithmic plot, and sweeps beside their published values."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from facelearn.report.plots import epoch_axis, log_scale
+from facelearn.report.style import GRID, MUTED, SURFACE, house_style, new_figure, plain_text, run_colour, run_marker
+from facelearn.studies.cell_numbers import LOSSES, Cells, Row, column
+from facelearn.studies.definition import Study
+from facelearn.studies.measures import MEASURES
+from facelearn.tasks.identification.class_plots import accuracy_against_cost
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def study_curves(study: Study, cells: Cells) -> Figure:
+    """Validation (bold) and training (thin) loss of every cell by epoch, on a log scale; shares of the largest where the study's are.
+
+    Args:
+        study: the experiment.
+        cells: name -> its runs (one for each fold; the mean over folds is drawn).
+    """
+    cells = {name: [run for run in runs if "diverged" not in run] for name, runs in cells.items()}
+    names = [variation.name for variation in study.variations if cells.get(variation.name)]
+    losses = {(name, part): _mean_curve(cells[name], f"{part}_loss") for name in names for part in ("train", "valid")}
+    largest = max(
+        (float(np.nanmax(values, initial=0, where=np.isfinite(values))) for values in losses.values()), default=1
+    )
+    scale = largest if study.normalise and largest > 0 else 1.0
+    with house_style():
+        figure = new_figure(8.6, 4.8)
+        axes = figure.add_subplot()
+        what = "Loss as a share of the largest" if study.normalise else "Loss"
+        axes.set_title(f"{what} (bold: validation, thin: training)")
+        for index, name in enumerate(names):
+            epochs = _mean_curve(cells[name], "epoch")
+            colour = _colour(index, len(names))
+            for part, width, alpha in (("train", 0.9, 0.6), ("valid", 1.8, 1.0)):
+                values = losses[name, part] / scale
+                known = np.isfinite(values) & (values > 0)
+                label = plain_text(name, 40) if part == "valid" else "_"
+                axes.plot(epochs[known], values[known], color=colour, linewidth=width, alpha=alpha, label=label)
+        log_scale(axes, _highest_after_the_start(axes))
+        epoch_axis(axes)
+        unit = "cross-entropy, nats" if study.task == "identification" else "mean square, unit coordinates"
+        axes.set_ylabel("share of the largest loss" if study.normalise else unit)
+        axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=8.5)
+    return figure
+
+
+def is_sweep(study: Study, found: Sequence[Row]) -> bool:
+    """Whether the rows lie along an axis."""
+    return bool(study.axis and found) and all(row.position is not None for row in found)
+
+
+def study_sweep(study: Study, found: Sequence[Row]) -> Figure | None:
+    """Our values along the study's axis beside the published ones; None where the study is no sweep."""
+    if not is_sweep(study, found):
+        return None
+    shown = [name for name in study.measures if name in LOSSES and any(name in row.ours for row in found)]
+    with house_style():
+        figure = new_figure(4.3 * len(shown), 3.6)
+        for index, measure in enumerate(shown):
+            axes = figure.add_subplot(1, len(shown), index + 1)
+            axes.set_title(MEASURES[measure].capitalize())
+            _sweep_line(axes, found, measure)
+            axes.set_xlabel(study.axis)
+            axes.set_ylim(bottom=0)
+            axes.legend(loc="best", fontsize=8.5)
+    return figure
+
+
+def costs_are_drawn(study: Study, found: Sequence[Row]) -> bool:
+    """Whether the study is drawn against multiply-adds, and some row has both."""
+    return any(row.multiply_adds and study.against_cost in row.ours for row in found)
+
+
+def study_cost(study: Study, found: Sequence[Row]) -> Figure | None:
+    """The study's score of each cell against the multiply-adds of one image; None where it has none to draw."""
+    if study.against_cost is None or not costs_are_drawn(study, found):
+        return None
+    shown = [row for row in found if row.multiply_adds and study.against_cost in row.ours]
+    numbers = [row.ours[study.against_cost] for row in shown]
+    return accuracy_against_cost(
+        [row.name for row in shown], [row.multiply_adds for row in shown], [number.value for number in numbers],
+        [(number.low, number.high) for number in numbers], what=MEASURES[study.against_cost],
+    )  # fmt: skip
+
+
+def _sweep_line(axes: Axes, found: Sequence[Row], measure: str) -> None:
+    published = [(row.position, row.published[measure]) for row in found if measure in row.published]
+    if published:
+        axes.plot(
+            *np.transpose(np.asarray(published, float)),
+            color=MUTED,
+            marker="o",
+            markersize=4,
+            linestyle="--",
+            label="published",
+        )
+    ours = [(row.position, row.ours[measure].value) for row in found if measure in row.ours]
+    label = (
+        "ours" if not any(row.short for row in found) else f"ours, {min(row.epochs for row in found)} epochs or more"
+    )
+    axes.plot(*np.transpose(np.asarray(ours, float)), color=run_colour(0), marker=run_marker(0), markersize=6,
+              markeredgecolor=SURFACE, label=label)  # fmt: skip
+    axes.grid(visible=True, axis="y", color=GRID)
+
+
+def _highest_after_the_start(axes: Axes) -> float | None:
+    """The highest loss after the first thirtieth of long runs: what comes before would press the rest together."""
+    curves = [np.asarray(line.get_ydata(), np.float64) for line in axes.lines]
+    if not curves or min(map(len, curves)) <= 30:
+        return None
+    return max(float(curve[len(curve) // 30 :].max()) for curve in curves)
+
+
+def _mean_curve(runs: Sequence[object], name: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """The mean over folds, to the length of the shortest."""
+    columns = [column(run, name) for run in runs]  # type: ignore[arg-type]
+    shortest = min(len(values) for values in columns)
+    return np.asarray(np.mean([values[:shortest] for values in columns], axis=0), np.float64)
+
+
+def _colour(index: int, count: int) -> str:
+    """The house's colours while they last, else steps of one map, so that a sweep's order can be seen."""
+    if count <= 8:
+        return run_colour(index)
+    import matplotlib
+    from matplotlib.colors import to_hex
+
+    return to_hex(matplotlib.colormaps["turbo"](0.06 + 0.88 * index / (count - 1)))

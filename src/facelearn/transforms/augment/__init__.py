@@ -1,0 +1,1 @@
+"""Random variation of training images; its settings can be read without torch."""

@@ -1,0 +1,1 @@
+"""The steps of preprocessing, on pixels and on numbers."""

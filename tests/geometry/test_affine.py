@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from facelearn.data.faces import Faces
+from facelearn.data.schema import FIVE
+from facelearn.errors import DataError
+from facelearn.geometry import affine as align
+from facelearn.geometry.warp import warp
+from facelearn.transforms.framing import align_faces
+
+TEMPLATE = np.asarray([[66.0, 45], [30, 45], [48, 62], [60, 75], [36, 75]])
+similarities = st.builds(
+    lambda angle, scale, x, y: np.asarray(
+        [[scale * np.cos(angle), -scale * np.sin(angle), x], [scale * np.sin(angle), scale * np.cos(angle), y]]
+    ),
+    st.floats(-3.1, 3.1),
+    st.floats(0.2, 5),
+    st.floats(-100, 100),
+    st.floats(-100, 100),
+)
+
+
+def spot(points: NDArray[np.float64], size: int = 160, sigma: float = 3.0) -> NDArray[np.uint8]:
+    """uint8 (size, size, 1) with Gaussian spots."""
+    y, x = np.mgrid[:size, :size]
+    light = sum(np.exp(-((x - px) ** 2 + (y - py) ** 2) / (2 * sigma**2)) for px, py in points)
+    return np.clip(255 * np.asarray(light), 0, 255).astype(np.uint8)[..., None]
+
+
+def centroid(image: NDArray[np.uint8]) -> NDArray[np.float64]:
+    y, x = np.mgrid[: image.shape[0], : image.shape[1]]
+    weight = image[..., 0].astype(float)
+    return np.asarray([(x * weight).sum(), (y * weight).sum()]) / weight.sum()
+
+
+@given(similarities)
+def test_a_similarity_is_found_again(matrix: NDArray[np.float64]) -> None:
+    np.testing.assert_allclose(align.similarity_transform(TEMPLATE, align.apply(matrix, TEMPLATE)), matrix, atol=1e-9)
+
+
+@given(similarities, similarities)
+def test_photo_to_crop_and_back(first: NDArray[np.float64], then: NDArray[np.float64]) -> None:
+    np.testing.assert_allclose(align.apply(align.invert(first), align.apply(first, TEMPLATE)), TEMPLATE, atol=1e-9)
+    both = align.compose(first, then)
+    np.testing.assert_allclose(align.apply(both, TEMPLATE), align.apply(then, align.apply(first, TEMPLATE)), atol=1e-8)
+    np.testing.assert_allclose(align.compose(first, align.invert(first)), np.eye(2, 3), atol=1e-9)
+
+
+def test_least_squares_is_no_worse_than_its_neighbours_and_skips_missing_points() -> None:
+    rng = np.random.default_rng(0)
+    source = rng.normal(0, 30, (9, 2))
+    target = align.apply([[1.1, -0.4, 3], [0.4, 1.1, 9]], source) + rng.normal(0, 2, (9, 2))
+    best = align.similarity_transform(source, target)
+    error = np.square(align.apply(best, source) - target).sum()
+    for change in np.concatenate([np.eye(4), -np.eye(4)]) * 1e-3:
+        a, b, x, y = change
+        other = best + [[a, -b, x], [b, a, y]]
+        assert np.square(align.apply(other, source) - target).sum() > error
+    source_with_hole, target_with_hole = (np.append(points, [[7.0, 7.0]], 0) for points in (source, target))
+    source_with_hole[-1] = np.nan
+    np.testing.assert_allclose(align.similarity_transform(source_with_hole, target_with_hole), best)
+
+
+def test_mirrored_points_are_matched_by_turning_not_by_mirroring() -> None:
+    matrix = align.similarity_transform(TEMPLATE, TEMPLATE * [-1, 1])
+    assert np.linalg.det(matrix[:, :2]) > 0
+
+
+@given(similarities, st.floats(40, 120), st.floats(40, 120))
+@settings(max_examples=40, deadline=None)
+def test_image_and_points_warp_together(matrix: NDArray[np.float64], x: float, y: float) -> None:
+    point = np.asarray([[x, y]])
+    matrix[:, 2] += 60 - align.apply(matrix, point)[0]  # into the middle of the result
+    warped = warp(spot(point, sigma=4.0), matrix, (120, 130), padding="zeros")
+    assert warped.shape == (120, 130, 1)
+    np.testing.assert_allclose(centroid(warped), align.apply(matrix, point)[0], atol=0.15)
+
+
+def test_crop_takes_the_box_edge_to_edge_and_whole_pixels_exactly() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8)
+    matrix = align.crop_transform((4.5, 9.5, 24.5, 29.5), 20)
+    np.testing.assert_array_equal(warp(image, matrix, 20), image[10:30, 5:25])
+    corners = align.apply(align.crop_transform((0, 5, 10, 10), (50, 200)), [[0, 5], [10, 10]])
+    np.testing.assert_allclose(corners, [[-0.5, -0.5], [199.5, 49.5]])
+
+
+def test_a_fine_pattern_shrinks_to_its_mean() -> None:
+    stripes = np.zeros((192, 192, 1), np.uint8)
+    stripes[:, ::2] = 200
+    small = warp(stripes, align.crop_transform((-0.5, -0.5, 191.5, 191.5), 24), 24)
+    assert np.abs(small.astype(int) - 100).max() <= 2
+
+
+def test_aligned_faces_lie_on_the_template_and_lead_back_to_their_photos() -> None:
+    rng = np.random.default_rng(1)
+    matrices = [
+        align.similarity_transform(TEMPLATE[:2], [[110 + dx, 60 + dy], [60, 70 - dy]])
+        for dx, dy in rng.normal(0, 8, (6, 2))
+    ]
+    keypoints = np.stack([align.apply(matrix, TEMPLATE) for matrix in matrices])
+    keypoints[2, 3] = np.nan
+    to_photo = np.broadcast_to([[2.0, 0, 5], [0, 2, 7]], (6, 2, 3))
+    images = np.stack([spot(points[[2]]) for points in keypoints])
+    faces = Faces.create(images, keypoints=keypoints, schema=FIVE, to_photo=to_photo)
+    aligned = align_faces(faces, TEMPLATE, 96)
+    assert aligned.images.shape == (6, 96, 96, 1) and np.isnan(aligned.keypoints[2, 3]).all()
+    known = aligned.labelled
+    np.testing.assert_allclose(aligned.keypoints[known], np.broadcast_to(TEMPLATE, (6, 5, 2))[known], atol=0.01)
+    for image, points in zip(aligned.images, aligned.keypoints, strict=True):
+        np.testing.assert_allclose(centroid(image), points[2], atol=0.15)
+    np.testing.assert_allclose(aligned.keypoints_in_photo()[known], faces.keypoints_in_photo()[known], atol=1e-4)
+
+
+def test_points_cut_off_become_missing() -> None:
+    faces = Faces.create(np.zeros((1, 50, 50), np.uint8), keypoints=TEMPLATE[None] / 2, schema=FIVE)
+    template = np.where(np.asarray([[1], [1], [0], [0], [0]]), TEMPLATE / 2, np.nan)
+    aligned = align_faces(faces, template, (30, 48))
+    assert aligned.labelled.tolist() == [[True, True, False, False, False]]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: align.similarity_transform(TEMPLATE, TEMPLATE[:3]), r"shape \(K, 2\)"),
+        (lambda: align.similarity_transform(TEMPLATE[:1], TEMPLATE[:1]), "two different points"),
+        (lambda: align.similarity_transform(np.ones((4, 2)), TEMPLATE[:4]), "two different points"),
+        (lambda: align.crop_transform((3, 3, 3, 9), 8), "right > left"),
+        (lambda: align.invert(np.zeros((2, 3))), "cannot be inverted"),
+        (lambda: warp(np.zeros((3, 3), np.uint8), np.eye(2, 3), 4), "uint8 of shape"),
+    ],
+)
+def test_impossible_requests_are_refused(call: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        call()
+
+
+def test_faces_that_cannot_be_aligned_are_listed() -> None:
+    keypoints = np.broadcast_to(TEMPLATE, (3, 5, 2)).copy()
+    keypoints[1, 1:] = np.nan
+    faces = Faces.create(
+        np.zeros((3, 96, 96), np.uint8), keypoints=keypoints, schema=FIVE, source="set.csv", row=[1, 2, 3]
+    )
+    with pytest.raises(DataError, match=r"1 of 3 faces cannot be aligned(.|\n)*set\.csv, row 2: .*received 1 of 5"):
+        align_faces(faces, TEMPLATE, 96)
+    with pytest.raises(DataError, match="template must have shape"):
+        align_faces(faces, TEMPLATE[:2], 96)
