@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
+from facelearn.report.shown_numbers import short_number
 from facelearn.report.style import INK, MUTED, RUN_COLOURS, SURFACE, house_style, new_figure, plain_text
 
 if TYPE_CHECKING:
@@ -175,11 +176,3 @@ def _arrows(axes: Axes, row: Sequence[_Cell], *, first: bool, last: bool) -> Non
         pairs.append((starts[-1], row[-1].x + _CELL / 2 - 0.02))
     for start, end in pairs:
         axes.annotate("", (end, row[0].y), (start, row[0].y), arrowprops=style)
-
-
-def short_number(value: float) -> str:
-    """1,234 as "1.23 k", 9,513,130 as "9.51 M"."""
-    for size, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
-        if value >= size:
-            return f"{value / size:.3g}{unit}"
-    return f"{value:g}"

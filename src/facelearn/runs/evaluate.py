@@ -14,10 +14,12 @@ from facelearn.errors import DataError
 from facelearn.metrics.keypoints import keypoint_metrics
 from facelearn.prediction import Predictor
 from facelearn.prediction.backends import Backend, open_backend
-from facelearn.report.results import load_run, save_evaluation, save_metrics
+from facelearn.record.folder import RunFolder
+from facelearn.record.results import load_point_run, save_metrics
 from facelearn.splits.split import independent_groups
 from facelearn.tasks.identification.evaluate_people import evaluate_people
 from facelearn.tasks.keypoints.page import write_report
+from facelearn.tasks.keypoints.point_results import save_point_results
 from facelearn.tasks.keypoints.schemes import SCHEMES
 
 
@@ -118,8 +120,8 @@ def _write(
     out: Path, metrics: dict[str, Any], faces: Faces, points: NDArray[np.float32], model: str, data: str
 ) -> None:
     save_metrics(out, metrics, data={"source": data, "fingerprint": faces.fingerprint(), "model": model})
-    save_evaluation(
-        out,
+    save_point_results(
+        RunFolder(out).evaluation,
         images=faces.images,
         truth=faces.keypoints,
         prediction=points,
@@ -128,5 +130,7 @@ def _write(
         row=faces.row,
     )
     write_report(
-        out / "report.html", [load_run(out, name=Path(model).stem)], title=f"{Path(model).name} on {Path(data).name}"
+        out / "report.html",
+        [load_point_run(out, name=Path(model).stem)],
+        title=f"{Path(model).name} on {Path(data).name}",
     )

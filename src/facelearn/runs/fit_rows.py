@@ -19,7 +19,7 @@ from facelearn.files import write_text
 from facelearn.models import zoo
 from facelearn.models.layers.initialise import initialise
 from facelearn.recipe.recipe import Recipe
-from facelearn.report.results import save_metrics
+from facelearn.record.results import save_metrics
 from facelearn.runs.plan import LICENCE_NOTE, MODEL, VALID, Fitted, Plan, TaskRun, TrainResult, versions
 from facelearn.tasks.identification import measure as run_identification
 from facelearn.tasks.keypoints import measure as run_keypoints

@@ -13,7 +13,7 @@ from facelearn.data.faces import Faces
 from facelearn.errors import BundleError, DivergedError, FacelearnError
 from facelearn.files import write_text
 from facelearn.recipe.recipe import Recipe
-from facelearn.report.results import load_run
+from facelearn.record.results import read_run
 from facelearn.runs.crossval import folds
 from facelearn.runs.fit_rows import train_parts
 from facelearn.runs.plan import MODEL, TrainResult
@@ -194,7 +194,7 @@ def _parts(faces: Faces, recipe: Recipe, fold: tuple[int, int] | None) -> Split:
 
 def _numbers(plan: CellPlan, folder: Path, summary: Mapping[str, Any]) -> dict[str, Any]:
     """What tables and curves are made of."""
-    run = load_run(folder)
+    run = read_run(folder)
     return {
         "key": plan.key,
         "fold": list(plan.fold) if plan.fold else None,

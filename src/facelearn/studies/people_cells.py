@@ -15,10 +15,10 @@ from facelearn.bundle.graph import build_network
 from facelearn.data.faces import Faces
 from facelearn.metrics.class_averages import class_average_intervals
 from facelearn.models.layers.profile import profile
+from facelearn.record.results import load_class_run
 from facelearn.runs.plan import MODEL, VALID
 from facelearn.splits.groups import person_units
 from facelearn.splits.split import Split
-from facelearn.tasks.identification.evaluation import load_class_run
 from facelearn.tasks.identification.measure import TEST
 
 

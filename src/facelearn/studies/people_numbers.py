@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from facelearn.metrics.class_averages import ranked_means
-from facelearn.report.headline import to_number
+from facelearn.report.shown_numbers import to_number
 from facelearn.report.style import plain_text
 from facelearn.studies.definition import Study
 from facelearn.tasks.identification.class_text import ranked_text

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facelearn.report.headline import number_text
 from facelearn.report.plots import log_scale
+from facelearn.report.shown_numbers import number_text
 from facelearn.report.style import (
     ALARM,
     GRID,

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from facelearn.report.results import plain
+from facelearn.record.results import plain
 from facelearn.studies.cell_numbers import Cells, Number, Row, rows
 from facelearn.studies.definition import Study
 from facelearn.studies.people_numbers import kept_metrics

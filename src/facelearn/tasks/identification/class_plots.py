@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from facelearn.errors import FacelearnError
-from facelearn.explaining.network_picture import short_number
-from facelearn.report.headline import to_number
+from facelearn.report.headline import table_of
 from facelearn.report.labels import place_labels
+from facelearn.report.shown_numbers import short_number, to_number
 from facelearn.report.style import (
     GRID,
     INK,
@@ -24,7 +24,7 @@ from facelearn.report.style import (
     run_colour,
     run_marker,
 )
-from facelearn.tasks.identification.class_text import class_list, table_of
+from facelearn.tasks.identification.class_text import class_list
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

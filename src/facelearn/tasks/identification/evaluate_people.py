@@ -14,9 +14,10 @@ from facelearn.metrics.classes import class_metrics
 from facelearn.metrics.open_set import open_set_metrics
 from facelearn.prediction import Identifier
 from facelearn.prediction.backends import Backend
-from facelearn.report.results import save_metrics
+from facelearn.record.folder import RunFolder
+from facelearn.record.results import load_class_run, save_metrics
 from facelearn.splits.groups import person_units
-from facelearn.tasks.identification.evaluation import load_class_run, save_class_evaluation
+from facelearn.tasks.identification.class_results import save_class_results
 from facelearn.tasks.identification.page import write_class_report
 
 FALSE_ALARM = 0.01
@@ -106,8 +107,9 @@ def _write(
     # the data's own photo of each person stands beside a confusion; a person without one gets a blank
     examples = np.full((len(identifier.people), *faces.images.shape[1:]), 127, np.uint8)
     examples[truth[known][::-1]] = faces.images[known[::-1]]
-    save_class_evaluation(
-        out, images=faces.images[known], truth=truth[known], probabilities=probabilities[known], people=identifier.people,
+    save_class_results(
+        RunFolder(out).evaluation,
+        images=faces.images[known], truth=truth[known], probabilities=probabilities[known], people=identifier.people,
         examples=examples, source=faces.source[known], row=faces.row[known],
         stranger_images=faces.images[strangers] if len(strangers) else None,
         stranger_probabilities=probabilities[strangers] if len(strangers) else None,

@@ -16,10 +16,12 @@ from facelearn.metrics.calibration import expected_calibration_error, fit_temper
 from facelearn.metrics.classes import class_metrics
 from facelearn.metrics.open_set import rejection_threshold
 from facelearn.recipe.recipe import Recipe
+from facelearn.record.folder import RunFolder
+from facelearn.record.results import load_class_run
 from facelearn.runs.plan import VALID, Fitted, Measured, Plan
 from facelearn.splits.groups import person_units
+from facelearn.tasks.identification.class_results import save_class_results
 from facelearn.tasks.identification.evaluate_people import FALSE_ALARM, measure_strangers
-from facelearn.tasks.identification.evaluation import load_class_run, save_class_evaluation
 from facelearn.tasks.identification.learn import Identification
 from facelearn.tasks.identification.page import write_class_report
 from facelearn.training.loop import FitResult
@@ -156,8 +158,8 @@ def _save(
     assert isinstance(plan.task, Identification)
     classes = plan.train.identity_among(plan.task.people)
     first = np.asarray([np.flatnonzero(classes == i)[0] for i in range(len(plan.task.people))])
-    save_class_evaluation(
-        out, images=shown.images, truth=truth, probabilities=probabilities, people=plan.task.people,
+    save_class_results(
+        RunFolder(out).evaluation, images=shown.images, truth=truth, probabilities=probabilities, people=plan.task.people,
         examples=plan.train.images[first], source=shown.source, row=shown.row,
         stranger_images=None if strangers is None else strangers.images,
         stranger_probabilities=unknown,

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from facelearn.report.headline import estimate, to_number
+from facelearn.report.headline import estimate, table_of
+from facelearn.report.shown_numbers import to_number
 from facelearn.report.style import (
     ALARM,
     MUTED,
@@ -20,7 +21,7 @@ from facelearn.report.style import (
     run_colour,
     run_marker,
 )
-from facelearn.tasks.identification.class_text import false_alarm, table_of
+from facelearn.tasks.identification.class_text import false_alarm
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,11 +12,13 @@ from facelearn.data.faces import Faces
 from facelearn.errors import DataError
 from facelearn.metrics.keypoints import keypoint_metrics, mean_face_baseline
 from facelearn.recipe.recipe import Recipe
-from facelearn.report.results import load_run, save_evaluation
+from facelearn.record.folder import RunFolder
+from facelearn.record.results import load_point_run
 from facelearn.runs.plan import VALID, Fitted, Measured, Plan
 from facelearn.splits.split import independent_groups
 from facelearn.tasks.keypoints.learn import Keypoints
 from facelearn.tasks.keypoints.page import write_report
+from facelearn.tasks.keypoints.point_results import save_point_results
 from facelearn.tasks.keypoints.schemes import SCHEMES, scheme_differences
 from facelearn.training.loop import FitResult
 
@@ -77,8 +79,8 @@ def measure(fitted: Fitted, out: Path) -> Measured:
     if plan.train.labelled.any(0).all():
         guess = mean_face_baseline(plan.train.keypoints, len(valid))
         metrics["mean_face"] = keypoint_metrics(guess, valid.keypoints, bootstrap=0, **facts)
-    save_evaluation(
-        out,
+    save_point_results(
+        RunFolder(out).evaluation,
         images=valid.images,
         truth=valid.keypoints,
         prediction=points,
@@ -91,7 +93,7 @@ def measure(fitted: Fitted, out: Path) -> Measured:
 
 def report(out: Path, title: str) -> Path:
     """Draw report.html of the finished run in `out`."""
-    return write_report(out / "report.html", [load_run(out)], title=title)
+    return write_report(out / "report.html", [load_point_run(out)], title=title)
 
 
 def warnings(plan: Plan, result: FitResult) -> tuple[str, ...]:
