@@ -231,7 +231,7 @@ def test_cells_wait_for_their_turn(run):
     inside, most, done = [], [], []
 
     def work():
-        for _ in range(20):
+        for _ in range(50):
             with RunFolder(run.path).locked(wait=True):
                 inside.append(1)
                 most.append(len(inside))
@@ -244,7 +244,7 @@ def test_cells_wait_for_their_turn(run):
         thread.start()
     for thread in threads:
         thread.join(60)
-    assert len(done) == 4 and max(most) == 1 and len(most) == 80
+    assert len(done) == 4 and max(most) == 1 and len(most) == 200
 
 
 def test_one_that_waits_goes_on_when_the_first_is_killed(run):
@@ -262,6 +262,12 @@ def test_one_that_waits_goes_on_when_the_first_is_killed(run):
 def _locked_once(run):
     with run.locked(wait=True):
         return run.lock.exists()
+
+
+def test_a_file_is_no_folder(run):
+    run.path.write_text("a file")
+    with pytest.raises(FacelearnError, match="is no folder"), run.locked():
+        pass
 
 
 @pytest.mark.parametrize("name", ["RANK", "LOCAL_RANK", "NODE_RANK"])

@@ -247,7 +247,8 @@ class RunFolder:
         """
         made = not self.path.exists()
         descriptor = self._lock(wait)
-        self.path.mkdir(parents=True, exist_ok=True)
+        if descriptor is None:
+            self.path.mkdir(parents=True, exist_ok=True)
         try:
             yield
         finally:
@@ -268,11 +269,15 @@ class RunFolder:
         if any(os.environ.get(name, "0") not in ("", "0") for name in _RANKS):
             return None
         while True:
-            self.path.mkdir(parents=True, exist_ok=True)
             try:
+                self.path.mkdir(parents=True, exist_ok=True)
                 descriptor = os.open(self.lock, os.O_RDWR | os.O_CREAT, 0o666)  # child processes do not get it
-            except FileNotFoundError:
-                continue  # the one before took the empty folder away
+            except (FileNotFoundError, FileExistsError):
+                if self.path.is_file() or self.path.is_symlink():
+                    raise FacelearnError(
+                        f"{self} is no folder; a run needs one of its own: choose another --out"
+                    ) from None
+                continue  # the one before took the empty folder away, between two looks at it
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             except OSError as error:

@@ -16,8 +16,8 @@ from facelearn.metrics.classes import balanced_accuracy_difference, class_metric
 from facelearn.record.results import load_class_run
 from facelearn.report.shown_numbers import to_number
 from facelearn.report.tables import markdown_table, text_table
-from facelearn.studies.people_numbers import number_text
 from facelearn.tasks.identification.class_results import ClassResult
+from facelearn.tasks.identification.class_study import number_text
 
 SCORES = {
     "balanced_accuracy_score": "balanced accuracy",

@@ -17,6 +17,7 @@ from facelearn.models import zoo
 from facelearn.recipe.defaults import merged
 from facelearn.recipe.recipe import Recipe
 from facelearn.recipe.starting_weights import hub_file
+from facelearn.studies.by_task import BY_TASK
 from facelearn.studies.measures import MEASURES
 from facelearn.studies.study_file import Cell, Claim, Reach, ShortRuns, StudyFile
 
@@ -153,8 +154,9 @@ class _Given:
         """What of it concerns a cell of this recipe."""
         changes: dict[str, Any] = {}
         if self.train_list is not None:
-            if recipe.task != "identification":
-                raise RecipeError("this study learns keypoints; --train-list belongs to studies of people")
+            refused = BY_TASK[recipe.task].NO_TRAIN_LIST
+            if refused:
+                raise RecipeError(refused)
             changes["split"] = {"train_list": str(self.train_list), "test": 0.0, "strangers": 0.0}
         if self.source and starts_from_weights(recipe):
             changes["transfer"] = {"source": self.source, **({"sha256": self.sha256} if self.sha256 else {})}
