@@ -18,7 +18,7 @@ from facelearn.report.style import INK, house_style, new_figure, note, plain_tex
 from facelearn.tasks.keypoints import keypoint_plots
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from facelearn.report.style import Figure
 
 _MOST_POINTS = 4000
 _MOST_IMAGES = 4000

@@ -10,11 +10,10 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from facelearn.report.shown_numbers import short_number
-from facelearn.report.style import INK, MUTED, RUN_COLOURS, SURFACE, house_style, new_figure, plain_text
+from facelearn.report.style import INK, MUTED, RUN_COLOURS, SURFACE, house_style, new_figure, plain_text, rectangle
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from facelearn.report.style import Axes, Figure
 
 COLUMNS = 8
 TIMES = "\N{MULTIPLICATION SIGN}"
@@ -142,8 +141,6 @@ def _lines(block: Block) -> tuple[tuple[str, str, float, str], ...]:
 
 def _draw_box(axes: Axes, cell: _Cell) -> None:
     """The box, with edges behind it for repeats."""
-    from matplotlib.patches import Rectangle
-
     block, (x, y), (width, height) = cell.block, (cell.x, cell.y), (cell.width, cell.height)
     colour = (
         MUTED if block.title == "input" else next((known for word, known in _COLOURS if word in block.title), _OTHER)
@@ -151,8 +148,8 @@ def _draw_box(axes: Axes, cell: _Cell) -> None:
     corner = x - width / 2, y - height / 2
     for behind in range(min(block.repeats, 3) - 1, -1, -1):
         place = (corner[0] + 0.05 * behind, corner[1] - 0.05 * behind)
-        axes.add_patch(Rectangle(place, width, height, facecolor=SURFACE, edgecolor=colour, linewidth=1.4))
-    axes.add_patch(Rectangle(corner, width, height, facecolor=colour, alpha=0.16, edgecolor="none"))
+        axes.add_patch(rectangle(place, width, height, facecolor=SURFACE, edgecolor=colour, linewidth=1.4))
+    axes.add_patch(rectangle(corner, width, height, facecolor=colour, alpha=0.16, edgecolor="none"))
     if block.repeats > 1:
         right = x + width / 2 + 0.05 * min(block.repeats - 1, 2) + 0.05
         axes.text(right, corner[1], f"{TIMES} {block.repeats}", color=colour, fontsize=9.5, weight="bold", va="center")

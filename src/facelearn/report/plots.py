@@ -17,16 +17,17 @@ from facelearn.report.style import (
     MUTED,
     SURFACE,
     house_style,
+    log_ticks,
     new_figure,
     note,
+    number_ticks,
     plain_text,
     run_colour,
     run_marker,
 )
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from facelearn.report.style import Axes, Figure
 
 SIZE = (5.6, 3.7)
 """Inches of a plot beside which another stands."""
@@ -99,8 +100,6 @@ def comparison_bars(runs: Sequence[FinishedRun], panels: Sequence[tuple[str, str
 
 
 def _interval_plot(axes: Axes, estimates: Sequence[Estimate | None]) -> None:
-    from matplotlib.ticker import MaxNLocator
-
     axes.grid(visible=False, axis="y")
     for i, found in enumerate(estimates):
         if found is None:
@@ -116,7 +115,7 @@ def _interval_plot(axes: Axes, estimates: Sequence[Estimate | None]) -> None:
             number_text(value), (right, i), (7, 0), textcoords="offset points", va="center", color=INK, fontsize=9
         )
     highest = max((found.scale * np.nanmax([found.value, found.high]) for found in estimates if found), default=0.0)
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10]))
+    number_ticks(axes.xaxis, 5, steps=[1, 2, 5, 10])
     axes.set_xlim(0, highest * 1.22 or 1)  # room for the number behind the longest bar
 
 
@@ -156,8 +155,6 @@ def mark_lowest(
 
 def log_scale(axes: Axes, top: float | None = None) -> None:
     """A logarithmic axis labelled with plain numbers, with room above and below the curves; `top` lets what is higher leave the frame."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
     axes.set_yscale("log")
     low, high = axes.dataLim.intervaly
     low, high = low / 1.12, (high if top is None else min(high, top)) * 1.2
@@ -170,17 +167,13 @@ def log_scale(axes: Axes, top: float | None = None) -> None:
         if decades > 0.8
         else tuple(np.arange(1.0, 10.0, 0.5 if decades < 0.3 else 1.0))
     )
-    axes.yaxis.set_major_locator(LogLocator(subs=steps, numticks=12))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.4g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    log_ticks(axes.yaxis, lambda value: f"{value:.4g}", steps)
 
 
 def epoch_axis(axes: Axes) -> None:
     """An axis of whole epochs."""
-    from matplotlib.ticker import MaxNLocator
-
     axes.set_xlabel("epoch")
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True, min_n_ticks=1))
+    number_ticks(axes.xaxis, 10, whole=True)
     axes.grid(visible=False, axis="x")
     left, right = axes.dataLim.intervalx
     if left == right:

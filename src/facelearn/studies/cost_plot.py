@@ -16,6 +16,7 @@ from facelearn.report.style import (
     INK,
     SURFACE,
     house_style,
+    log_ticks,
     new_figure,
     note,
     plain_text,
@@ -24,8 +25,7 @@ from facelearn.report.style import (
 )
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from facelearn.report.style import Axes, Figure
 
 
 def accuracy_against_cost(
@@ -90,12 +90,9 @@ def accuracy_against_cost(
 
 
 def _cost_axes(axes: Axes, cost: NDArray[np.float64]) -> None:
-    from matplotlib.ticker import FuncFormatter, NullFormatter
-
     axes.set_xscale("log")
     axes.set_xlim(float(cost.min()) / 2, float(cost.max()) * 2.5)
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short_number(value)))
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    log_ticks(axes.xaxis, short_number)
     axes.yaxis.set_major_formatter("{x:g}%")
     axes.margins(y=0.12)
     axes.set_xlabel("multiply-adds of one image")

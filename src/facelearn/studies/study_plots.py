@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from facelearn.report.plots import epoch_axis, log_scale
-from facelearn.report.style import GRID, MUTED, SURFACE, house_style, new_figure, plain_text, run_colour, run_marker
+from facelearn.report.style import (
+    GRID,
+    MUTED,
+    SURFACE,
+    colour_map,
+    colour_text,
+    house_style,
+    new_figure,
+    plain_text,
+    run_colour,
+    run_marker,
+)
 from facelearn.studies.by_task import BY_TASK
 from facelearn.studies.cell_numbers import LOSSES, Row, column
 from facelearn.studies.cost_plot import accuracy_against_cost
@@ -18,8 +29,7 @@ from facelearn.tasks.study_numbers import Cell, Cells, trained
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from facelearn.report.style import Axes, Figure
 
 
 def study_curves(study: Study, cells: Cells) -> Figure:
@@ -134,7 +144,4 @@ def _colour(index: int, count: int) -> str:
     """The house's colours while they last, else steps of one map, so that a sweep's order can be seen."""
     if count <= 8:
         return run_colour(index)
-    import matplotlib
-    from matplotlib.colors import to_hex
-
-    return to_hex(matplotlib.colormaps["turbo"](0.06 + 0.88 * index / (count - 1)))
+    return colour_text(colour_map("turbo")(0.06 + 0.88 * index / (count - 1)))

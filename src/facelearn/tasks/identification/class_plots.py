@@ -15,16 +15,17 @@ from facelearn.report.style import (
     MUTED,
     SURFACE,
     house_style,
+    log_ticks,
     new_figure,
     note,
+    number_ticks,
     plain_text,
     run_colour,
 )
 from facelearn.tasks.identification.class_text import class_list
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from facelearn.report.style import Axes, Figure
 
 _SIZE = (5.6, 3.7)
 _NAMED = 6  # people whose dot has a name
@@ -79,20 +80,16 @@ def _size_groups(axes: Axes, metrics: Mapping[str, Any], images: NDArray[np.floa
 
 def _count_axis(axes: Axes, counts: NDArray[np.float64]) -> None:
     """Logarithmic where the largest count is more than four times the smallest, else plain; whole numbers."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
-
     low, high = float(counts.min()), float(counts.max())
     if low > 0 and high > 4 * low:
         axes.set_xscale("log")
         axes.set_xlim(low / 1.25, high * 1.25)
         steps = (1.0,) if high > 300 * low else (1.0, 2.0, 5.0)
-        axes.xaxis.set_major_locator(LogLocator(subs=steps, numticks=12))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-        axes.xaxis.set_minor_formatter(NullFormatter())
+        log_ticks(axes.xaxis, lambda value: f"{value:,.0f}", steps)
     else:
         room = max(1.0, 0.08 * (high - low))
         axes.set_xlim(low - room, high + room)
-        axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1))
+        number_ticks(axes.xaxis, 8, whole=True)
 
 
 def calibration_figure(metrics: Mapping[str, Any]) -> Figure:

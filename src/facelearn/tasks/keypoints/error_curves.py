@@ -14,7 +14,7 @@ from facelearn.tasks.keypoints.point_results import PointResult
 from facelearn.tasks.keypoints.point_text import cumulative_curve
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from facelearn.report.style import Figure
 
 _ERROR_COLUMNS = ("valid_rmse_px", "valid_rmse_error")
 

@@ -24,12 +24,12 @@ from facelearn.report.style import (
     plain_text,
     run_colour,
     run_marker,
+    two_colours,
 )
 from facelearn.tasks.keypoints.point_results import PointResult
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from facelearn.report.style import Axes, Figure
 
 _MANY = 30  # from here on a keypoint has no line of its own in a figure
 _MOST_ROWS = 480
@@ -146,13 +146,11 @@ def missing_pattern(keypoints: ArrayLike, schema: KeypointSchema) -> Figure:
 
 
 def _pattern_image(axes: Axes, labelled: NDArray[np.bool_]) -> None:
-    from matplotlib.colors import ListedColormap
-
     n, k = labelled.shape
     order = np.lexsort((*labelled.T[::-1], labelled.sum(1)))[::-1]
     shown = labelled[order[np.linspace(0, n - 1, min(n, _MOST_ROWS)).round().astype(np.int64)]]
     axes.imshow(
-        shown, aspect="auto", interpolation="nearest", cmap=ListedColormap(["#ffffff00", run_colour(0)]), vmin=0, vmax=1,
+        shown, aspect="auto", interpolation="nearest", cmap=two_colours("#ffffff00", run_colour(0)), vmin=0, vmax=1,
         extent=(-0.5, k - 0.5, n, 0),
     )  # fmt: skip
     axes.grid(visible=False)
