@@ -58,7 +58,7 @@ class BatchSource(Protocol):
 
 
 class Answering(Protocol):
-    """How a model's outputs become answers: the one place that training's measures, `evaluate`, `predict`, ONNX and the server go through."""
+    """How outputs become answers: the one place that training's measures, `evaluate`, `predict`, ONNX and the server go through."""
 
     @property
     def mirrored(self) -> bool:
