@@ -12,7 +12,7 @@ from typing import Any
 from facelearn.data.faces import Faces
 from facelearn.errors import DataError, RecipeError
 from facelearn.models import zoo
-from facelearn.models.registry import SIZE_ARGUMENTS
+from facelearn.models.registry import SIZE_ARGUMENTS, TASK_ARGUMENTS
 from facelearn.recipe.defaults import default_epochs
 from facelearn.recipe.recipe import Recipe, has_setting, kind_of
 from facelearn.recipe.starting_weights import TransferSettings
@@ -20,8 +20,6 @@ from facelearn.splits.split import Split
 from facelearn.tasks import DEFAULT_TASK, TASKS
 from facelearn.tasks.task import TRAIN, Task
 
-_OF_THE_TASK = ("outputs", "schemes")
-_FIXED_SIZE = {"vgg16": 224}  # its first fully connected layer fits no other size
 _BEFORE_FITTING = "standardise"  # its place is taken by the numbers' steps that come with the weights
 
 
@@ -171,13 +169,15 @@ def _own_from_source(recipe: Recipe, made: Draft, open_source: OpenSource) -> Re
     source = open_source(recipe.transfer)
     if source.name is None:
         return recipe
-    name, options = TASKS[recipe.task].start_from(source.name)
+    kin = zoo.successor(source.name, TASKS[recipe.task].takes)
+    name = kin.name
     if made.typed.get("model__name", name) != name:
         return recipe
-    changes: dict[str, Any] = {"model__name": name, "model__options": {**_options_of(source, name), **options}}
+    changes: dict[str, Any] = {"model__name": name, "model__options": {**_options_of(source, name), **kin.options}}
     steps = list(source.pixel_steps)
-    if name in _FIXED_SIZE and not steps:
-        steps = [{"name": "resize", "size": _FIXED_SIZE[name]}]
+    fixed_size = zoo.model_info(name).fixed_size
+    if fixed_size and not steps:
+        steps = [{"name": "resize", "size": fixed_size}]
     if steps:
         changes["preprocess"] = [*steps, _BEFORE_FITTING]
     return Recipe.for_task(recipe.task, {**changes, **made.typed})
@@ -189,5 +189,5 @@ def _options_of(source: SourceNetwork, name: str) -> dict[str, Any]:
     return {
         key: list(value) if isinstance(value, tuple) else value
         for key, value in source.arguments.items()
-        if key in known and key not in (*SIZE_ARGUMENTS, *_OF_THE_TASK) and value != known[key]
+        if key in known and key not in (*SIZE_ARGUMENTS, *TASK_ARGUMENTS) and value != known[key]
     }

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from facelearn.data.faces import Faces
 from facelearn.data.schema import KeypointSchema
+from facelearn.models.registry import Gives
 from facelearn.splits.split import Split
 from facelearn.tasks.settings import TaskSettings
 from facelearn.transforms.preprocess import Preprocess
@@ -247,6 +248,10 @@ class Task(Protocol):
         """Its own settings by dotted path, with the values that mean nothing to another task."""
 
     @property
+    def takes(self) -> Sequence[Gives]:
+        """What a network may give, to be of use to it."""
+
+    @property
     def default_steps(self) -> int | None:
         """Optimiser steps of a run whose epochs nobody gave; None: the recipe's epochs."""
 
@@ -360,6 +365,3 @@ class Task(Protocol):
 
     def card_rows(self, facts: AnswerFacts) -> list[tuple[str, str]]:
         """What a model card says of how it answers."""
-
-    def start_from(self, network: str) -> tuple[str, dict[str, Any]]:
-        """The network with which this task takes over weights of `network`, and the options that give it the same body."""

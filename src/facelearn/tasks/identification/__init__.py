@@ -13,6 +13,7 @@ from facelearn.data.faces import Faces
 from facelearn.data.schema import NO_KEYPOINTS
 from facelearn.errors import BundleError, DataError, RecipeError
 from facelearn.models import zoo
+from facelearn.models.registry import Gives
 from facelearn.splits.groups import Rows, WithinBy, person_units
 from facelearn.splits.listed import split_listed
 from facelearn.splits.split import By, Parts, Split, reported
@@ -38,11 +39,6 @@ from facelearn.tasks.task import (
 if TYPE_CHECKING:
     from torch import nn
 
-NOT_CLASSIFIERS = ("facelearn_keypoints",)
-KINDRED: dict[str, tuple[str, dict[str, Any]]] = {
-    "facelearn_keypoints": ("facelearn_identity", {"fold": 4, "block": "separable"})
-}
-
 
 class Identification:
     """Classification into the people of the training rows."""
@@ -52,6 +48,7 @@ class Identification:
     defaults = DEFAULTS
     defaults_of_another_network = OF_ANOTHER_NETWORK
     neutral_settings = NEUTRAL
+    takes: tuple[Gives, ...] = ("logits",)
     default_steps = 14_800
     purpose = "Says which of the people it was trained on a face shows."
     search_columns: Mapping[str, str] = {}
@@ -129,9 +126,9 @@ class Identification:
             DataError: fewer than two people.
         """
         info = zoo.model_info(network)
-        if info.task == "verification" or network in NOT_CLASSIFIERS:
+        if info.gives not in self.takes:
             others = ", ".join(one.name for one in zoo.list_models("identification"))
-            what = "embeddings" if info.task == "verification" else "places in the image"
+            what = "embeddings" if info.gives == "embedding" else "places in the image"
             raise RecipeError(
                 f"network '{network}' gives {what}, not one number a person; networks for people are {others}"
             )
@@ -235,10 +232,6 @@ class Identification:
             ("Prediction", "mean over the image and its mirror image" if how.mirrored else "one pass"),
             ("Temperature", f"{how.temperature:.3g}, what logits are divided by before the softmax"),
         ]
-
-    def start_from(self, network: str) -> tuple[str, dict[str, Any]]:
-        """The network with which this task takes over weights of `network`, and the options that give it the same body."""
-        return KINDRED.get(network, (network, {}))
 
 
 def _own(settings: TaskSettings) -> IdentificationSettings:

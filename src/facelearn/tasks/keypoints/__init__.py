@@ -11,6 +11,7 @@ import numpy as np
 from facelearn.data.faces import Faces
 from facelearn.errors import BundleError, DataError, RecipeError
 from facelearn.models import zoo
+from facelearn.models.registry import Gives
 from facelearn.splits.split import Split, kfold, split
 from facelearn.tasks.keypoints import measure as measures
 from facelearn.tasks.keypoints.answer import PointAnswering, Predictions
@@ -33,6 +34,7 @@ class Keypoints:
     defaults = DEFAULTS
     defaults_of_another_network = OF_ANOTHER_NETWORK
     neutral_settings = NEUTRAL
+    takes: tuple[Gives, ...] = ("points", "logits")
     default_steps = None
     purpose = "Finds facial keypoints in the crop of one face."
     search_columns: Mapping[str, str] = {"rmse": "valid_rmse_error", "loss": "valid_loss"}
@@ -101,12 +103,12 @@ class Keypoints:
             RecipeError: a network whose outputs are embeddings, or two schemes for a network that has one output set.
         """
         info = zoo.model_info(network)
-        if info.task == "verification":
+        if info.gives not in self.takes:
             others = ", ".join(one.name for one in zoo.list_models("keypoints"))
             raise RecipeError(
                 f"network '{network}' gives embeddings of length 1, not keypoints; keypoint networks are {others}"
             )
-        own, able = _own(settings), "schemes" in info.options
+        own, able = _own(settings), info.has_schemes
         if own.schemes == "two" and not able:
             raise RecipeError(f"schemes = 'two' needs a network with an output for each scheme; '{network}' has one")
         two = own.schemes == "two" or (own.schemes == "auto" and able and bool(scheme_differences(train)))
@@ -204,10 +206,6 @@ class Keypoints:
             names = ", ".join(how.schemes)
             rows.append(("Annotation schemes", f"{names}; '{chosen}' is returned unless another is asked for"))
         return rows
-
-    def start_from(self, network: str) -> tuple[str, dict[str, Any]]:
-        """The network with which this task takes over weights of `network`, and its options: the same."""
-        return network, {}
 
 
 def _own(settings: TaskSettings) -> KeypointSettings:
