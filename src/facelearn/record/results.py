@@ -18,12 +18,10 @@ from facelearn.record.folder import RunFolder
 from facelearn.report.finished_run import EVALUATE_AGAIN, TASK, FinishedRun, broken, read_arrays
 from facelearn.report.headline import table_of
 from facelearn.report.shown_numbers import to_number
+from facelearn.tasks import DEFAULT_TASK, TASKS
 from facelearn.tasks.identification.class_results import ClassResult, load_class_results
 from facelearn.tasks.keypoints.point_results import PointResult, load_point_results
 
-_LOADERS = {"keypoints": load_point_results, "identification": load_class_results}
-_UNSAID = "keypoints"
-"""The task of files that name none: there was only one when they were first written."""
 _SIDE_FACTS = ("environment", "data", "split")
 _TEXT_COLUMNS = frozenset({"phase", "note", "time"})
 
@@ -63,10 +61,12 @@ def load_run(folder: str | Path, *, name: str | None = None) -> FinishedRun:
     Args and errors as `read_run`.
     """
     run, file = read_run(folder, name=name), RunFolder(folder).evaluation
-    said = str(read_arrays(file, [TASK]).get(TASK, _UNSAID)) if file.is_file() else str(run.recipe.get(TASK, _UNSAID))
-    if said not in _LOADERS:
-        raise FacelearnError(f"{folder}: {unknown_name('task', said, list(_LOADERS))}")
-    return _LOADERS[said](run, file)
+    said = read_arrays(file, [TASK]).get(TASK) if file.is_file() else run.recipe.get(TASK)
+    # files that name no task are as old as the first of them
+    task = DEFAULT_TASK if said is None else str(said)
+    if task not in TASKS:
+        raise FacelearnError(f"{folder}: {unknown_name('task', task, list(TASKS))}")
+    return TASKS[task].load_evaluation(run, file)
 
 
 def load_point_run(folder: str | Path, *, name: str | None = None) -> PointResult:

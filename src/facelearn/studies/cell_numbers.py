@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facelearn.studies.by_task import BY_TASK
 from facelearn.studies.definition import Study
+from facelearn.tasks import TASKS
 from facelearn.tasks.study_numbers import Cell, Cells, StudyNumbers, trained
 
 LOSSES = ("train_loss", "valid_loss", "best_valid_loss", "normalised_valid_loss")
@@ -81,7 +81,7 @@ class Row:
 
 def rows(study: Study, cells: Cells) -> list[Row]:
     """One row for each cell that was run, in the study's order."""
-    kind = BY_TASK[study.task]
+    kind = TASKS[study.task].study
     largest = _largest_loss(cells)
     targets = _targets(study, cells)
     found = []
@@ -204,8 +204,8 @@ def number_text(measure: str, value: float) -> str:
     """A value in the form that its measure is read in; "-" where there is none."""
     if not math.isfinite(value):
         return "-"
-    for kind in BY_TASK.values():
-        text = kind.number_text(measure, value)
+    for task in TASKS.values():
+        text = task.study.number_text(measure, value)
         if text is not None:
             return text
     if measure in LOSSES:

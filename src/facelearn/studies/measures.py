@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from facelearn.studies.by_task import BY_TASK
+from facelearn.tasks import TASKS
 
 MEASURES = {
     "train_loss": "training loss",
@@ -12,6 +12,6 @@ MEASURES = {
     "unsteadiness": "unsteadiness of the curve",
     "epochs_to_reach": "epochs to reach it",
     "seconds_to_reach": "seconds to reach it",
-    **{name: title for task in BY_TASK.values() for name, title in task.MEASURES.items()},
+    **{name: title for task in TASKS.values() for name, title in task.study.MEASURES.items()},
 }
 """What a study's table may show, and its heading."""

@@ -15,13 +15,13 @@ from facelearn.report import page
 from facelearn.report.style import png, svg
 from facelearn.report.tables import markdown_table, text_table
 from facelearn.runs.folds_summary import kfold_lines, kfold_table
-from facelearn.studies.by_task import BY_TASK
 from facelearn.studies.cell_numbers import Number, Row, number_text, rows
 from facelearn.studies.definition import Study
 from facelearn.studies.measures import MEASURES
 from facelearn.studies.store import Folds, stored
 from facelearn.studies.study_plots import costs_are_drawn, is_sweep, study_cost, study_curves, study_sweep
 from facelearn.studies.verdicts import Verdict, verdicts
+from facelearn.tasks import TASKS
 from facelearn.tasks.study_numbers import Cells, Table, trained
 
 TERMINAL = 120
@@ -74,7 +74,7 @@ _CAPTIONS = {
 def _further(study: Study, cells: Cells, folds: Folds | None) -> list[Table]:
     """The tables of the study's task, and what the folds of each cell make together."""
     published = {one.name: {"best": one.published_best, "worst": one.published_worst} for one in study.variations}
-    return [*BY_TASK[study.task].tables(cells, published), *([kfold_table(folds)] if folds else [])]
+    return [*TASKS[study.task].study.tables(cells, published), *([kfold_table(folds)] if folds else [])]
 
 
 def table(study: Study, found: Sequence[Row]) -> Table:
@@ -221,7 +221,7 @@ def verdict_text(verdict: Verdict) -> str:
 
 def _lines(study: Study, found: Sequence[Row], cells: Cells, folds: Folds | None = None) -> list[str]:
     """What the table leaves unsaid: data, machine, marks, what differs."""
-    kind = BY_TASK[study.task]
+    kind = TASKS[study.task].study
     if not any(trained(runs) for runs in cells.values()):
         return ["no cell has been run yet"]
     lines = [*study.notes]

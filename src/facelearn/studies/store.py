@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from facelearn.record.results import plain
-from facelearn.studies.by_task import BY_TASK
 from facelearn.studies.cell_numbers import Number, Row, rows
 from facelearn.studies.definition import Study
+from facelearn.tasks import TASKS
 from facelearn.tasks.study_numbers import Cell, Cells, StudyNumbers
 
 Folds = Mapping[str, Mapping[str, Any]]
@@ -25,7 +25,7 @@ def stored(study: Study, cells: Cells, *, folds: Folds | None = None) -> dict[st
     return {
         "study": study.name,
         "rows": found,
-        "cells": {name: [_slim(run, BY_TASK[study.task]) for run in runs] for name, runs in cells.items()},
+        "cells": {name: [_slim(run, TASKS[study.task].study) for run in runs] for name, runs in cells.items()},
         **({"folds": plain(dict(folds))} if folds else {}),
     }
 

@@ -19,11 +19,11 @@ from facelearn.report.style import (
     run_colour,
     run_marker,
 )
-from facelearn.studies.by_task import BY_TASK
 from facelearn.studies.cell_numbers import LOSSES, Row, column
 from facelearn.studies.cost_plot import accuracy_against_cost
 from facelearn.studies.definition import Study
 from facelearn.studies.measures import MEASURES
+from facelearn.tasks import TASKS
 from facelearn.tasks.study_numbers import Cell, Cells, trained
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def study_curves(study: Study, cells: Cells) -> Figure:
                 axes.plot(epochs[known], values[known], color=colour, linewidth=width, alpha=alpha, label=label)
         log_scale(axes, _highest_after_the_start(axes))
         epoch_axis(axes)
-        axes.set_ylabel("share of the largest loss" if study.normalise else BY_TASK[study.task].LOSS_UNIT)
+        axes.set_ylabel("share of the largest loss" if study.normalise else TASKS[study.task].study.LOSS_UNIT)
         axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=8.5)
     return figure
 

@@ -77,10 +77,6 @@ class StudyNumbers(Protocol):
     def LOSS_NAMES(self) -> Mapping[str, str]:  # noqa: N802 - a constant of a module
         """The task's own measures of "train_loss" and "valid_loss", where it has any."""
 
-    @property
-    def NO_TRAIN_LIST(self) -> str:  # noqa: N802 - a constant of a module
-        """Why a list of images to train on cannot be given; empty where it can."""
-
     def images_of(self, counts: Mapping[str, Any]) -> tuple[int, float]:
         """Images that a cell was trained on, and labels an image of them."""
 

@@ -44,7 +44,6 @@ MEASURES = {
 one is of the test rows: "cross-entropy" after calibration, averages and medians over people, groups of people by training images."""
 LOSS_UNIT = "cross-entropy, nats"
 LOSS_NAMES = {"train_loss": "train_cross_entropy_loss", "valid_loss": "valid_cross_entropy_loss"}
-NO_TRAIN_LIST = ""
 POOLED = (
     "accuracy_score", "balanced_accuracy_score", "top3_score", "top5_score", "calibration_error", "cross_entropy_loss",
 )  # fmt: skip

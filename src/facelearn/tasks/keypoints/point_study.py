@@ -21,7 +21,6 @@ MEASURES = {
 sqrt(loss), with `masked_mse_per_target` the square is that times the share of targets that are present."""
 LOSS_UNIT = "mean square, unit coordinates"
 LOSS_NAMES: Mapping[str, str] = {}
-NO_TRAIN_LIST = "this study learns keypoints; --train-list belongs to studies of people"
 _OF_THE_MEAN_FACE = ("rmse_error", "robust_rmse_error", "point_failure_error")
 
 
