@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from facelearn.data.faces import Faces
 from facelearn.errors import FacelearnError, Problem, RecipeError
@@ -16,7 +16,7 @@ from facelearn.files import whole_file, write_text
 from facelearn.recipe.recipe import Recipe
 from facelearn.recipe.resolve import draft, resolve
 from facelearn.runs.fit_rows import train_split
-from facelearn.runs.folds_summary import kfold_summary, kfold_text
+from facelearn.runs.folds_summary import FoldsSummary, kfold_summary, kfold_text
 from facelearn.runs.plan import MODEL
 from facelearn.runs.train import SOURCE, check_one_way, check_source_stays, read_rows, source_network
 from facelearn.splits.split import Split
@@ -49,7 +49,7 @@ class FoldsResult:
 
     folder: Path
     folds: tuple[Path, ...]
-    summary: Mapping[str, Any] = field(default_factory=dict)
+    summary: FoldsSummary = field(default_factory=lambda: cast(FoldsSummary, {}))
     model: Path | None = None
     page: Path | None = None
     skipped: tuple[Problem, ...] = ()
@@ -159,7 +159,7 @@ def _train_each(
     return tuple(finished), said
 
 
-def _written(out: Path, finished: tuple[Path, ...], summary: Mapping[str, Any]) -> tuple[Path, Path]:
+def _written(out: Path, finished: tuple[Path, ...], summary: FoldsSummary) -> tuple[Path, Path]:
     """kfold.json, kfold.md and the best fold's model; returns the model and the page."""
     count = len(finished)
     page = write_text(out / PAGE, f"# {count} folds\n\n{kfold_text(summary, out.name, markdown=True)}\n")

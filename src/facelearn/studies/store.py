@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from facelearn.record.results import plain
+from facelearn.runs.folds_summary import FoldsSummary
 from facelearn.studies.cell_numbers import Number, Row, rows
 from facelearn.studies.definition import Study
 from facelearn.tasks import TASKS
 from facelearn.tasks.study_numbers import Cell, Cells, StudyNumbers
 
-Folds = Mapping[str, Mapping[str, Any]]
+Folds = Mapping[str, FoldsSummary]
 """Cell -> what `report.kfold.kfold_summary` says of its folds."""
 
 

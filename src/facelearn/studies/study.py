@@ -15,7 +15,7 @@ import numpy as np
 from facelearn.data.faces import Faces
 from facelearn.errors import DataError, RecipeError, unknown_name
 from facelearn.recipe.resolve import completed
-from facelearn.runs.folds_summary import kfold_summary
+from facelearn.runs.folds_summary import FoldsSummary, kfold_summary
 from facelearn.runs.plan import MODEL
 from facelearn.runs.train import read_rows, source_network
 from facelearn.studies.cells import CellPlan, finished_cells
@@ -48,7 +48,7 @@ class StudyResult:
     computed: int
     problems: dict[str, str]
     stopped: bool = False
-    folds: dict[str, dict[str, Any]] = field(default_factory=dict)
+    folds: dict[str, FoldsSummary] = field(default_factory=dict)
 
 
 def study(
@@ -170,7 +170,7 @@ def _name_of(faces: Faces, train_list: str | Path | None) -> str:
 
 def _folds_together(
     plans: list[tuple[str, CellPlan]], found: Mapping[str, Mapping[str, Any]], places: Mapping[str, Path]
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, FoldsSummary]:
     """What the folds of each cell of identification amount to, where all of them are trained and share their test rows."""
     summaries = {}
     for name in dict.fromkeys(name for name, _ in plans):
