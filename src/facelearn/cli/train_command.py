@@ -83,7 +83,7 @@ def _start(
     faces = _data_of_run(out, resume) if data is None else data
     asked: dict[str, Any] = {"changes": changes, "resume": resume, "overwrite": overwrite}
     if count := folds or (_folds_in(out) if resume else None):
-        checked = recipe_typed(changes, task=options.IN_FOLDS[0], file=recipe)
+        checked = recipe_typed(changes, task=options.IN_FOLDS[0].value, file=recipe)
         _train_folds(faces, out, {**asked, "recipe": checked if recipe else None, "folds": count}, as_json)
     else:
         checked = recipe_typed(changes, task=task or _task_named(changes), file=recipe)

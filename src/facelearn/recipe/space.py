@@ -199,7 +199,7 @@ def check_paths(space: Mapping[str, Any], settings: type[BaseModel]) -> None:
 
 
 def setting_exists(path: str, settings: type[BaseModel]) -> bool:
-    """Whether recipes of the class `settings` have a setting at a dotted path; any name does in a table of options."""
+    """Whether recipes of the class `settings` have a setting at a dotted path; any name does in a table of options, any path in a space."""
     first, _, rest = path.partition(".")
     if first not in settings.model_fields:
         return False
@@ -208,7 +208,7 @@ def setting_exists(path: str, settings: type[BaseModel]) -> bool:
         return True
     if isinstance(inner, type) and issubclass(inner, BaseModel):
         return setting_exists(rest, inner)
-    return get_origin(inner) is dict and "." not in rest
+    return get_origin(inner) is dict and ("." not in rest or first == "search")
 
 
 def closest_setting(path: str, settings: type[BaseModel], *, leave_out: Sequence[str] = SHARED) -> str:
