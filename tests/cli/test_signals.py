@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import threading
 import pytest
 
 from facelearn.cli.signals import SIGNALS, stop_requests
+from facelearn.data.synthetic import synthetic_faces
 from support.commands import run_quietly
 
 
@@ -71,3 +73,29 @@ def test_a_real_interrupt_reaches_the_shell_as_130():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 130 and done.stderr == "facelearn: stopped\n"
+
+
+STOPPING = """
+import os, signal, sys
+from facelearn.training import loop
+once = loop._Fit.finish_epoch
+def interrupted(self):
+    once(self)
+    os.kill(os.getpid(), signal.SIGINT)
+loop._Fit.finish_epoch = interrupted
+from facelearn.cli import main
+main()
+"""
+
+
+def test_ctrl_c_saves_a_run_that_is_training_and_resume_ends_it(tmp_path, capsys):
+    synthetic_faces(60, seed=1).save(tmp_path / "faces")
+    typed = ["train", "--data", tmp_path / "faces", "--out", tmp_path / "run", "--model", "mlp", "--epochs", "3"]
+    done = subprocess.run(
+        [sys.executable, "-c", STOPPING, *map(str, typed)], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 1 and "go on with: facelearn train --resume" in done.stderr, done.stderr
+    assert "stopped after 1 epochs" in done.stderr
+    assert (tmp_path / "run" / "last.safetensors").exists() and not (tmp_path / "run" / "model.safetensors").exists()
+    assert run_quietly("train", "--resume", "--out", tmp_path / "run", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["epochs"] == 3

@@ -13,6 +13,7 @@ from facelearn.cli import app, options
 from facelearn.data.synthetic import synthetic_faces
 from facelearn.recipe.recipe import Recipe
 from facelearn.recipe.space import setting_exists
+from facelearn.tasks import TASKS
 from support.commands import run_quietly
 
 COMMANDS = typer.main.get_command(app).commands
@@ -92,6 +93,10 @@ def refused(capsys, *arguments):
     error = capsys.readouterr().err
     assert "Traceback" not in error
     return error
+
+
+def test_the_command_line_knows_every_task():
+    assert [task.value for task in options.Task] == list(TASKS)
 
 
 @pytest.mark.parametrize("name", NOT_OF_THE_RECIPE)
@@ -228,6 +233,11 @@ def test_a_setting_typed_twice_is_refused_with_both_names(capsys, typed, names):
 def test_settings_side_by_side_in_one_table_are_no_conflict(asked):
     code, given = asked("train", "--data", "f", "--model", "mlp", "--set", "model.options.hidden=[3]")
     assert code == 130 and given.changes == {"model__name": "mlp", "model__options__hidden": [3]}
+
+
+def test_folds_are_for_tasks_that_are_trained_in_folds(capsys):
+    assert "facelearn study" in refused(capsys, "train", "--data", "faces", "--task", "keypoints", "--folds", "3")
+    assert "juggling" in refused(capsys, "train", "--data", "faces", "--set", "task=juggling", "--folds", "3")
 
 
 def test_a_resumed_run_takes_no_settings(capsys, tmp_path):

@@ -9,7 +9,7 @@ import typer
 
 from facelearn.cli import options
 from facelearn.cli.app import command
-from facelearn.cli.printing import headline_of, print_json, say, task_measured, warn, warn_left_out
+from facelearn.cli.printing import headline_of, print_json, say, warn, warn_left_out
 
 
 @command(epilog="Example: facelearn evaluate runs/faces/model.safetensors test.csv --out runs/faces/test")
@@ -43,6 +43,6 @@ def evaluate(
         return
     warn(metrics["warnings"])
     warn_left_out(metrics["skipped"])
-    say(headline_of(task_measured(metrics), metrics))
+    say(headline_of(metrics))
     if out is not None:
         say("", f"report: {out / 'report.html'}")

@@ -22,14 +22,10 @@ class Sets:
 
 
 class Task(StrEnum):
-    """What a model learns."""
+    """What a model learns: `facelearn.tasks.TASKS`, by name only, because help must be quick."""
 
     keypoints = "keypoints"
     identification = "identification"
-
-
-IN_FOLDS = (Task.identification,)
-"""The tasks that `train --folds` trains, the one of a run that names none first."""
 
 
 class OnError(StrEnum):

@@ -44,22 +44,11 @@ def say_left_out(problems: Sequence[Any], folder: Path) -> None:
         say(f"{len(problems)} rows left out, listed in {folder / 'skipped.csv'}")
 
 
-def headline_of(task: str, metrics: Mapping[str, Any]) -> str:
-    """The headline numbers of a model, as its task words them."""
-    from facelearn.report.tables import headline
-    from facelearn.tasks.identification.class_text import class_headline
+def headline_of(metrics: Mapping[str, Any]) -> str:
+    """The headline numbers of metrics, as the task that they are of words them."""
+    from facelearn.tasks import TASKS
 
-    return {"keypoints": headline, "identification": class_headline}[task](metrics)
-
-
-def answers_file(task: str) -> str:
-    """What the file of a task's predictions is best called."""
-    return {"keypoints": "points.csv", "identification": "names.csv"}[task]
-
-
-def task_measured(metrics: Mapping[str, Any]) -> str:
-    """The task that metrics are of."""
-    return "identification" if "balanced_accuracy_score" in metrics else "keypoints"
+    return TASKS["identification" if "balanced_accuracy_score" in metrics else "keypoints"].headline(metrics)
 
 
 def predictions_json(predictions: Predictions | Identities) -> dict[str, Any]:

@@ -11,10 +11,10 @@ import typer
 from facelearn.cli import options
 from facelearn.cli.app import command
 from facelearn.cli.printing import print_json, say
-from facelearn.cli.signals import stopping
+from facelearn.cli.signals import stop_requests
 
 if TYPE_CHECKING:
-    from facelearn.training.run import Reporter
+    from facelearn.training.loop import Reporter
 
 
 @command(epilog="Example: facelearn quickstart --out runs/quickstart")
@@ -36,8 +36,8 @@ def quickstart(
     def display(name: str) -> AbstractContextManager[Reporter | None]:
         return training_display(name, quiet=as_json)
 
-    with stopping() as stop:
-        result = run(out, count=count, epochs=epochs, seed=seed, equal_steps=equal_steps, display=display, **stop)
+    with stop_requests() as stop:
+        result = run(out, count=count, epochs=epochs, seed=seed, equal_steps=equal_steps, display=display, stop=stop)
     measured = {name: {"metrics": one.metrics, **one.summary} for name, one in result.runs.items()}
     if as_json:
         print_json({"best": result.best, "model": result.model, "report": result.report, "runs": measured})

@@ -42,9 +42,3 @@ def stop_requests() -> Iterator[Callable[[], bool]]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-
-
-@contextmanager
-def stopping() -> Iterator[dict[str, Any]]:
-    """The keyword arguments by which a function that trains is told to stop; `fit` still listens for signals itself."""
-    yield {}  # with stop_requests() as stop: yield {"stop": stop}

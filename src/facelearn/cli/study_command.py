@@ -11,12 +11,12 @@ import typer
 from facelearn.cli import options
 from facelearn.cli.app import command
 from facelearn.cli.printing import print_json, say
-from facelearn.cli.signals import stopping
+from facelearn.cli.signals import stop_requests
 from facelearn.cli.typed_settings import settings_typed
 
 if TYPE_CHECKING:
     from facelearn.studies.study import StudyResult
-    from facelearn.training.run import Reporter
+    from facelearn.training.loop import Reporter
 
 
 Data = Annotated[
@@ -133,8 +133,8 @@ def _run(name: str, data: Path, out: Path, settings: dict[str, Any], as_json: bo
 
     shown: dict[str, Any] = {} if as_json else {"started": started, "done": _say_done}
     progress = ReadDisplay(quiet=as_json)
-    with stopping() as stop:
-        result = run(name, data, out, **settings, **stop, display=display, read_progress=progress, **shown)
+    with stop_requests() as stop:
+        result = run(name, data, out, **settings, stop=stop, display=display, read_progress=progress, **shown)
     for cell, why in result.problems.items():
         typer.echo(f"{cell}: {why}", err=True)
     if result.cells:

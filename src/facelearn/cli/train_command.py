@@ -10,14 +10,14 @@ import typer
 
 from facelearn.cli import options
 from facelearn.cli.app import command
-from facelearn.cli.printing import answers_file, headline_of, print_json, say, say_left_out, warn
-from facelearn.cli.signals import stopping
+from facelearn.cli.printing import print_json, say, say_left_out, warn
+from facelearn.cli.signals import stop_requests
 from facelearn.cli.typed_settings import recipe_typed, settings_typed
 
 if TYPE_CHECKING:
     from facelearn.runs.folds import FoldsResult
     from facelearn.runs.plan import TrainResult
-    from facelearn.training.run import Reporter
+    from facelearn.training.loop import Reporter
 
 
 Folds = Annotated[
@@ -75,27 +75,36 @@ def _start(
     data: Path | None, out: Path, changes: dict[str, Any], recipe: Path | None, folds: int | None, resume: bool, overwrite: bool,
     as_json: bool,
 ) -> None:  # fmt: skip
+    from facelearn.recipe.resolve import task_of_settings
+    from facelearn.tasks import TASKS
+
     if resume and (changes or recipe):
         raise typer.BadParameter(f"--resume goes on with the recipe in {out}; leave out the other settings")
     task = changes.pop("task", None)
-    if folds is not None and task is not None and task not in options.IN_FOLDS:
+    if folds is not None and task in TASKS and not TASKS[task].in_folds:
         raise typer.BadParameter("--folds trains models that name people; for keypoints, facelearn study has --folds")
-    faces = _data_of_run(out, resume) if data is None else data
-    asked: dict[str, Any] = {"changes": changes, "resume": resume, "overwrite": overwrite}
-    if count := folds or (_folds_in(out) if resume else None):
-        checked = recipe_typed(changes, task=options.IN_FOLDS[0].value, file=recipe)
-        _train_folds(faces, out, {**asked, "recipe": checked if recipe else None, "folds": count}, as_json)
+    if data is None and not resume:
+        raise typer.BadParameter("say which faces to train on, e.g. --data training.zip")
+    from facelearn.runs.folds import IN_FOLDS, fold_count
+    from facelearn.runs.train import source_of
+
+    faces = data or source_of(out)
+    count = folds or (fold_count(out) if resume else None)
+    known = task or (IN_FOLDS if count else task_of_settings(changes))
+    checked = recipe_typed(changes, task=known, file=recipe)
+    asked = {"recipe": checked if recipe else None, "changes": changes, "resume": resume, "overwrite": overwrite}
+    if count:
+        _train_folds(faces, out, {**asked, "folds": count}, as_json)
     else:
-        checked = recipe_typed(changes, task=task or _task_named(changes), file=recipe)
-        _train(faces, out, {**asked, "recipe": checked if recipe else None, "task": task}, as_json)
+        _train(faces, out, {**asked, "task": task}, as_json)
 
 
 def _train(data: Path, out: Path, asked: dict[str, Any], as_json: bool) -> None:
     from facelearn.cli.display import ReadDisplay, training_display
     from facelearn.runs.train import train as run
 
-    with stopping() as stop, training_display(out.name, quiet=as_json) as reporter:
-        result = run(data, out, **asked, **stop, reporter=reporter, read_progress=ReadDisplay(quiet=as_json))
+    with stop_requests() as stop, training_display(out.name, quiet=as_json) as reporter:
+        result = run(data, out, **asked, stop=stop, reporter=reporter, read_progress=ReadDisplay(quiet=as_json))
     if not result.first:
         return
     if result.stopped:
@@ -110,33 +119,11 @@ def _train_folds(data: Path, out: Path, asked: dict[str, Any], as_json: bool) ->
     def display(name: str) -> AbstractContextManager[Reporter | None]:
         return training_display(name, quiet=as_json)
 
-    with stopping() as stop:
-        result = run(data, out, **asked, **stop, display=display, read_progress=ReadDisplay(quiet=as_json))
+    with stop_requests() as stop:
+        result = run(data, out, **asked, stop=stop, display=display, read_progress=ReadDisplay(quiet=as_json))
     if result.stopped:
         _say_stopped(f"stopped; {len(result.folds)} of {asked['folds']} folds are finished", out)
     _print_folds(result, as_json)
-
-
-def _task_named(changes: dict[str, Any]) -> str | None:
-    """The task that the settings typed belong to, where they belong to one: the data may still say which it is."""
-    from facelearn.runs.train import task_named
-
-    return task_named(changes)
-
-
-def _folds_in(out: Path) -> int | None:
-    from facelearn.runs.folds import fold_count
-
-    return fold_count(out)
-
-
-def _data_of_run(out: Path, resume: bool) -> Path:
-    """The data that the run in `out` was started with."""
-    from facelearn.runs.train import source_of
-
-    if resume:
-        return source_of(out)
-    raise typer.BadParameter("say which faces to train on, e.g. --data training.zip")
 
 
 def _say_stopped(done: str, out: Path) -> None:
@@ -145,6 +132,9 @@ def _say_stopped(done: str, out: Path) -> None:
 
 
 def _print_run(result: TrainResult, as_json: bool) -> None:
+    from facelearn.tasks import TASKS
+
+    task = TASKS[result.task]
     if as_json:
         facts = {"folder": result.folder, "model": result.model, "report": result.report, **result.summary}
         skipped = [str(row) for row in result.skipped]
@@ -153,13 +143,13 @@ def _print_run(result: TrainResult, as_json: bool) -> None:
     warn(result.warnings)
     say_left_out(result.skipped, result.folder)
     if result.metrics:
-        say("", headline_of(result.task, result.metrics), "")
+        say("", task.headline(result.metrics), "")
     say(
         f"trained {result.summary['epochs']} epochs in {result.summary['seconds']} s ({result.summary['images_per_second']} images/s), "
         f"{result.summary['parameters']:,} parameters",
         f"model:  {result.model}",
         f"report: {result.report}",
-        f"next:   facelearn predict {result.model} PHOTOS --out {answers_file(result.task)}",
+        f"next:   facelearn predict {result.model} PHOTOS --out {task.answers_file}",
     )
 
 

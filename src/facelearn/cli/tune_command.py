@@ -14,13 +14,13 @@ import typer
 from facelearn.cli import options
 from facelearn.cli.app import command
 from facelearn.cli.printing import print_json, say, say_left_out, warn
-from facelearn.cli.signals import stopping
+from facelearn.cli.signals import stop_requests
 from facelearn.cli.typed_settings import recipe_typed, seconds_of, settings_typed
 
 if TYPE_CHECKING:
     from facelearn.studies.search import TrialFacts
     from facelearn.studies.tune import TuneResult
-    from facelearn.training.run import Reporter
+    from facelearn.training.loop import Reporter
 
 
 class Sampler(StrEnum):
@@ -101,8 +101,8 @@ def _tune(data: Path, out: Path, settings: dict[str, Any], as_json: bool) -> Non
 
     display, on_trial = (None, None) if as_json else _displays()
     progress = ReadDisplay(quiet=as_json)
-    with stopping() as stop:
-        result = run(data, out, **settings, **stop, display=display, on_trial=on_trial, read_progress=progress)
+    with stop_requests() as stop:
+        result = run(data, out, **settings, stop=stop, display=display, on_trial=on_trial, read_progress=progress)
     _print_result(result, as_json)
     if result.stopped:
         done = sum(trial.state in ("complete", "pruned") for trial in result.trials)
@@ -117,7 +117,7 @@ def _displays() -> tuple[Callable[[str], Any], Callable[[TrialFacts, TrialFacts 
     """A line for each ended trial on standard error, and in a terminal the epoch of the one in progress."""
     from rich.console import Console
 
-    from facelearn.training.run import Reporter
+    from facelearn.training.loop import Reporter
 
     console = Console(stderr=True)
 
