@@ -25,9 +25,11 @@ def cli_page() -> str:
     from typer.testing import CliRunner
 
     from facelearn.cli import app
+    from facelearn.cli.app import COMMANDS
 
     command = typer.main.get_command(app)
-    verbs = list(getattr(command, "commands", {}).values())
+    commands = getattr(command, "commands", {})
+    verbs = [commands[name] for names in COMMANDS.values() for name in names]
     runner = CliRunner()
 
     def shown(*words: str) -> str:
@@ -39,7 +41,8 @@ def cli_page() -> str:
     parts = [
         NOTE,
         "# Command line",
-        "Each verb is one public function of `facelearn.runs`. Exit codes: 0 done, 1 failed, 2 wrong usage. "
+        "Each verb is one public function of `facelearn`. Exit codes: 0 done, 1 failed, or stopped and ready to go on, "
+        "2 wrong usage, 130 ended by Ctrl-C. "
         "Verbs that print results take `--json`.",
         f"```text\n{shown()}\n```",
     ]
