@@ -6,18 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from facelearn.models import zoo
-from facelearn.models.registry import SIZE_ARGUMENTS
+from facelearn.models.registry import SIZE_ARGUMENTS, TASK_ARGUMENTS, Gives
 from facelearn.recipe.recipe import Recipe
 from facelearn.training.transfer.weights import open_weights
 
-_OF_THE_TASK = ("outputs", "schemes")
-KINDRED: dict[str, tuple[str, dict[str, Any]]] = {
-    "facelearn_keypoints": ("facelearn_identity", {"fold": 4, "block": "separable"})
-}
-"""Networks whose outputs are of no use to another task; the one for that task and the options that give it the same body."""
-
-
-_FIXED_SIZE = {"vgg16": 224}  # its first fully connected layer fits no other size
 _BEFORE_FITTING = "standardise"  # its place is taken by the numbers' steps that come with the weights
 
 
@@ -39,23 +31,24 @@ def with_source_network(recipe: Recipe, asked: Mapping[str, Any]) -> Recipe:
     name = weights.network
     if name is None:
         return recipe
-    options: dict[str, Any] = {}
-    if recipe.task == "identification" and name in KINDRED:
-        name, options = KINDRED[name]
+    takes: tuple[Gives, ...] = ("logits",) if recipe.task == "identification" else ("logits", "points")
+    kin = zoo.successor(name, takes)
+    name, options = kin.name, kin.options
     if asked.get("model__name", name) != name:
         return recipe
-    known = zoo.model_info(name).options
+    info = zoo.model_info(name)
+    known = info.options
     own = {
         key: list(value) if isinstance(value, tuple) else value
         for key, value in (weights.network_args or {}).items()
-        if key in known and key not in (*SIZE_ARGUMENTS, *_OF_THE_TASK) and value != known[key]
+        if key in known and key not in (*SIZE_ARGUMENTS, *TASK_ARGUMENTS) and value != known[key]
     }
     changes: dict[str, Any] = {"model__name": name, "model__options": {**own, **options}}
     steps = [
         *(weights.preprocess.to_dict()["steps"][: len(weights.preprocess.pixel_steps)] if weights.preprocess else ())
     ]
-    if name in _FIXED_SIZE and not steps:
-        steps = [{"name": "resize", "size": _FIXED_SIZE[name]}]
+    if info.fixed_size and not steps:
+        steps = [{"name": "resize", "size": info.fixed_size}]
     if steps:
         changes["preprocess"] = [*steps, _BEFORE_FITTING]
     return Recipe.for_task(recipe.task, {**changes, **asked})

@@ -21,8 +21,6 @@ from facelearn.recipe.recipe import Recipe
 from facelearn.tasks.identification.sampling import row_order
 from facelearn.training.batches import Batch, TrainingData
 
-NOT_CLASSIFIERS = ("facelearn_keypoints",)
-
 
 @dataclass(frozen=True)
 class Identification:
@@ -52,9 +50,9 @@ class Identification:
             RecipeError: a network that gives keypoints or embeddings, another loss than cross-entropy, or options it does not have.
         """
         info = zoo.model_info(recipe.model.name)
-        if info.task == "verification" or recipe.model.name in NOT_CLASSIFIERS:
+        if info.gives != "logits":
             others = ", ".join(one.name for one in zoo.list_models("identification"))
-            what = "embeddings" if info.task == "verification" else "places in the image"
+            what = "embeddings" if info.gives == "embedding" else "places in the image"
             raise RecipeError(
                 f"network '{recipe.model.name}' gives {what}, not one number a person; networks for people are {others}"
             )

@@ -91,7 +91,8 @@ class Keypoints:
             RecipeError: a network whose outputs are embeddings, weights for keypoints that the data does not have, two schemes for a
                 network that has one output set, or mirrored prediction where the schema knows no mirror pairs.
         """
-        if zoo.model_info(recipe.model.name).task == "verification":
+        network = zoo.model_info(recipe.model.name)
+        if network.gives == "embedding":
             others = ", ".join(info.name for info in zoo.list_models("keypoints"))
             raise RecipeError(
                 f"network '{recipe.model.name}' gives embeddings of length 1, not keypoints; keypoint networks are {others}"
@@ -102,12 +103,13 @@ class Keypoints:
                 f"loss.keypoint_weights names {unknown[0]!r}; the data has {', '.join(faces.schema.names)}"
             )
         weights = tuple(recipe.loss.keypoint_weights.get(name, 1.0) for name in faces.schema.names)
-        able = "schemes" in zoo.model_info(recipe.model.name).options
-        if recipe.schemes == "two" and not able:
+        if recipe.schemes == "two" and not network.has_schemes:
             raise RecipeError(
                 f"schemes = 'two' needs a network with an output for each scheme; '{recipe.model.name}' has one"
             )
-        two = recipe.schemes == "two" or (recipe.schemes == "auto" and able and bool(scheme_differences(faces)))
+        two = recipe.schemes == "two" or (
+            recipe.schemes == "auto" and network.has_schemes and bool(scheme_differences(faces))
+        )
         return cls(
             schema=faces.schema,
             image_size=image_size,
