@@ -1,0 +1,66 @@
+"""One name for one thing: files, folders, and public functions and classes."""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+
+import pytest
+from tests.architecture.house import FILES, SOURCE, ours, tree
+
+# File names that may stand in several folders: what every task has, and what every room with a page has.
+REPEATED_FILES = {"__init__", "page", "settings", "answer", "measure", "learn", "keypoints", "classes", "pairs"}
+# Public names that stand in several modules beside the tasks' common files and the commands, and why.
+REPEATED_NAMES: dict[str, str] = {}
+
+Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+
+
+def test_no_file_name_stands_twice() -> None:
+    homes = defaultdict(list)
+    for module in FILES:
+        homes[module.split("/")[-1]].append(module)
+    twice = {name: found for name, found in homes.items() if len(found) > 1 and name not in REPEATED_FILES}
+    assert not twice, "\n".join(f"{name}: {', '.join(found)}" for name, found in sorted(twice.items()))
+
+
+def test_no_package_is_named_like_a_public_function() -> None:
+    import facelearn
+
+    public = set(facelearn.__all__)
+    wrong = [str(path.relative_to(SOURCE)) for path in SOURCE.rglob("*") if path.is_dir() and path.name in public]
+    assert not wrong, f"folders named like functions of facelearn: {', '.join(wrong)}"
+
+
+def public_definitions(module: str) -> list[str]:
+    return [node.name for node in tree(module).body if isinstance(node, Definition) and not node.name.startswith("_")]
+
+
+def same_part_of_tasks(modules: list[str]) -> bool:
+    """Whether these are one file of several tasks: tasks/keypoints/measure and tasks/identification/measure."""
+    parts = [module.split("/") for module in modules]
+    return all(len(part) == 3 and part[0] == "tasks" for part in parts) and len({part[2] for part in parts}) == 1
+
+
+def without_commands(modules: list[str]) -> list[str]:
+    """`modules` without those of the command line that import another of them: a command is named like the function that it calls."""
+    return [
+        module
+        for module in modules
+        if not (module.startswith("cli/") and {other for _, other in ours(module)} & set(modules))
+    ]
+
+
+def test_no_public_name_stands_for_two_things() -> None:
+    homes = defaultdict(list)
+    for module in FILES:
+        for name in public_definitions(module):
+            homes[name].append(module)
+    several = {name: without_commands(found) for name, found in homes.items() if name not in REPEATED_NAMES}
+    twice = {name: found for name, found in several.items() if len(found) > 1 and not same_part_of_tasks(found)}
+    assert not twice, "\n".join(f"{name}: {', '.join(found)}" for name, found in sorted(twice.items()))
+
+
+@pytest.mark.parametrize("name", REPEATED_NAMES)
+def test_what_is_allowed_to_stand_twice_does(name: str) -> None:
+    assert sum(name in public_definitions(module) for module in FILES) > 1, f"take {name} out of REPEATED_NAMES"
