@@ -60,6 +60,11 @@ __main__.py
 # The package itself names all its public functions, and fetches each where it is first used: it may know everybody.
 PACKAGE = "__init__"
 TASKS = ("keypoints", "identification", "verification")
+# Where a tensor may be touched. What stands elsewhere works where the core dependencies alone are installed.
+TORCH = (
+    "losses", "models/layers", "models/networks", "transforms/augment/variation", "transforms/augment/dct", "tasks/*/learn",
+    "bundle/graph", "bundle/onnx", "training", "explaining",
+)  # fmt: skip
 
 
 def _read_order() -> list[str]:
@@ -78,11 +83,12 @@ FILES = {str(path.relative_to(SOURCE).with_suffix("")): path for path in sorted(
 """The file of every module that there is."""
 
 
-def _dotted(module: str) -> str:
+def dotted(module: str) -> str:
+    """The name that Python imports it by: `facelearn.data.readers` of `data/readers/__init__`."""
     return ".".join(["facelearn", *(part for part in module.split("/") if part != "__init__")])
 
 
-_BY_DOTTED = {_dotted(module): module for module in FILES}
+_BY_DOTTED = {dotted(module): module for module in FILES}
 
 
 def room(module: str) -> str:

@@ -13,6 +13,7 @@ from tests.architecture.house import (
     PACKAGE,
     PLACE,
     TASKS,
+    TORCH,
     imported_modules,
     imported_packages,
     ours,
@@ -38,11 +39,6 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "torchmetrics": (),
     "albumentations": (),
 }
-# Where a tensor may be touched. What stands elsewhere works where the core dependencies alone are installed.
-TORCH = (
-    "losses", "models/layers", "models/networks", "transforms/augment/variation", "transforms/augment/dct", "tasks/*/learn",
-    "bundle/graph", "bundle/onnx", "training", "explaining",
-)  # fmt: skip
 TORCH_PACKAGES = ("torch", "lightning_fabric")
 
 each_module = pytest.mark.parametrize("module", [name for name in FILES if name != PACKAGE])
