@@ -37,18 +37,20 @@ models/networks           facelearn_keypoints facelearn_identity w207 ml_resnet 
 models                    zoo
 metrics                   measure stratified keypoint_errors keypoints answers class_tables class_averages calibration classes open_set
 report                    style labels tiling results headline plots contact_sheet tables page run_sections
-tasks/keypoints           schemes answer keypoint_plots best_and_worst page measure learn
-tasks/identification      answer sampling learn evaluation class_text class_plots unknown_plots confusion pictures sections page evaluate_people measure
-recipe                    starting_weights defaults space recipe resolve
+tasks                     settings task
+tasks/keypoints           settings schemes answer learn measure keypoint_plots best_and_worst page __init__
+tasks/identification      settings answer sampling learn evaluation measure class_text class_plots unknown_plots confusion pictures sections page __init__
+tasks                     __init__
+recipe                    starting_weights space defaults recipe resolve
 bundle                    seal document file graph onnx card __init__
 detect
-prediction                fit photos stream backends predictor identifier predict __init__
+prediction                photos fit stream backends open __init__ predict
 record
 training                  interrupt batches device schedule
 training/transfer         stages weights matching
-training                  optimiser state evaluation run budget loop
-runs                      crossval plan fit_rows train folds_summary folds evaluate convert quickstart
-studies                   measures study_file definition people_numbers cell_numbers verdicts suggest storage store people_cells cells pool study_plots page study
+training                  state evaluation optimiser budget loop
+runs                      plan fit_rows train folds_summary folds evaluate convert quickstart
+studies                   measures study_file definition people_numbers cell_numbers verdicts suggest storage store cells pool study_plots page study
 studies                   search search_plots search_page search_files trial tune
 explaining                opened layers network_picture architecture kernels activations saliency excite receptive face_pictures map_plots page album parts units explain
 auditing                  people findings page inspect
