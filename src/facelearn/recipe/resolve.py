@@ -170,14 +170,14 @@ def _own_from_source(recipe: Recipe, made: Draft, open_source: OpenSource) -> Re
     if source.name is None:
         return recipe
     kin = zoo.successor(source.name, TASKS[recipe.task].takes)
-    name, options = kin.name, kin.options
+    name = kin.name
     if made.typed.get("model__name", name) != name:
         return recipe
-    changes: dict[str, Any] = {"model__name": name, "model__options": {**_options_of(source, name), **options}}
+    changes: dict[str, Any] = {"model__name": name, "model__options": {**_options_of(source, name), **kin.options}}
     steps = list(source.pixel_steps)
-    size = zoo.model_info(name).fixed_size
-    if size and not steps:
-        steps = [{"name": "resize", "size": size}]
+    fixed_size = zoo.model_info(name).fixed_size
+    if fixed_size and not steps:
+        steps = [{"name": "resize", "size": fixed_size}]
     if steps:
         changes["preprocess"] = [*steps, _BEFORE_FITTING]
     return Recipe.for_task(recipe.task, {**changes, **made.typed})

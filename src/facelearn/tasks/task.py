@@ -59,7 +59,7 @@ class BatchSource(Protocol):
 
 
 class Answering(Protocol):
-    """How a model's outputs become answers: the one place that training's measures, `evaluate`, `predict`, ONNX and the server go through."""
+    """How outputs become answers: the one place that training's measures, `evaluate`, `predict`, ONNX and the server go through."""
 
     @property
     def mirrored(self) -> bool:
@@ -248,6 +248,10 @@ class Task(Protocol):
         """Its own settings by dotted path, with the values that mean nothing to another task."""
 
     @property
+    def takes(self) -> Sequence[Gives]:
+        """What a network may give, to be of use to it."""
+
+    @property
     def default_steps(self) -> int | None:
         """Optimiser steps of a run whose epochs nobody gave; None: the recipe's epochs."""
 
@@ -274,10 +278,6 @@ class Task(Protocol):
     @property
     def in_folds(self) -> bool:
         """Whether `train` makes k models of it on k folds, whose answers are averaged."""
-
-    @property
-    def takes(self) -> Sequence[Gives]:
-        """The kinds of networks' outputs that it can learn with."""
 
     def teaches(self, faces: Faces) -> bool:
         """Whether the table has the labels that this task learns."""

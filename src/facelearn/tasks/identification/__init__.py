@@ -48,11 +48,11 @@ class Identification:
     defaults = DEFAULTS
     defaults_of_another_network = OF_ANOTHER_NETWORK
     neutral_settings = NEUTRAL
+    takes: tuple[Gives, ...] = ("logits",)
     default_steps = 14_800
     purpose = "Says which of the people it was trained on a face shows."
     search_columns: Mapping[str, str] = {}
     in_folds = True
-    takes: tuple[Gives, ...] = ("logits",)
     usage = 'names = model.predict("photos/").names  # "unknown" where nobody is likely enough'
     answers_file = "names.csv"
     answer_formats = ("csv",)

@@ -34,11 +34,11 @@ class Keypoints:
     defaults = DEFAULTS
     defaults_of_another_network = OF_ANOTHER_NETWORK
     neutral_settings = NEUTRAL
+    takes: tuple[Gives, ...] = ("points", "logits")
     default_steps = None
     purpose = "Finds facial keypoints in the crop of one face."
     search_columns: Mapping[str, str] = {"rmse": "valid_rmse_error", "loss": "valid_loss"}
     in_folds = False
-    takes: tuple[Gives, ...] = ("points", "logits")
     usage = 'points = model.predict("photos/").points  # float32 (N, K, 2), x and y in pixels of each photo'
     answers_file = "points.csv"
     answer_formats = ("csv", "coco", "submission")
