@@ -25,7 +25,7 @@ data                      schema faces cache
 data/readers              common files placing decode kaggle wide_csv image_list folder coco pts dlib_xml ultralytics saved sniffing __init__
 data/writers              to_files submission __init__
 data/synthetic            numbers grid surface textures traits features camera paint labels scene render __init__
-splits                    groups split within_people listed leaks
+splits                    groups leaks split within_people listed
 transforms                framing
 transforms/steps          pixel_steps number_steps
 transforms                preprocess
@@ -131,7 +131,8 @@ def imported_modules(parsed: ast.Module) -> Iterator[tuple[int, str]]:
                 continue
             for alias in node.names:
                 inner = f"{node.module}.{alias.name}"
-                yield node.lineno, _BY_DOTTED[inner if inner in _BY_DOTTED else node.module]
+                # what is not there keeps its dotted name, which stands nowhere in the order
+                yield node.lineno, _BY_DOTTED.get(inner) or _BY_DOTTED.get(node.module, node.module)
         elif isinstance(node, ast.Constant) and id(node) not in quoted_docstrings:
             # import_module("facelearn.tasks.keypoints.learn"), or a table of such names
             if isinstance(node.value, str) and node.value != "facelearn" and node.value in _BY_DOTTED:

@@ -140,6 +140,7 @@ def test_the_walk_sees_imports_inside_functions_in_quotes_and_for_types() -> Non
     found = set(imported_modules(quoted))
     assert {(1, "data/faces"), (2, "bundle/__init__"), (3, "data/schema")} <= found and (3, "splits/split") not in found
     assert not list(imported_modules(ast.parse("def f():\n    'facelearn.bundle'\n'facelearn'")))
+    assert list(imported_modules(ast.parse("from facelearn.verbs import train"))) == [(1, "facelearn.verbs")]
     types = ast.parse(
         "if TYPE_CHECKING:\n    from torch import nn\n    from facelearn.data.faces import Faces\nimport cv2"
     )
