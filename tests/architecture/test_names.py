@@ -10,7 +10,7 @@ from tests.architecture.house import FILES, SOURCE, ours, tree
 
 # File names that may stand in several folders: what every task has, and what every room with a page has.
 REPEATED_FILES = {"__init__", "page", "settings", "answer", "measure", "learn", "keypoints", "classes", "pairs"}
-# Public names that stand in several modules beside the tasks' common files and the commands, and why.
+# Public names that stand in several modules, tasks and commands aside, and why.
 REPEATED_NAMES: dict[str, str] = {}
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
@@ -36,10 +36,10 @@ def public_definitions(module: str) -> list[str]:
     return [node.name for node in tree(module).body if isinstance(node, Definition) and not node.name.startswith("_")]
 
 
-def same_part_of_tasks(modules: list[str]) -> bool:
-    """Whether these are one file of several tasks: tasks/keypoints/measure and tasks/identification/measure."""
-    parts = [module.split("/") for module in modules]
-    return all(len(part) == 3 and part[0] == "tasks" for part in parts) and len({part[2] for part in parts}) == 1
+def one_a_task(modules: list[str]) -> bool:
+    """Whether each of these stands in the folder of another task: what every task answers, it answers under one name."""
+    folders = [module.split("/")[1] for module in modules if module.startswith("tasks/") and module.count("/") > 1]
+    return len(set(folders)) == len(modules)
 
 
 def without_commands(modules: list[str]) -> list[str]:
@@ -57,10 +57,19 @@ def test_no_public_name_stands_for_two_things() -> None:
         for name in public_definitions(module):
             homes[name].append(module)
     several = {name: without_commands(found) for name, found in homes.items() if name not in REPEATED_NAMES}
-    twice = {name: found for name, found in several.items() if len(found) > 1 and not same_part_of_tasks(found)}
+    twice = {name: found for name, found in several.items() if len(found) > 1 and not one_a_task(found)}
     assert not twice, "\n".join(f"{name}: {', '.join(found)}" for name, found in sorted(twice.items()))
 
 
 @pytest.mark.parametrize("name", REPEATED_NAMES)
 def test_what_is_allowed_to_stand_twice_does(name: str) -> None:
     assert sum(name in public_definitions(module) for module in FILES) > 1, f"take {name} out of REPEATED_NAMES"
+
+
+def test_only_tasks_and_commands_share_names() -> None:
+    assert one_a_task(["tasks/keypoints/answer", "tasks/identification/answer"])
+    assert not one_a_task(["tasks/keypoints/answer", "tasks/keypoints/page"])
+    assert not one_a_task(["tasks/keypoints/answer", "tasks/task"]) and not one_a_task(
+        ["tasks/keypoints/answer", "splits/groups"]
+    )
+    assert without_commands(["cli/__init__", "cli/app"]) == ["cli/app"]
