@@ -24,7 +24,7 @@ images                    decode hashes
 data                      schema faces cache
 data/readers              common files placing decode kaggle wide_csv image_list folder coco pts dlib_xml ultralytics saved sniffing __init__
 data/writers              to_files submission __init__
-data/synthetic            numbers grid surface textures traits features camera paint labels scene render __init__
+data/synthetic            numbers grid surface textures traits features camera paint labelling scene render __init__
 splits                    groups leaks split within_people listed
 transforms                framing
 transforms/steps          pixel_steps number_steps
