@@ -30,8 +30,8 @@ def quickstart(
 ) -> None:
     """Compare three published ways to train on faces with missing labels, on synthetic faces; needs no data."""
     from facelearn.cli.display import training_display
-    from facelearn.report.tables import comparison
     from facelearn.runs.quickstart import quickstart as run
+    from facelearn.tasks.keypoints.point_text import comparison
 
     def display(name: str) -> AbstractContextManager[Reporter | None]:
         return training_display(name, quiet=as_json)
