@@ -28,8 +28,8 @@ def cli_page() -> str:
     from facelearn.cli.app import COMMANDS
 
     command = typer.main.get_command(app)
-    commands = getattr(command, "commands", {})
-    verbs = [commands[name] for names in COMMANDS.values() for name in names]
+    known = getattr(command, "commands", {})
+    commands = [known[name] for names in COMMANDS.values() for name in names]
     runner = CliRunner()
 
     def shown(*words: str) -> str:
