@@ -10,8 +10,8 @@ import numpy as np
 from facelearn.data.faces import Faces
 from facelearn.errors import RecipeError
 from facelearn.recipe.recipe import Recipe
-from facelearn.splits.groups import Rows, person_units
-from facelearn.splits.split import By, Parts, Split, kfold, reported
+from facelearn.splits.groups import By, Rows, person_units
+from facelearn.splits.split import Parts, Split, kfold, reported
 from facelearn.splits.within_people import kfold_within_people
 
 
@@ -45,8 +45,8 @@ def folds(faces: Faces, recipe: Recipe, k: int, *, held_out: Split | None = None
         return kfold_within_people(faces, k, by=by, seed=recipe.seed)
     others = {name: rows for name, rows in held_out.parts.items() if name not in ("train", "valid")}
     rest = np.sort(np.concatenate([held_out.parts[name] for name in ("train", "valid") if name in held_out.parts]))
+    duplicates = person_units(faces, by)[0].duplicates  # what it finds answers for the rest too
     found = kfold_within_people(faces[rest], k, by=by, seed=recipe.seed)
-    duplicates = person_units(faces, by)[0].duplicates
     return [_with_others(faces, one, rest, others, held_out, duplicates) for one in found]
 
 

@@ -15,7 +15,7 @@ from facelearn.metrics.keypoints import keypoint_metrics
 from facelearn.prediction import Predictor
 from facelearn.prediction.backends import Backend, open_backend
 from facelearn.report.results import load_run, save_evaluation, save_metrics
-from facelearn.splits.split import independent_groups
+from facelearn.splits.groups import independent_groups
 from facelearn.tasks.identification.evaluate_people import evaluate_people
 from facelearn.tasks.keypoints.page import write_report
 from facelearn.tasks.keypoints.schemes import SCHEMES

@@ -14,7 +14,7 @@ from facelearn.metrics.keypoints import keypoint_metrics, mean_face_baseline
 from facelearn.recipe.recipe import Recipe
 from facelearn.report.results import load_run, save_evaluation
 from facelearn.runs.plan import VALID, Fitted, Measured, Plan
-from facelearn.splits.split import independent_groups
+from facelearn.splits.groups import independent_groups
 from facelearn.tasks.keypoints.learn import Keypoints
 from facelearn.tasks.keypoints.page import write_report
 from facelearn.tasks.keypoints.schemes import SCHEMES, scheme_differences
