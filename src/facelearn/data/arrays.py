@@ -102,6 +102,13 @@ class Rows(NDArrayOperatorsMixin):
         return f"Rows({len(self)} of {len(self.base)}, {self.dtype}, shape {self.shape})"
 
 
+def as_rows(values: Any, dtype: type[np.generic]) -> Any:
+    """`values` as an array of `dtype`; an array or `Rows` that is one already stays as it is."""
+    if isinstance(values, (np.ndarray, Rows)) and np.issubdtype(values.dtype, dtype):
+        return values
+    return np.asarray(values, dtype)
+
+
 def piece_slices(array: Any, size: int = PIECE_BYTES) -> Iterator[slice]:
     """Slices of consecutive rows that make up `array`, an array or `Rows`, each of about `size` bytes and at least one row."""
     count = len(array)

@@ -15,7 +15,7 @@ SAME_PHOTO_DISTANCE = 40
 """Bits of 256 between two copies of one photo, whatever is on it. Of 68 million pairs of different people in four collections (web photos,
 a laboratory's, video frames, tight crops of news photos) one lies within 44, a photo under two names; at 72 there are 14,000."""
 _THUMBNAIL = 64
-_CHUNK = 1024
+_CHUNK = 256
 
 
 def perceptual_hash(images: NDArray[np.uint8]) -> NDArray[np.bool_]:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from facelearn.data.arrays import as_rows, load_arrays, save_arrays
 from facelearn.data.schema import NO_KEYPOINTS, KeypointSchema
 from facelearn.errors import DataError, FacelearnError
 from facelearn.files import whole_file, write_text
@@ -157,18 +158,18 @@ def save_evaluation(
         history=(),
         metrics={},
         environment={},
-        images=np.asarray(images, np.uint8),
-        truth=np.asarray(truth, np.float32),
-        prediction=np.asarray(prediction, np.float32),
+        # the rows of a view stay in the table until they are written, a piece at a time
+        images=as_rows(images, np.uint8),
+        truth=as_rows(truth, np.float32),
+        prediction=as_rows(prediction, np.float32),
         schema=schema,
-        source=np.asarray(source, np.str_),
-        row=np.asarray(row, np.int64),
+        source=as_rows(source, np.str_),
+        row=as_rows(row, np.int64),
     )
     arrays = {key: getattr(checked, key) for key in _ARRAYS}
     path = Path(folder) / EVALUATION
-    # through a file object, because savez adds ".npz" to a name that has another ending
     with whole_file(path) as scratch, scratch.open("wb") as file:
-        np.savez_compressed(file, schema=np.asarray(json.dumps(schema.to_dict())), **arrays)
+        save_arrays(file, {"schema": np.asarray(json.dumps(schema.to_dict())), **arrays})
     return path
 
 
@@ -260,14 +261,13 @@ def _read_history(path: Path) -> list[dict[str, Any]]:
 
 
 def read_arrays(path: Path, names: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:
-    """Those of the arrays `names` (all by default) that a run's evaluation.npz holds, whatever its task.
+    """Those of the arrays `names` (all by default) that a run's evaluation.npz holds, whatever its task; many pictures stay in the file.
 
     Raises:
         FacelearnError: a file that is cut short or of another kind.
     """
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            return {key: stored[key] for key in stored.files if names is None or key in names}
+        return load_arrays(path, names)
     except (ValueError, OSError, EOFError, TypeError, zipfile.BadZipFile) as error:
         raise broken(path, error, EVALUATE_AGAIN) from error
 

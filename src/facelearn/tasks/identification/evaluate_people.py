@@ -105,11 +105,12 @@ def _write(
     save_metrics(out, metrics, data={"source": source, "fingerprint": faces.fingerprint(), "model": model})
     # the data's own photo of each person stands beside a confusion; a person without one gets a blank
     examples = np.full((len(identifier.people), *faces.images.shape[1:]), 127, np.uint8)
-    examples[truth[known][::-1]] = faces.images[known[::-1]]
+    people, first = np.unique(truth[known], return_index=True)
+    examples[people] = faces.images[known[first]]
     save_class_evaluation(
-        out, images=faces.images[known], truth=truth[known], probabilities=probabilities[known], people=identifier.people,
+        out, images=faces[known].images, truth=truth[known], probabilities=probabilities[known], people=identifier.people,
         examples=examples, source=faces.source[known], row=faces.row[known],
-        stranger_images=faces.images[strangers] if len(strangers) else None,
+        stranger_images=faces[strangers].images if len(strangers) else None,
         stranger_probabilities=probabilities[strangers] if len(strangers) else None,
     )  # fmt: skip
     write_class_report(

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from facelearn.data.arrays import as_rows, save_arrays
 from facelearn.errors import DataError, FacelearnError
 from facelearn.files import whole_file
 from facelearn.report.results import EVALUATE_AGAIN, EVALUATION, RunFacts, broken, read_arrays, read_facts
@@ -117,17 +118,18 @@ def save_class_evaluation(
         probabilities=np.asarray(probabilities, np.float32),
         people=tuple(map(str, people)),
         examples=_pictures(examples),
-        source=np.asarray(source, np.str_),
+        source=as_rows(source, np.str_),
         row=np.asarray(row, np.int64),
         stranger_images=pictures,
         stranger_probabilities=unknown,
     )
     # float32, not float16: who is largest, and whether it lies above the threshold, must stay what the metrics saw
-    arrays: dict[str, Any] = {name: np.asarray(getattr(checked, name)) for name in _ARRAYS}
+    arrays = {
+        name: np.asarray(value) if isinstance(value := getattr(checked, name), tuple) else value for name in _ARRAYS
+    }
     path = Path(folder) / EVALUATION
-    # through a file object, because savez adds ".npz" to a name that has another ending
     with whole_file(path) as scratch, scratch.open("wb") as file:
-        np.savez_compressed(file, task=np.asarray(TASK), **arrays)
+        save_arrays(file, {"task": np.asarray(TASK), **arrays})
     return path
 
 
@@ -163,7 +165,8 @@ def load_class_run(folder: str | Path, *, name: str | None = None) -> ClassResul
 
 
 def _pictures(images: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
-    return np.empty((0, 1, 1, 1), np.uint8) if images is None else np.asarray(images, np.uint8)
+    pictures: NDArray[np.uint8] = np.empty((0, 1, 1, 1), np.uint8) if images is None else as_rows(images, np.uint8)
+    return pictures
 
 
 def _read_evaluation(path: Path) -> dict[str, Any]:

@@ -94,7 +94,7 @@ class Identification:
 
     def row_order(self, data: TrainingData, generator: np.random.Generator) -> NDArray[np.int64]:
         """Every row once, or as often as the sampler draws it."""
-        return row_order(len(data), data.targets["identity"].cpu().numpy(), self.imbalance, generator)
+        return row_order(len(data), data.own_targets["identity"].cpu().numpy(), self.imbalance, generator)
 
     def loss(self, model: nn.Module, batch: Batch) -> LossSum:
         """The recipe's loss on logits; rows of people that the model does not know do not belong here."""
