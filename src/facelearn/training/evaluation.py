@@ -21,27 +21,40 @@ def predict_all(
 ) -> NDArray[np.float32]:
     """Predictions for all rows of `data`, in order, as float32 with first dimension N."""
     model.eval()
-    parts = []
+    predictions = np.zeros((0,), np.float32)
     with torch.inference_mode():
         for start in range(0, len(data), batch_size):
-            parts.append(_predict(task, model, data, np.arange(start, min(start + batch_size, len(data)))))
-    return np.concatenate(parts) if parts else np.zeros((0,), np.float32)
+            rows = np.arange(start, min(start + batch_size, len(data)))
+            predictions = _put(predictions, rows, _predict(task, model, data, rows), len(data))
+    return predictions
 
 
 def validate(task: Task, model: nn.Module, data: TrainingData, fabric: Fabric) -> dict[str, float]:
     """The history's columns of one validation: "valid_loss" and the task's own; in the precision of training, not mirrored."""
     model.eval()
     sums = torch.zeros(2, dtype=torch.float64)
-    predictions: list[NDArray[np.float32]] = []
+    predictions = np.zeros((0,), np.float32)
     with torch.inference_mode(), fabric.autocast():
         for start in range(0, len(data), EVALUATION_BATCH):
-            batch = data.batch(np.arange(start, min(start + EVALUATION_BATCH, len(data))))
+            rows = np.arange(start, min(start + EVALUATION_BATCH, len(data)))
+            batch = data.batch(rows)
             loss, prediction = task.loss(model, batch), task.predict(model, batch)
             sums += torch.stack((loss.total, loss.denominator)).double().cpu()
-            predictions.append(prediction.float().cpu().numpy())
+            predictions = _put(predictions, rows, prediction.float().cpu().numpy(), len(data))
     targets = {name: values.cpu().numpy() for name, values in data.targets.items()}
     loss_value = float(sums[0] / sums[1]) if sums[1] > 0 else math.nan
-    return {"valid_loss": loss_value, **task.measure(np.concatenate(predictions), targets)}
+    return {"valid_loss": loss_value, **task.measure(predictions, targets)}
+
+
+def _put(
+    whole: NDArray[np.float32], rows: NDArray[np.int64], part: NDArray[np.float32], count: int
+) -> NDArray[np.float32]:
+    """`whole` with `part` at `rows`, made for `count` rows with the first part: small arrays kept between the large ones of each batch
+    would leave holes in memory that no later batch fits into, so that it grew with the data after all."""
+    if not len(whole):
+        whole = np.empty((count, *part.shape[1:]), np.float32)
+    whole[rows] = part
+    return whole
 
 
 def _predict(task: Task, model: nn.Module, data: TrainingData, rows: NDArray[np.int64]) -> NDArray[np.float32]:
