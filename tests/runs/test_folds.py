@@ -12,7 +12,7 @@ from facelearn.errors import FacelearnError, RecipeError
 from facelearn.recipe.recipe import Recipe
 from facelearn.runs.folds import fold_count, train_folds
 from facelearn.runs.train import train
-from facelearn.training.run import Reporter
+from facelearn.training.loop import Reporter
 from support.people import people_faces
 
 QUICK = {

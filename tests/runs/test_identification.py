@@ -150,7 +150,7 @@ def test_a_killed_run_goes_on_to_the_same_end(faces, tmp_path):
     quick = {**QUICK, "epochs": 3, "imbalance": "balanced_sampler"}
     whole = train(faces, tmp_path / "whole", changes=quick)
 
-    from facelearn.training.run import Reporter
+    from facelearn.training.loop import Reporter
 
     class KilledError(Exception):
         pass

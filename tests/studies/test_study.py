@@ -16,7 +16,7 @@ from facelearn.errors import DataError, RecipeError
 from facelearn.studies.cells import finished_cells
 from facelearn.studies.page import text, write_study
 from facelearn.studies.study import study
-from facelearn.training.run import Reporter
+from facelearn.training.loop import Reporter
 from support.blobs import blob_faces
 
 STUDY = """

@@ -19,9 +19,8 @@ from facelearn.tasks.keypoints.learn import Keypoints
 from facelearn.training.batches import TrainingData
 from facelearn.training.device import choose_device
 from facelearn.training.evaluation import predict_all
-from facelearn.training.loop import fit
+from facelearn.training.loop import Reporter, fit
 from facelearn.training.optimiser import optimiser_for
-from facelearn.training.run import Reporter
 from facelearn.transforms.augment.variation import Augment
 from facelearn.transforms.preprocess import Preprocess
 from support.blobs import blob_faces

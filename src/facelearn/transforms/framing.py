@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -11,6 +13,32 @@ from facelearn.data.faces import Faces
 from facelearn.errors import DataError, Problem
 from facelearn.geometry.affine import apply, compose, height_and_width, invert, similarity_transform
 from facelearn.geometry.warp import warp
+
+
+@dataclass(frozen=True)
+class Framing:
+    """How a face in a photo becomes the image that a network sees (provisional)."""
+
+    kind: Literal["whole", "crop", "template"] = "whole"
+    size: int | None = None
+    margin: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        return {"kind": self.kind, "size": self.size, "margin": self.margin}
+
+    @classmethod
+    def from_dict(cls, facts: Mapping[str, Any]) -> Framing:
+        """Inverse of `to_dict`."""
+        return cls(**facts)
+
+
+WHOLE = Framing()
+
+
+def framing_as_read(size: int | None, crop: float | None, side: int | None) -> Framing:
+    """The framing of data that were read with these settings."""
+    return Framing("whole" if crop is None else "crop", size or side, crop)
 
 
 def align_faces(

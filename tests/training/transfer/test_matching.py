@@ -13,9 +13,8 @@ from facelearn.recipe.starting_weights import TransferSettings
 from facelearn.tasks.keypoints.learn import Keypoints
 from facelearn.training.batches import TrainingData
 from facelearn.training.device import choose_device
-from facelearn.training.loop import fit
+from facelearn.training.loop import Reporter, fit
 from facelearn.training.optimiser import optimiser_for, set_rate
-from facelearn.training.run import Reporter
 from facelearn.training.transfer.matching import load_matching, transfer
 from facelearn.training.transfer.weights import Weights, open_weights
 from facelearn.transforms.preprocess import Preprocess
