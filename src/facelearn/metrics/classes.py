@@ -59,7 +59,7 @@ class SizeGroup(TypedDict):
     high: float | None
 
 
-class ClassSettings(TypedDict):
+class ClassMetricSettings(TypedDict):
     """What the metrics depend on beside probabilities."""
 
     images: int
@@ -91,7 +91,7 @@ class ClassMetrics(ClassTable):
     calibration_error: MeasureFacts
     size_groups: list[SizeGroup]
     calibration: Reliability
-    settings: ClassSettings
+    settings: ClassMetricSettings
     measured_on: NotRequired[str]
     temperature: NotRequired[Temperature]
     open_set: NotRequired[OpenSetMetrics]

@@ -99,7 +99,7 @@ class LabelCounts(TypedDict):
     faces_without_box: int
 
 
-class KeypointSettings(TypedDict):
+class KeypointMetricSettings(TypedDict):
     """What the metrics depend on beside points."""
 
     width: float
@@ -131,7 +131,7 @@ class KeypointMetrics(TypedDict, total=False):
     keypoints: list[KeypointRow]
     curve: ErrorCurve
     labels: LabelCounts
-    settings: KeypointSettings
+    settings: KeypointMetricSettings
     mean_face: KeypointMetrics
 
 

@@ -70,7 +70,7 @@ class OpenSetCurve(TypedDict):
     threshold: list[float]
 
 
-class OpenSetSettings(TypedDict):
+class OpenSetMetricSettings(TypedDict):
     """What the metrics depend on beside scores."""
 
     false_alarm: float
@@ -98,7 +98,7 @@ class OpenSetMetrics(TypedDict, total=False):
     identification_at_false_alarm_score: MeasureFacts
     auroc_score: MeasureFacts
     curve: OpenSetCurve
-    settings: OpenSetSettings
+    settings: OpenSetMetricSettings
     strangers: Strangers
 
 

@@ -39,7 +39,7 @@ class FoldsResult:
     Attributes:
         folder: the directory of all.
         folds: the run directories that are finished, in the order of the folds.
-        summary: as `report.kfold.kfold_summary`; empty where it was stopped.
+        summary: as `runs.folds_summary.kfold_summary`; empty where it was stopped.
         model: a copy of the best fold's model file, None where it was stopped.
         page: the table as Markdown, or None.
         skipped: rows left out by on_error="skip".
