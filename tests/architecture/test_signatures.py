@@ -17,7 +17,7 @@ EDGE = {
 }  # fmt: skip
 # Whose functions still take or return plain dictionaries in the middle of the house. May only become shorter.
 STILL = {
-    "explaining/explain", "explaining/parts", "explaining/units", "prediction/open", "runs/evaluate", "runs/fit_rows",
+    "prediction/open", "runs/evaluate", "runs/fit_rows",
     "studies/cells", "studies/search", "studies/study", "studies/suggest", "studies/tune", "tasks/identification/__init__",
     "tasks/identification/answer", "tasks/identification/measure", "tasks/keypoints/__init__", "tasks/keypoints/answer",
     "tasks/task", "training/device", "training/optimiser", "training/transfer/matching",
