@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from facelearn.data import readers, writers
+from facelearn.data import writers
+from facelearn.data.listing import write_skipped
 from facelearn.errors import FacelearnError, Problem
 from facelearn.prediction import Identifier, Identities, Predictions, Predictor, submission_points
 from facelearn.prediction.backends import Backend, open_backend
@@ -99,7 +100,7 @@ def _identify(
 
 def _write_skipped(skipped: tuple[Problem, ...], target: Path) -> None:
     if skipped:
-        readers.write_skipped(skipped, target.with_name(f"{target.stem}.skipped.csv"))
+        write_skipped(skipped, target.with_name(f"{target.stem}.skipped.csv"))
 
 
 def _write_submission(

@@ -8,13 +8,14 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from facelearn.data import readers
 from facelearn.data.faces import Faces
+from facelearn.data.listing import write_skipped
 from facelearn.errors import DataError
 from facelearn.metrics.keypoints import keypoint_metrics
 from facelearn.prediction import Predictor
 from facelearn.prediction.backends import Backend, open_backend
 from facelearn.report.results import load_run, save_evaluation, save_metrics
+from facelearn.runs.prepare import read_with_report
 from facelearn.splits.split import independent_groups
 from facelearn.tasks.identification.evaluate_people import evaluate_people
 from facelearn.tasks.keypoints.page import write_report
@@ -105,9 +106,9 @@ def _read(
     on_error: Literal["stop", "skip"],
 ) -> tuple[Faces, dict[str, list[str]]]:  # fmt: skip
     """The faces, and what the reader has to say of them."""
-    result = readers.read_with_report(data, size=size, crop=crop, list_file=list_file, on_error=on_error)
+    result = read_with_report(data, size=size, crop=crop, list_file=list_file, on_error=on_error)
     if out is not None and result.skipped:
-        readers.write_skipped(result.skipped, Path(out) / "skipped.csv")
+        write_skipped(result.skipped, Path(out) / "skipped.csv")
     return result.faces, {
         "warnings": list(result.warnings),
         "skipped": [str(problem) for problem in result.skipped],

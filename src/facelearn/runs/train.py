@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from facelearn.data import readers
 from facelearn.data.faces import Faces
+from facelearn.data.listing import write_skipped
 from facelearn.errors import DataError, FacelearnError, Problem, RecipeError
 from facelearn.files import write_text
 from facelearn.recipe.defaults import identification_epochs
@@ -18,6 +18,7 @@ from facelearn.recipe.recipe import Recipe
 from facelearn.recipe.resolve import with_source_network
 from facelearn.runs.fit_rows import train_parts
 from facelearn.runs.plan import MODEL, TrainResult
+from facelearn.runs.prepare import read_with_report
 from facelearn.splits.groups import WithinBy
 from facelearn.splits.listed import split_listed
 from facelearn.splits.split import Split, split
@@ -218,7 +219,7 @@ def read_rows(
         _check_teaches(data, task, "the table")
         return data, (), ()
     settings = recipe.read
-    result = readers.read_with_report(
+    result = read_with_report(
         data,
         size=settings.size,
         crop=settings.crop,
@@ -229,7 +230,7 @@ def read_rows(
     )
     _check_teaches(result.faces, task, str(data))
     if result.skipped:
-        readers.write_skipped(result.skipped, out / "skipped.csv")
+        write_skipped(result.skipped, out / "skipped.csv")
     return result.faces, result.skipped, tuple(str(warning) for warning in result.warnings)
 
 

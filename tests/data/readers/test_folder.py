@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facelearn.data.readers import read, read_with_report, sniff
+from facelearn.data.readers import sniff
 from facelearn.data.readers.folder import empty_folders
 from facelearn.errors import DataError
+from facelearn.runs.prepare import read, read_with_report
 from support.pictures import SHARED, encoded, gradient, save_picture
 
 

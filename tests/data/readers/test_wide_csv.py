@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facelearn.data.readers import read, read_with_report, sniff, write_skipped
+from facelearn.data.listing import write_skipped
+from facelearn.data.readers import sniff
 from facelearn.data.schema import FIVE, IBUG68
 from facelearn.errors import DataError
+from facelearn.runs.prepare import read, read_with_report
 from support.pictures import SHARED, gradient, save_picture
 
 HEADER = "file,person,video,split,x0,y0,x1,y1"
