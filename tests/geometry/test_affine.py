@@ -97,3 +97,19 @@ def test_a_fine_pattern_shrinks_to_its_mean() -> None:
 def test_impossible_requests_are_refused(call: Any, message: str) -> None:
     with pytest.raises(DataError, match=message):
         call()
+
+
+@given(st.integers(-9, 9), st.integers(-9, 9), st.floats(0.1, 9), st.floats(0.1, 9), st.integers(0, 5))
+def test_a_resized_window_leads_back(left: int, top: int, across: float, down: float, offset: int) -> None:
+    back = align.window_transform(left, top, (across, down), (offset, 0))
+    corners = [[offset - 0.5, -0.5], [offset - 0.5 + 10 * across, -0.5 + 20 * down]]
+    np.testing.assert_allclose(
+        align.apply(back, corners), [[left - 0.5, top - 0.5], [left + 9.5, top + 19.5]], atol=1e-9
+    )
+    np.testing.assert_allclose(align.scale_of(back), 1 / np.sqrt(across * down))
+
+
+def test_points_of_many_faces_each_by_its_own_map() -> None:
+    matrices = np.asarray([[[2.0, 0, 1], [0, 2, 3]], [[0, -1.0, 0], [1, 0, 5]]])
+    points = np.asarray([[[1.0, 2], [np.nan, np.nan]], [[4, 7], [0, 0]]])
+    np.testing.assert_array_equal(align.apply(matrices, points), [[[3, 7], [np.nan, np.nan]], [[-7, 9], [0, 5]]])

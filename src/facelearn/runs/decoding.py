@@ -149,10 +149,13 @@ def load_listing(
 def reframe(faces: Faces, wanted: Wanted, where: Path) -> Loaded:
     """Saved faces as asked: as they are where nothing else is asked, else framed again out of their stored images.
 
+    Their images are framed already, so a framing that was not asked for outright (not `wanted.strict`) gives its size only.
+
     Raises:
         DataError: faces that cannot be framed, or come out in several sizes.
     """
     framing = wanted.framing or Framing("whole")
+    framing = framing if wanted.strict else framing.whole()
     channels = {"grey": 1, "rgb": 3, None: faces.channels}[wanted.color]
     size = (faces.height, faces.width)
     problems: list[Problem] = []
