@@ -24,7 +24,7 @@ from facelearn.models import zoo
 from facelearn.training.batches import TrainingData
 from facelearn.training.device import choose_device, apply
 from facelearn.training.loop import fit
-from facelearn.training.run import Reporter
+from facelearn.training.loop import Reporter
 from facelearn.recipe.recipe import Recipe
 from facelearn.tasks.keypoints.learn import Keypoints
 from facelearn.transforms.augment.variation import Augment

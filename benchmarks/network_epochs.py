@@ -25,7 +25,7 @@ from facelearn.studies.definition import load_study
 from facelearn.tasks.keypoints.learn import Keypoints
 from facelearn.training.batches import TrainingData
 from facelearn.training.device import DeviceSettings, apply, choose_device, describe_machine
-from facelearn.training.run import Reporter, Run
+from facelearn.training.loop import Reporter, Run
 from facelearn.transforms.augment.variation import Augment
 from facelearn.transforms.preprocess import Preprocess
 

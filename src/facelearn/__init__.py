@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from facelearn.metrics.keypoints import keypoint_metrics as keypoint_metrics
     from facelearn.models.zoo import build as build
     from facelearn.models.zoo import list_models as list_models
-    from facelearn.prediction import Identifier as Identifier
-    from facelearn.prediction import Predictor as Predictor
+    from facelearn.prediction.open import Identifier as Identifier
+    from facelearn.prediction.open import Predictor as Predictor
+    from facelearn.prediction.open import open as open
     from facelearn.recipe.recipe import Recipe as Recipe
     from facelearn.runs.convert import convert as convert
     from facelearn.runs.evaluate import evaluate as evaluate
@@ -44,9 +45,9 @@ _HOME = {
     "DataError": "facelearn.errors",
     "FacelearnError": "facelearn.errors",
     "Faces": "facelearn.data.faces",
-    "Identifier": "facelearn.prediction",
+    "Identifier": "facelearn.prediction.open",
     "KeypointSchema": "facelearn.data.schema",
-    "Predictor": "facelearn.prediction",
+    "Predictor": "facelearn.prediction.open",
     "Preprocess": "facelearn.transforms.preprocess",
     "Recipe": "facelearn.recipe.recipe",
     "RecipeError": "facelearn.errors",
@@ -58,6 +59,7 @@ _HOME = {
     "keypoint_metrics": "facelearn.metrics.keypoints",
     "kfold": "facelearn.splits.split",
     "list_models": "facelearn.models.zoo",
+    "open": "facelearn.prediction.open",
     "read": "facelearn.runs.prepare",
     "read_with_report": "facelearn.runs.prepare",
     "split": "facelearn.splits.split",

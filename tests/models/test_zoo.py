@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from facelearn.errors import RecipeError
+from facelearn.errors import FacelearnError, RecipeError
 from facelearn.models import registry
-from facelearn.models.zoo import build, list_models, model_info, register
+from facelearn.models.registry import Kin
+from facelearn.models.zoo import build, list_models, model_info, models, register, successor
 
 INFOS = {info.name: info for info in list_models()}
 NAMES = list(INFOS)
@@ -191,3 +192,54 @@ def test_a_network_of_ones_own_can_be_registered(monkeypatch):
         register(task="keypoints", input=(1, 4, 4), outputs=2, parameters=1, source="here")(
             lambda width: nn.Linear(1, width)
         )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_a_network_gives_is_what_its_outputs_are(name):
+    torch.manual_seed(0)
+    with torch.no_grad():
+        output = small(name)(10 * images(name))
+    ends = small(name).eval()(images(name)).flatten(1)
+    gives = INFOS[name].gives
+    assert (output.ndim == 4) == (gives == "points")  # (B, S, K, 2), bounded by the image
+    assert (output.abs().max() <= 1) or gives != "points"
+    assert torch.allclose(ends.norm(dim=1), torch.ones(len(ends))) == (gives == "embedding")
+
+
+def test_the_kin_takes_over_the_whole_body():
+    for info in INFOS.values():
+        for gives, kin in info.kin.items():
+            assert INFOS[kin.name].gives == gives != info.gives
+            same = {name: value for name, value in info.options.items() if name in INFOS[kin.name].options}
+            with torch.device("meta"):
+                ours = build(info.name).state_dict()
+                theirs = build(kin.name, **{**same, "in_channels": info.input[0], **kin.options}).state_dict()
+            shapes = {key: tensor.shape for key, tensor in theirs.items()}
+            body = [key for key in ours if key.startswith(("stem", "levels"))]
+            assert body and all(shapes.get(key) == ours[key].shape for key in body)
+    assert sum(len(info.kin) for info in INFOS.values()) == 1
+
+
+def test_the_network_that_goes_on_from_weights():
+    assert successor("facelearn_keypoints", ["points", "logits"]) == Kin("facelearn_keypoints")
+    assert successor("facelearn_keypoints", ["logits"]) == INFOS["facelearn_keypoints"].kin["logits"]
+    assert successor("net6", ["points"]) == Kin("net6")  # nothing better is known; whoever takes points refuses it
+    assert successor("facenet_nn1", ["logits"]) == Kin("facenet_nn1")
+    assert successor("of another zoo", ["logits"]) == Kin("of another zoo")
+
+
+def test_networks_with_facts_of_their_own():
+    assert {name for name, info in INFOS.items() if info.gives != "logits"} == {"facelearn_keypoints", "facenet_nn1"}
+    assert {name for name, info in INFOS.items() if info.torchvision} == {"resnet18", "vgg16"}
+    assert {name: info.fixed_size for name, info in INFOS.items() if info.fixed_size} == {"vgg16": 224}
+    assert {name for name, info in INFOS.items() if info.has_schemes} == {"facelearn_keypoints"}
+
+
+def test_networks_of_a_task_as_plain_facts():
+    assert {one["name"] for one in models("verification")} == {"facenet_nn1"}
+    assert list(models()[0]) == ["name", "task", "input", "outputs", "parameters", "source", "summary", "options"]
+    with pytest.raises(
+        FacelearnError,
+        match=r"unknown task 'keypoint'; did you mean 'keypoints'.*Accepted: identification, keypoints, verification",
+    ):
+        models("keypoint")

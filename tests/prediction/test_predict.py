@@ -100,7 +100,7 @@ def _brightest(
     monkeypatch: pytest.MonkeyPatch, shape: tuple[int, int, int], steps: list[object] | None = None
 ) -> Predictor:
     stand_in = Brightest(shape, steps)
-    monkeypatch.setattr("facelearn.prediction.predictor.open_backend", lambda *_, **__: stand_in)
+    monkeypatch.setattr("facelearn.prediction.open.open_backend", lambda *_, **__: stand_in)
     return Predictor("none.safetensors")
 
 
@@ -298,7 +298,7 @@ def test_schemes_are_chosen_by_name_or_index(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(
         Brightest, "__call__", lambda self, images: np.repeat(single(self, images), 2, 1) + [[[0]], [[1]]]
     )
-    monkeypatch.setattr("facelearn.prediction.predictor.open_backend", lambda *_, **__: stand_in)
+    monkeypatch.setattr("facelearn.prediction.open.open_backend", lambda *_, **__: stand_in)
     photos = np.stack([_spot(32, 32, 12, 15)] * 3)
     for scheme, added in ((None, 1), ("complete", 0), ("partial", 1), (0, 0), (1, 1)):
         found = Predictor("none", scheme=scheme).predict(photos)

@@ -12,7 +12,7 @@ from tests.support.blobs import blob_faces
 from tests.support.commands import run_quietly
 from tests.support.people import NAMES, people_faces, people_folder
 
-import facelearn.training.run as running
+import facelearn.training.loop as running
 from facelearn import bundle as bundles
 from facelearn.data.faces import Faces
 from facelearn.errors import BundleError, DataError, FacelearnError, RecipeError
@@ -150,7 +150,7 @@ def test_a_killed_run_goes_on_to_the_same_end(faces, tmp_path):
     quick = {**QUICK, "epochs": 3, "imbalance": "balanced_sampler"}
     whole = train(faces, tmp_path / "whole", changes=quick)
 
-    from facelearn.training.run import Reporter
+    from facelearn.training.loop import Reporter
 
     class KilledError(Exception):
         pass

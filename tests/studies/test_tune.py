@@ -17,7 +17,7 @@ from facelearn.recipe.recipe import Recipe
 from facelearn.runs.train import train
 from facelearn.studies import search_files as tuning_files
 from facelearn.studies.tune import tune
-from facelearn.training.run import Reporter
+from facelearn.training.loop import Reporter
 from support.blobs import blob_faces
 from support.storage import quick_sqlite
 

@@ -9,11 +9,6 @@ from typing import Any
 from facelearn.bundle.document import Bundle, to_document
 from facelearn.bundle.file import load
 
-_PURPOSE = {
-    "keypoints": "Finds facial keypoints in the crop of one face.",
-    "identification": "Says which of the people it was trained on a face shows.",
-    "verification": "Says whether two faces are of one person.",
-}
 _LIMITS = (
     "It expects one roughly centred face, cropped as the training images were; it does not find faces and answers for any image.",
     "Its errors were measured on held-out data like its training data; measure again on your own before relying on them.",
@@ -35,7 +30,7 @@ def card(model: Bundle | str | Path) -> str:
     bundle = model if isinstance(model, Bundle) else load(model)
     parts = [
         f"# {bundle.network} ({bundle.task})",
-        f"{_PURPOSE.get(bundle.task, '')} Trained with facelearn, {bundle.created}.".strip(),
+        f"{bundle.of_task.purpose} Trained with facelearn, {bundle.created}.".strip(),
         _section("Model", _table(("", ""), _model_rows(bundle))),
         _section("Keypoints", _keypoints(bundle)),
         _section("People", ", ".join(bundle.people)),
@@ -77,14 +72,7 @@ def _model_rows(bundle: Bundle) -> list[tuple[str, str]]:
         ),
         ("Preprocessing", ", ".join(steps) or "none"),
     ]
-    if bundle.task in ("keypoints", "identification"):
-        rows.append(("Prediction", "mean over the image and its mirror image" if bundle.mirrored else "one pass"))
-    if bundle.task == "identification":
-        rows.append(("Temperature", f"{bundle.temperature:.3g}, what logits are divided by before the softmax"))
-    if bundle.task == "keypoints" and len(bundle.schemes) > 1:
-        names = ", ".join(bundle.schemes)
-        chosen = bundle.schemes[bundle.scheme]
-        rows.append(("Annotation schemes", f"{names}; '{chosen}' is returned unless another is asked for"))
+    rows += bundle.of_task.card_rows(bundle.answer_facts)
     return rows
 
 
@@ -167,20 +155,10 @@ def _flat(prefix: str, facts: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _usage(bundle: Bundle) -> str:
-    if bundle.task == "identification":
-        return (
-            "```sh\nfacelearn predict model.safetensors photos/ --out names.csv\n```\n\n"
-            "```python\nfrom facelearn.prediction import Identifier\n\n"
-            'identifier = Identifier("model.safetensors")\n'
-            'names = identifier.predict("photos/").names  # "unknown" where nobody is likely enough\n```'
-        )
-    if bundle.task != "keypoints":
-        return '```python\nfrom facelearn import bundle\n\nmodel = bundle.load("model.safetensors")\n```'
+    task = bundle.of_task
     return (
-        "```sh\nfacelearn predict model.safetensors photos/ --out points.csv\n```\n\n"
-        "```python\nfrom facelearn.prediction import Predictor\n\n"
-        'predictor = Predictor("model.safetensors")\n'
-        'points = predictor.predict("photos/").points  # float32 (N, K, 2), x and y in pixels of each photo\n```'
+        f"```sh\nfacelearn predict model.safetensors photos/ --out {task.answers_file}\n```\n\n"
+        f'```python\nimport facelearn\n\nmodel = facelearn.open("model.safetensors")\n{task.usage}\n```'
     )
 
 

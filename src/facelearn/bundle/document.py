@@ -14,13 +14,17 @@ from numpy.typing import NDArray
 
 from facelearn.data.schema import KeypointSchema
 from facelearn.errors import BundleError, FacelearnError
+from facelearn.tasks import TASKS
+from facelearn.tasks.task import NOTHING_ASKED, AnswerFacts, Answering, Asked, Task
+from facelearn.transforms.framing import WHOLE, Framing, framing_as_read
 from facelearn.transforms.preprocess import Preprocess
 
 _NETWORK = "network."
 _PREPROCESS = "preprocess."
 _BUFFERS = ("running_mean", "running_var")
 _WEIGHT_DTYPES = (np.dtype(np.float32), np.dtype(np.int64))
-_FACTS = ("thresholds", "metrics", "data", "recipe", "prediction", "versions")
+_FACTS = ("thresholds", "metrics", "data", "recipe", "versions")
+_TEXTS = ("task", "network", "network_args", "licence", "created")
 
 
 def _now() -> str:
@@ -32,11 +36,12 @@ class Bundle:
     """A trained model, complete: what `save` writes and `load` returns. Facts are JSON values; NaN in them becomes None.
 
     Attributes:
-        task: "keypoints", "identification" or "verification".
+        task: a name in `facelearn.tasks.TASKS`.
         network: the zoo's name of the network; `facelearn.models.zoo.build(network, **network_args)` makes it.
         network_args: the builder's arguments (lists become tuples).
         weights: the network's `state_dict` as NumPy arrays, float32 or int64, all finite.
         preprocess: the fitted preprocessing.
+        framing: how a face in a photo becomes the image that `preprocess` takes.
         schema: names and mirror pairs of the K keypoints; None for tasks without.
         people: names of the classes of an identification model, in the order of its outputs.
         thresholds: decision thresholds and where they were tuned.
@@ -57,6 +62,7 @@ class Bundle:
     network_args: dict[str, Any]
     weights: dict[str, NDArray[Any]]
     preprocess: Preprocess
+    framing: Framing = WHOLE
     schema: KeypointSchema | None = None
     people: tuple[str, ...] = ()
     thresholds: dict[str, Any] = field(default_factory=dict)
@@ -73,13 +79,14 @@ class Bundle:
         put(self, "network_args", {name: _tuples(_plain(value)) for name, value in self.network_args.items()})
         put(self, "people", tuple(self.people))
         put(self, "created", self.created or _now())
-        for name in _FACTS:
+        for name in (*_FACTS, "prediction"):
             put(self, name, _plain(getattr(self, name)))
         put(self, "weights", {name: _checked(name, array) for name, array in self.weights.items()})
-        if self.task == "keypoints" and not self.schema:
-            raise BundleError("a keypoint model needs the schema of its keypoints; give Bundle(schema=...)")
-        if self.task == "identification" and not self.people:
-            raise BundleError("an identification model needs the names of its people; give Bundle(people=...)")
+        if self.task not in TASKS:
+            raise BundleError(
+                f"the model is for the task '{self.task}', which this version does not know: {', '.join(TASKS)}"
+            )
+        self.of_task.check_facts(self.answer_facts)
 
     @property
     def parameters(self) -> int:
@@ -88,26 +95,22 @@ class Bundle:
         return sum(self.weights[name].size for name in trained if name.rpartition(".")[2] not in _BUFFERS)
 
     @property
-    def schemes(self) -> tuple[str, ...]:
-        """Names of the annotation schemes the network predicts; one, "all", when it knows a single one."""
-        return tuple(self.prediction.get("schemes") or ("all",))
+    def of_task(self) -> Task:
+        """The task that it was trained for."""
+        return TASKS[self.task]
 
     @property
-    def scheme(self) -> int:
-        """Index of the annotation scheme that is returned unless another is asked for."""
-        return int(self.prediction.get("scheme") or 0)
+    def answer_facts(self) -> AnswerFacts:
+        """What it keeps of how it answers."""
+        return AnswerFacts(self.schema, self.people, self.prediction, self.thresholds)
 
-    @property
-    def mirrored(self) -> bool:
-        """True when a prediction is the mean over the image and the mirrored image."""
-        if self.task == "keypoints" and not (self.schema is not None and self.schema.can_mirror):
-            return False
-        return bool(self.prediction.get("mirrored"))
+    def answering(self, asked: Asked = NOTHING_ASKED) -> Answering:
+        """How its outputs become answers.
 
-    @property
-    def temperature(self) -> float:
-        """What an identification model's logits are divided by before the softmax, tuned on held-out rows (Guo et al. 2017)."""
-        return float(self.prediction.get("temperature") or 1.0)
+        Raises:
+            RecipeError: something was asked that it does not have.
+        """
+        return self.of_task.answering(self.answer_facts, asked)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -127,24 +130,35 @@ class Bundle:
             )
         return int(shape[0]), int(shape[1]), int(shape[2])
 
-    @property
-    def label_offset(self) -> float:
-        """How many pixels of the network's input the labels stand right of the place that their mirror images imply."""
-        return float(self.prediction.get("label_offset") or 0.0)
-
     def replace(self, **changes: Any) -> Bundle:
         """A copy with some attributes exchanged, checked again."""
         return dataclasses.replace(self, **changes)
 
 
 def to_document(bundle: Bundle) -> dict[str, Any]:
-    """Everything but the tensors, as JSON values."""
-    document = {
-        name: getattr(bundle, name) for name in (*_FACTS, "task", "network", "network_args", "licence", "created")
-    }
+    """Everything but the tensors, as JSON values.
+
+    Version 2: "answer" holds what the model answers (schema, people, and the numbers of its `Answering`), "framing" how a face in a photo
+    becomes the image it takes.
+    """
+    document = {name: getattr(bundle, name) for name in (*_FACTS, *_TEXTS)}
     document["preprocess"] = _plain(bundle.preprocess.to_dict())
-    document["schema"] = None if bundle.schema is None else bundle.schema.to_dict()
-    document["people"] = list(bundle.people)
+    document["framing"] = _plain(bundle.framing.to_dict())
+    schema = None if bundle.schema is None else bundle.schema.to_dict()
+    document["answer"] = {"schema": schema, "people": list(bundle.people), **bundle.prediction}
+    return document
+
+
+def from_version_1(document: dict[str, Any]) -> dict[str, Any]:
+    """A document of version 1 as one of version 2: answers in one place, and the framing, which stood in the recipe alone."""
+    document = dict(document)
+    answer = {name: document.pop(name) for name in ("schema", "people")}
+    document["answer"] = {**answer, **document.pop("prediction")}
+    read = (document.get("recipe") or {}).get("read") or {}
+    shape = (document.get("data") or {}).get("image_shape")
+    document["framing"] = framing_as_read(
+        read.get("size"), read.get("crop"), tuple(shape[:2]) if shape else None
+    ).to_dict()
     return document
 
 
@@ -166,13 +180,16 @@ def from_document(document: Mapping[str, Any], tensors: Mapping[str, NDArray[Any
     weights = {name.removeprefix(_NETWORK): array for name, array in tensors.items() if name.startswith(_NETWORK)}
     arrays = {name.removeprefix(_PREPROCESS): array for name, array in tensors.items() if name.startswith(_PREPROCESS)}
     try:
-        schema = document["schema"]
+        answer = dict(document["answer"])
+        schema, people = answer.pop("schema"), tuple(answer.pop("people"))
         return Bundle(
             weights=weights,
             preprocess=Preprocess.from_dict(document["preprocess"], arrays),
             schema=None if schema is None else KeypointSchema.from_dict(schema),
-            people=tuple(document["people"]),
-            **{name: document[name] for name in (*_FACTS, "task", "network", "network_args", "licence", "created")},
+            people=people,
+            prediction=answer,
+            framing=Framing.from_dict(document["framing"]),
+            **{name: document[name] for name in (*_FACTS, *_TEXTS)},
         )
     except FacelearnError as error:
         raise BundleError(f"{source} cannot be used: {error}") from error

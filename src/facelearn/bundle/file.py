@@ -8,13 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from facelearn.bundle.document import Bundle, from_document, to_document, to_tensors
+from facelearn.bundle.document import Bundle, from_document, from_version_1, to_document, to_tensors
 from facelearn.bundle.seal import BLANK_SEAL, is_whole, seal
 from facelearn.errors import BundleError
 from facelearn.files import whole_file
 
-FORMAT_VERSION = 1
-MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+FORMAT_VERSION = 2
+MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: from_version_1}
 """Version -> function that turns a document of that version into one of the next."""
 
 _LENGTH_BYTES = 8

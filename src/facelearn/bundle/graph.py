@@ -7,48 +7,31 @@ from torch import Tensor, nn
 
 from facelearn.bundle.document import Bundle
 from facelearn.errors import BundleError
-from facelearn.geometry.coordinates import from_unit
 from facelearn.models import zoo
 
 
 class Deployable(nn.Module):
-    """Normalisation, network, mirrored averaging and, for keypoints, the way back to pixels.
+    """Normalisation, network, and the task's way to combine what it says of the image and of its mirror image.
 
-    `forward` takes prepared images (B, C, H, W), uint8 or float in 0..255, RGB where C is 3. For keypoints it returns float32
-    (B, S, K, 2): the points of each of the S annotation schemes in pixels of the prepared image, origin at the centre of the
-    top-left pixel. For other tasks it returns what the network returns: for identification logits (B, C), averaged over image and
-    mirror image where the bundle says so.
+    `forward` takes prepared images (B, C, H, W), uint8 or float in 0..255, RGB where C is 3, and returns what `Answering.combine` does:
+    for keypoints float32 (B, S, K, 2), the points of each of the S annotation schemes in pixels of the prepared image, origin at the
+    centre of the top-left pixel; for identification logits (B, C).
     """
-
-    mirror_index: Tensor
 
     def __init__(self, bundle: Bundle) -> None:
         super().__init__()
         self.network = build_network(bundle)
         self.normalise = bundle.preprocess.normalise
-        self.mirrored = bundle.mirrored
-        self.label_offset = bundle.label_offset
-        self.keypoints = len(bundle.schema) if bundle.task == "keypoints" and bundle.schema else 0
-        index = bundle.schema.mirror_index.tolist() if bundle.schema else []
-        self.register_buffer("mirror_index", torch.tensor(index, dtype=torch.int64), persistent=False)
+        self.answering = bundle.answering()
 
     def forward(self, images: Tensor) -> Tensor:
         images = images.to(torch.float32)
-        if not self.keypoints:
-            result: Tensor = self.network(self.normalise(images))
-            return (result + self.network(self.normalise(images.flip(-1)))) / 2 if self.mirrored else result
-        points = self._unit_points(images)  # (B, S, K, 2) in -1..1
-        if self.mirrored:
-            other = self._unit_points(images.flip(-1)).index_select(2, self.mirror_index)
-            # labels stand `label_offset` pixels right of where mirroring alone would put them
-            mirrored = 4 * self.label_offset / images.shape[3] - other[..., 0]
-            points = (points + torch.stack((mirrored, other[..., 1]), -1)) / 2
-        pixels: Tensor = from_unit(points, images.shape[3], images.shape[2])
-        return pixels
-
-    def _unit_points(self, images: Tensor) -> Tensor:
-        output: Tensor = self.network(self.normalise(images))
-        return output.to(torch.float32).reshape(output.shape[0], -1, self.keypoints, 2)
+        outputs = self.network(self.normalise(images)).to(torch.float32)
+        mirrored = None
+        if self.answering.mirrored:
+            mirrored = self.network(self.normalise(images.flip(-1))).to(torch.float32)
+        combined: Tensor = self.answering.combine(outputs, mirrored, (images.shape[2], images.shape[3]))
+        return combined
 
 
 def build_network(bundle: Bundle) -> nn.Module:

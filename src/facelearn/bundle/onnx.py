@@ -44,7 +44,7 @@ def export_onnx(bundle: Bundle, path: str | Path) -> Path:
     The graph takes "images", uint8 (N, C, H, W) as `bundle.preprocess.prepare` leaves them (channels moved first, RGB where C is
     3), with any N, and returns for keypoints "points", float32 (N, S, K, 2): for each of the S annotation schemes (x, y) in pixels
     of those images, origin at the centre of the top-left pixel, averaged with the mirrored image if the bundle says so; for
-    identification "logits", float32 (N, C), averaged likewise; for other tasks "outputs", what the network returns.
+    identification "logits", float32 (N, C), averaged likewise.
     The metadata hold the same document as the `.safetensors` file.
 
     Raises:
@@ -110,7 +110,7 @@ def _graph(module: Any, example: Any, bundle: Bundle) -> bytes:
     import torch
 
     document = to_document(bundle)
-    output = {"keypoints": "points", "identification": "logits"}.get(bundle.task, "outputs")
+    output = bundle.answering().output
     with _quiet():
         program = torch.onnx.export(
             module,

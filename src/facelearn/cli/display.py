@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:
-    from facelearn.training.run import Reporter
+    from facelearn.training.loop import Reporter
     from facelearn.training.state import Progress as Counters
 
 LINE_SECONDS = 10.0
@@ -41,7 +41,7 @@ class TrainingDisplay:
 
     def reporter(self) -> Reporter:
         """The callbacks that `training.loop.fit` calls."""
-        from facelearn.training.run import Reporter
+        from facelearn.training.loop import Reporter
 
         return Reporter(self._start, self._batch, self._epoch)
 

@@ -23,7 +23,7 @@ from facelearn.cli.app import (
 
 if TYPE_CHECKING:
     from facelearn.studies.study import StudyResult
-    from facelearn.training.run import Reporter
+    from facelearn.training.loop import Reporter
 
 
 DataOption = Annotated[

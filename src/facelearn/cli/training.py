@@ -30,7 +30,7 @@ from facelearn.errors import FIRST_PROBLEMS, RecipeError
 
 if TYPE_CHECKING:
     from facelearn.recipe.recipe import Recipe
-    from facelearn.training.run import Reporter
+    from facelearn.training.loop import Reporter
 
 
 @app.command(epilog="Example: facelearn quickstart --out runs/quickstart")
@@ -148,11 +148,11 @@ def _start(typed: _Typed) -> None:
 
 def _train(typed: _Typed, source: Path) -> None:
     from facelearn.cli.display import ReadDisplay, training_display
-    from facelearn.runs.train import task_named
+    from facelearn.recipe.resolve import task_of_settings
     from facelearn.runs.train import train as run
 
     task: Literal["keypoints", "identification"] | None = typed.task.value if typed.task else None
-    base = typed.checked_recipe(task or task_named(typed.changes) or "keypoints")
+    base = typed.checked_recipe(task or task_of_settings(typed.changes) or "keypoints")
     with training_display(typed.out.name, quiet=typed.as_json) as reporter:
         result = run(
             source, typed.out, task=task, recipe=base, changes=typed.changes, resume=typed.resume, overwrite=typed.overwrite,

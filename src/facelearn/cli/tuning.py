@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from facelearn.recipe.recipe import Recipe
     from facelearn.studies.search import TrialFacts
     from facelearn.studies.tune import TuneResult
-    from facelearn.training.run import Reporter
+    from facelearn.training.loop import Reporter
 
 
 class Sampler(StrEnum):
@@ -115,7 +115,7 @@ def _displays() -> tuple[Callable[[str], Any], Callable[[TrialFacts, TrialFacts 
     """A line for each ended trial on standard error, and in a terminal the epoch of the one in progress."""
     from rich.console import Console
 
-    from facelearn.training.run import Reporter
+    from facelearn.training.loop import Reporter
 
     console = Console(stderr=True)
 

@@ -31,7 +31,7 @@ NOBODY = "unknown"  # a person of this name is nobody in particular: what a mode
 
 
 @dataclass(frozen=True)
-class Asked:
+class ListingOptions:
     """What a reader is asked beside the path.
 
     Attributes:

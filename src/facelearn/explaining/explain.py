@@ -20,7 +20,6 @@ from facelearn.explaining.units import units as units_part
 from facelearn.files import write_text
 from facelearn.prediction.photos import Source, photos
 from facelearn.prediction.stream import framed_photo
-from facelearn.transforms.framing import Framing
 
 PAGE = "explain.html"
 FOLDER = Path("runs/explain")
@@ -188,8 +187,8 @@ def _images(bundle: Any, source: Source | None, rows: int, seed: int, on_error: 
         raise DataError(f"{origin} holds no images that can be read; give at least one")
     if len(found) > rows:
         notes.append(f"only the first {rows:,} images were looked through; --rows takes more")
-    whole = Framing("whole", shape[:2])
-    fitted = np.stack([framed_photo(photo, whole, shape[2]).image for photo in kept])
+    framing = bundle.framing.sized(shape[:2])
+    fitted = np.stack([framed_photo(photo, framing, shape[2]).image for photo in kept])
     return Images(
         bundle.preprocess.prepare(fitted),
         tuple(photo.source for photo in kept),

@@ -15,7 +15,7 @@ from facelearn import bundle as bundles
 from facelearn.bundle import Bundle
 from facelearn.bundle.graph import build_network
 from facelearn.errors import BundleError, FacelearnError, unknown_name
-from facelearn.geometry.coordinates import from_unit
+from facelearn.tasks.keypoints.answer import PointAnswering
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,10 +45,10 @@ class OpenedModel:
         """
         if self.bundle.schema is None:
             return None
+        how = PointAnswering.from_facts(self.bundle.answer_facts)
         with torch.no_grad():
-            unit = self.network(inputs).reshape(len(inputs), -1, len(self.bundle.schema), 2)
-        _, height, width = self.input_shape
-        found: NDArray[np.float32] = from_unit(unit[:, self.bundle.scheme], width, height).numpy()
+            points = how.combine(self.network(inputs), None, self.input_shape[1:])
+        found: NDArray[np.float32] = points[:, how.scheme].numpy()
         return found
 
 
@@ -113,11 +113,12 @@ def targets(model: OpenedModel, output: str | None = None, inputs: Tensor | None
     if output is not None and output not in known:
         raise FacelearnError(unknown_name("output", output, list(known)))
     points, axes = (slice(None), (0, 1)) if output is None else known[output]
+    scheme = PointAnswering.from_facts(model.bundle.answer_facts).scheme
     found = []
     for axis in axes:
         weights = torch.zeros(schemes, len(schema), 2)
         # unit coordinates span 2 over the image: half a side of pixels each
-        weights[model.bundle.scheme, points, axis] = (width, height)[axis] / 2
+        weights[scheme, points, axis] = (width, height)[axis] / 2
         if output is None:
             weights /= len(schema)
         name = "mean of all points" if output is None else schema.names[known[output][0]]

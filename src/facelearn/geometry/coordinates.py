@@ -18,7 +18,7 @@ def to_unit(points: Any, width: float, height: float) -> Any:
         float (..., 2) of the same kind; the image spans -1 .. 1 in both axes, as torch's `grid_sample(align_corners=False)` has it.
         An RMSE in unit coordinates is W/2 times as many pixels.
     """
-    size = _sizes(points, width, height)
+    size = alike(points, (width, height))
     return (2 * points + 1) / size - 1
 
 
@@ -31,7 +31,7 @@ def from_unit(points: Any, width: float, height: float) -> Any:
     Returns:
         float (..., 2) of the same kind, (x, y) in pixels of an image of `width` by `height`.
     """
-    size = _sizes(points, width, height)
+    size = alike(points, (width, height))
     return ((points + 1) * size - 1) / 2
 
 
@@ -44,7 +44,7 @@ def from_fraction(points: Any, width: float, height: float) -> Any:
     Returns:
         float (..., 2), (x, y) in pixels of an image of `width` by `height`.
     """
-    return points * _sizes(points, width, height) - 0.5
+    return points * alike(points, (width, height)) - 0.5
 
 
 def scaled(points: Any, factor: Any) -> Any:
@@ -67,13 +67,25 @@ def unscaled(points: Any, factor: Any) -> Any:
 
 def inside(points: Any, width: float, height: float) -> Any:
     """Which points lie on an image of `width` by `height`, whose edges count: bool (...) for points (..., 2) in pixels; NaN does not."""
-    return ((points >= -0.5) & (points <= _sizes(points, width, height) - 0.5)).all(-1)
+    return ((points >= -0.5) & (points <= alike(points, (width, height)) - 0.5)).all(-1)
 
 
-def _sizes(points: Any, width: float, height: float) -> Any:
-    """(2,) array of the same kind, type and device as `points`, which broadcasts over its last axis."""
+def mirrored(points: Any, width: float, shift: float = 0.0) -> Any:
+    """Points of a mirrored image as points of the image itself, x -> W - 1 - x + `shift`; names left and right are not exchanged.
+
+    Args:
+        points: float (..., 2), (x, y) in pixels of an image of `width`; a NumPy array or a torch tensor. NaN stays NaN.
+
+    Returns:
+        float (..., 2) of the same kind.
+    """
+    return points * alike(points, (-1.0, 1.0)) + alike(points, (width - 1 + shift, 0.0))
+
+
+def alike(points: Any, pair: tuple[float, float]) -> Any:
+    """`pair` as an array (2,) of the same kind, type and device as `points`, which broadcasts over its last axis."""
     if hasattr(points, "new_tensor"):
-        return points.new_tensor([width, height])
+        return points.new_tensor(pair)
     import numpy as np
 
-    return np.asarray([width, height], points.dtype)
+    return np.asarray(pair, points.dtype)

@@ -17,9 +17,27 @@ from facelearn.errors import RecipeError, unknown_name
 if TYPE_CHECKING:
     from torch import nn
 
-Task = Literal["keypoints", "identification", "verification"]
 BuilderT = TypeVar("BuilderT", bound="Callable[..., nn.Module]")
 SIZE_ARGUMENTS = ("in_channels", "image_size", "outputs")
+TASK_ARGUMENTS = ("outputs", "schemes")
+"""The arguments of builders that follow from what is learned, not from the network."""
+
+Gives = Literal["points", "logits", "embedding"]
+"""What the numbers of a network are: places in the image by its very construction; plain numbers of a linear last layer, which a task
+reads as scores of classes or trains to be coordinates; a row of Euclidean length 1."""
+
+
+@dataclass(frozen=True)
+class Kin:
+    """The network that has the same body and gives something else.
+
+    Attributes:
+        name: its name.
+        options: what gives it that body.
+    """
+
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -28,23 +46,36 @@ class ModelInfo:
 
     Attributes:
         name: its name in a recipe.
-        task: what it was published for.
+        task: the name of the task it was published for; what it can be used for is `gives`.
         input: (channels, height, width) of the published network; other sizes are arguments.
         outputs: width of its output there (keypoints: 2K numbers x0, y0, x1, y1 ... in unit coordinates).
         parameters: trainable numbers of the network as published: biases, batch-norm scale and shift included.
         source: the publication or project it comes from.
         summary: one line.
         options: its own options and their defaults.
+        gives: what its outputs are.
+        kin: by what they give, the networks that take over its body where its own outputs are of no use.
+        fixed_size: height and width in pixels of the images that weights trained elsewhere are for, where they serve no other size.
+        torchvision: whether torchvision's weight files fit it, name by name.
     """
 
     name: str
-    task: Task
+    task: str
     input: tuple[int, int, int]
     outputs: int
     parameters: int
     source: str
     summary: str
     options: Mapping[str, Any] = field(default_factory=dict)
+    gives: Gives = "logits"
+    kin: Mapping[Gives, Kin] = field(default_factory=dict)
+    fixed_size: int | None = None
+    torchvision: bool = False
+
+    @property
+    def has_schemes(self) -> bool:
+        """Whether it can have an output for each annotation scheme."""
+        return "schemes" in self.options
 
 
 @dataclass(frozen=True)
@@ -60,15 +91,21 @@ ENTRIES: dict[str, Entry] = {}
 
 def register(
     *,
-    task: Task,
+    task: str,
     input: tuple[int, int, int],
     outputs: int,
     parameters: int,
     source: str,
     summary: str | None = None,
     name: str | None = None,
+    gives: Gives = "logits",
+    kin: Mapping[Gives, Kin] | None = None,
+    fixed_size: int | None = None,
+    torchvision: bool = False,
 ) -> Callable[[BuilderT], BuilderT]:
-    """Add the decorated builder to the zoo. `summary` and `name` default to the first line of its docstring and its own name.
+    """Add the decorated builder to the zoo, with the facts of `ModelInfo`.
+
+    `summary` and `name` default to the first line of its docstring and its own name.
 
     Raises (when applied):
         RecipeError: the name is taken, or an argument of the builder has no default.
@@ -97,6 +134,10 @@ def register(
                 for argument in arguments.values()
                 if argument.name not in SIZE_ARGUMENTS
             },
+            gives=gives,
+            kin=kin or {},
+            fixed_size=fixed_size,
+            torchvision=torchvision,
         )
         ENTRIES[key] = Entry(info, builder)
         return builder

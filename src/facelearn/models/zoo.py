@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from facelearn.errors import FacelearnError, RecipeError, unknown_name
@@ -16,18 +17,16 @@ from facelearn.models.networks import ml_resnet as _ml_resnet  # noqa: F401
 from facelearn.models.networks import randwire as _randwire  # noqa: F401
 from facelearn.models.networks import ucsd as _ucsd  # noqa: F401
 from facelearn.models.networks import w207 as _w207  # noqa: F401
-from facelearn.models.registry import ENTRIES, ModelInfo, build_entry, register
+from facelearn.models.registry import ENTRIES, Gives, Kin, ModelInfo, build_entry, register
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["ModelInfo", "build", "list_models", "model_info", "models", "register"]
-
-TASKS = ("keypoints", "identification", "verification")
+__all__ = ["ModelInfo", "build", "list_models", "model_info", "models", "register", "successor"]
 
 
 def list_models(task: str | None = None) -> list[ModelInfo]:
-    """The facts of every network (or of those for one task: "keypoints", "identification", "verification"), by name."""
+    """The facts of every network (or of those published for one task), by name."""
     infos = sorted((entry.info for entry in ENTRIES.values()), key=lambda info: info.name)
     return [info for info in infos if task is None or info.task == task]
 
@@ -41,6 +40,17 @@ def model_info(name: str) -> ModelInfo:
     if name not in ENTRIES:
         raise RecipeError(unknown_name("network", name, list(ENTRIES)))
     return ENTRIES[name].info
+
+
+def successor(name: str, takes: Collection[Gives]) -> Kin:
+    """The network that can go on from weights of network `name` where outputs of the kinds `takes` are of use, and its options for that.
+
+    The network itself where it gives one of them, or has no kin that does, or is not of this zoo; else its kin, with the same body.
+    """
+    info = ENTRIES[name].info if name in ENTRIES else None
+    if info and info.gives not in takes:
+        return next((kin for given, kin in info.kin.items() if given in takes), Kin(name))
+    return Kin(name)
 
 
 def build(name: str, **arguments: Any) -> nn.Module:
@@ -62,7 +72,7 @@ def models(task: str | None = None) -> list[dict[str, Any]]:
     """Every network of the zoo (or of one task) as plain facts.
 
     Args:
-        task: "keypoints", "identification", "verification", or None for all.
+        task: the name of a task that networks were published for, or None for all.
 
     Returns:
         One dictionary a network: name, task, input [channels, height, width], outputs, parameters, source, summary, options.
@@ -70,8 +80,9 @@ def models(task: str | None = None) -> list[dict[str, Any]]:
     Raises:
         FacelearnError: an unknown task.
     """
-    if task is not None and task not in TASKS:
-        raise FacelearnError(unknown_name("task", task, TASKS))
+    tasks = sorted({info.task for info in list_models()})
+    if task is not None and task not in tasks:
+        raise FacelearnError(unknown_name("task", task, tasks))
     return [
         {
             "name": info.name,

@@ -30,7 +30,7 @@ class Backend(Protocol):
     device: str
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Prepared images uint8 (B, H, W, C) -> points float32 (B, S, K, 2) in pixels of those images."""
+        """Prepared images uint8 (B, H, W, C) -> float32, what `Answering.combine` makes of the network's outputs."""
         ...
 
 
@@ -65,31 +65,6 @@ def open_backend(
     if backend == "onnx":
         return OnnxBackend(path, device, precision)
     return OpenVinoBackend(path, device, precision)
-
-
-class OpenModel:
-    """A model in use, whatever its task: what `Predictor` and `Identifier` have in common."""
-
-    def __init__(self, backend: Backend, batch: int) -> None:
-        if batch < 1:
-            raise RecipeError(f"batch must be at least 1; received {batch}")
-        self._backend, self._batch = backend, batch
-        self._shape = backend.bundle.image_shape
-
-    @property
-    def bundle(self) -> Bundle:
-        """The model's facts."""
-        return self._backend.bundle
-
-    @property
-    def backend(self) -> str:
-        """What runs the model: "torch", "onnx" or "openvino"."""
-        return self._backend.name
-
-    @property
-    def device(self) -> str:
-        """Where it runs: "cpu" or "cuda"."""
-        return self._backend.device
 
 
 class TorchBackend:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facelearn.data.faces import Faces
-from facelearn.data.listing import Asked, Box, source_name
+from facelearn.data.listing import Box, ListingOptions, source_name
 from facelearn.data.readers import list_records, locate
 from facelearn.data.readers.files import image_files
 from facelearn.errors import DataError, Problem
@@ -141,7 +141,7 @@ def _of_image(file: Path, color: Color) -> Photo | Problem:
 
 
 def _of_labels(kind: str, where: Path, color: Color, notes: list[str] | None) -> Iterator[Photo | Problem]:
-    listing = list_records(kind, where, Asked(on_error="skip"))
+    listing = list_records(kind, where, ListingOptions(on_error="skip"))
     if notes is not None:
         notes += listing.warnings
     for record in listing.each():

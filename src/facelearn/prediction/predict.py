@@ -9,8 +9,9 @@ from typing import Literal
 from facelearn.data import writers
 from facelearn.data.listing import write_skipped
 from facelearn.errors import FacelearnError, Problem
-from facelearn.prediction import Identifier, Identities, Predictions, Predictor, submission_points
-from facelearn.prediction.backends import Backend, open_backend
+from facelearn.prediction.open import OpenModel
+from facelearn.tasks.identification.answer import Identities
+from facelearn.tasks.keypoints.answer import Predictions, submission_points
 
 OutputFormat = Literal["csv", "coco", "submission"]
 
@@ -56,46 +57,28 @@ def predict(
         FacelearnError: `out` names no format.
     """
     target = None if out is None else Path(out)
-    opened = open_backend(model, device=device)
-    if opened.bundle.task == "identification":
-        return _identify(opened, source, target, lookup or scheme or (to and to != "csv"), threshold, on_error)
-    if threshold is not None:
-        raise FacelearnError("threshold belongs to identification models; this one finds keypoints")
+    opened = OpenModel(model, device=device, scheme=scheme, threshold=threshold)
     kind = to or _format_of(target, lookup)
+    accepted = opened.bundle.of_task.answer_formats
+    if kind not in accepted:
+        raise FacelearnError(
+            f"a model for {opened.bundle.task} writes its answers as {' or '.join(accepted)}; received {kind}: end --out in .csv, without "
+            "--lookup"
+        )
     if kind == "submission" and (lookup is None or target is None):
         raise FacelearnError(
             "a submission needs the table of asked values and a file to write; give --lookup IdLookupTable.csv --out submission.csv"
         )
-    predictor = Predictor(opened, scheme=scheme)
-    predictions = predictor.predict(source, on_error=on_error)
+    answers = opened.predict(source, on_error=on_error)
     if target is not None:
         if kind == "submission" and lookup is not None:
-            _write_submission(predictions, source, Path(lookup), target, scheme)
+            _write_submission(answers, source, Path(lookup), target, scheme)
         elif kind == "coco":
-            predictions.to_coco(target)
+            answers.to_coco(target)
         else:
-            predictions.to_csv(target)
-        _write_skipped(predictions.skipped, target)
-    return PredictResult(predictions, target, predictions.skipped)
-
-
-def _identify(
-    model: Backend,
-    source: str | Path,
-    target: Path | None,
-    other: object,
-    threshold: float | None,
-    on_error: Literal["stop", "skip"],
-) -> PredictResult:
-    if other or (target is not None and target.suffix.lower() != ".csv"):
-        raise FacelearnError(
-            "an identification model gives names, written as CSV: end --out in .csv, without --lookup and --scheme"
-        )
-    identities = Identifier(model, threshold=threshold).predict(source, on_error=on_error)
-    if target is not None:
-        identities.to_csv(target)
-        _write_skipped(identities.skipped, target)
-    return PredictResult(identities, target, identities.skipped)
+            answers.to_csv(target)
+        _write_skipped(answers.skipped, target)
+    return PredictResult(answers, target, answers.skipped)
 
 
 def _write_skipped(skipped: tuple[Problem, ...], target: Path) -> None:

@@ -1,4 +1,8 @@
-"""`Recipe`: everything that decides one training run, validated before anything is read or computed."""
+"""`Recipe`: everything that decides one training run, validated before anything is read or computed.
+
+A recipe is one of several kinds, one a task: what all have stands here, what a task adds in `tasks/<task>/settings.py`, and a setting of
+another task is refused by name.
+"""
 
 from __future__ import annotations
 
@@ -8,24 +12,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
-from facelearn.errors import RecipeError
+from facelearn.errors import RecipeError, unknown_name
 from facelearn.recipe.defaults import defaults_of, merged
 from facelearn.recipe.space import Space, check_paths
 from facelearn.recipe.starting_weights import TransferSettings
+from facelearn.tasks import DEFAULT_TASK, TASKS
+from facelearn.tasks.settings import Options, Settings, TaskSettings
 from facelearn.transforms.augment.settings import AugmentSettings
-
-Imbalance = Literal[
-    "none", "class_weights", "effective_number", "balanced_sampler", "square_root_sampler", "logit_adjustment", "focal", "label_smoothing"
-]  # fmt: skip
-Options = dict[str, str | int | float | bool | list[float] | list[int]]
-
-
-class Settings(BaseModel):
-    """Base of all parts of a recipe: immutable, and a key that is not known is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class ModelSettings(Settings):
@@ -35,14 +30,6 @@ class ModelSettings(Settings):
     options: Options = Field(default_factory=dict)
     initialise: Literal["default", "normal", "xavier", "kaiming"] = "default"
     initial_deviation: float = Field(0.02, gt=0, description="standard deviation of the 'normal' initialisation")
-
-
-class LossSettings(Settings):
-    """Which loss, its options, and a weight for each keypoint (by name; 1 where not given)."""
-
-    name: str = "masked_l1"
-    options: Options = Field(default_factory=dict)
-    keypoint_weights: dict[str, float] = Field(default_factory=dict)
 
 
 class OptimiserSettings(Settings):
@@ -91,57 +78,21 @@ class ReadSettings(Settings):
     list_file: str | None = Field(None, description="a text file of image paths, one a line: only these are read")
 
 
-class SplitSettings(Settings):
-    """What is held out, and what must not be torn apart.
-
-    Keypoints: `by` "auto" is person, else group, else near-duplicates. Identification splits within each person, and "auto" is group
-    (a video) together with near-duplicates; its `valid` rows choose (temperature, best epoch), its `test` rows are only measured, and
-    `strangers` is the share of people held out altogether, to tune and measure when a face is called unknown.
-    """
-
-    by: Literal["auto", "person", "group", "near-duplicate", "image"] = "auto"
-    valid: float = Field(0.1, ge=0, lt=1)
-    test: float = Field(
-        0.0, ge=0, lt=1, description="share of each person's images measured at the end (identification)"
-    )
-    strangers: float = Field(0.0, ge=0, le=0.5, description="share of the people held out as unknown (identification)")
-    train_list: str | None = Field(
-        None,
-        description="a text file of images to train and validate on; all others of these people are the test (identification)",
-    )
-    valid_rows: Literal["all", "complete"] = Field(
-        "all", description="measure on all held-out rows, or only on those with every keypoint"
-    )
-
-
-class Recipe(Settings):
+class Recipe(TaskSettings):
     """One training run; `Recipe()` is our best for keypoints of 96x96 faces with missing labels, `Recipe(task="identification")` our best
     for naming people in photos of about 112x112.
 
-    Written to and read from TOML. What is not given takes the task's default. Every field is checked: unknown keys and impossible values
-    are errors.
+    Written to and read from TOML. What is not given takes the task's default. Every field is checked: unknown keys, settings of another
+    task and impossible values are errors. An instance is of its task's kind, and has the fields of `tasks/<task>/settings.py` too.
     """
 
-    task: Literal["keypoints", "identification"] = "keypoints"
     model: ModelSettings = ModelSettings()
     transfer: TransferSettings = TransferSettings()
     read: ReadSettings = ReadSettings()
     preprocess: tuple[str | dict[str, Any], ...] = ("grey", {"name": "resize", "size": 96}, "standardise_image")
     augment: AugmentSettings = AugmentSettings()
-    loss: LossSettings = LossSettings()
-    rows: Literal["all", "complete"] = Field(
-        "all", description="train on all rows, or only on those with every keypoint"
-    )
-    imbalance: Imbalance = Field(
-        "none", description="what is done about uneven classes (identification), see `losses.class_names.IMBALANCES`"
-    )
-    schemes: Literal["auto", "one", "two"] = Field(
-        "auto",
-        description="annotation schemes: 'two' keeps complete and partial rows apart; 'auto' looks whether they differ",
-    )
     optimiser: OptimiserSettings = OptimiserSettings()
     schedule: ScheduleSettings = ScheduleSettings()
-    split: SplitSettings = SplitSettings()
     epochs: int = Field(26, ge=1)
     budget_seconds: float | None = Field(
         None, gt=0, description="choose the epochs so that training takes about this long"
@@ -153,42 +104,26 @@ class Recipe(Settings):
     )
     patience: int | None = Field(None, ge=1, description="stop after so many epochs without a better validation loss")
     keep: Literal["best", "last"] = Field("last", description="which epoch's weights the model file gets")
-    label_offset: Literal["auto", "zero"] = Field(
-        "auto",
-        description="mirrored rows: 'auto' measures how far labels stand to one side of their mirror images' and allows for it",
-    )
-    mirrored_prediction: bool = Field(True, description="predict as the mean over the image and its mirror image")
     validate_every: int = Field(1, ge=1, description="epochs between validations")
-    seed: int = Field(0, ge=0)
     precision: Literal["auto", "32", "bf16"] = "auto"
     device: str = Field("auto", description="auto, cpu or cuda")
     devices: int = Field(1, ge=1)
     threads: int | None = Field(None, ge=1, description="processor threads; all cores where not given")
-    search: Space = Field(default_factory=dict, description="what `facelearn tune` varies, see `training.search`")
+    search: Space = Field(default_factory=dict, description="what `facelearn tune` varies, see `recipe.space`")
+
+    def __new__(cls, **facts: Any) -> Self:
+        """An instance of the task's kind: `Recipe(task="identification")` has what identification adds."""
+        kind = kind_of(facts.get("task")) if cls is Recipe else cls
+        return super().__new__(kind)  # type: ignore[return-value]
 
     @model_validator(mode="before")
     @classmethod
     def _defaults_of_the_task(cls, facts: Any) -> Any:
-        defaults = defaults_of(facts) if isinstance(facts, Mapping) else {}
+        if not isinstance(facts, Mapping):
+            return facts
+        facts = _without_the_neutral(facts, cls)
+        defaults = defaults_of({"task": cls.model_fields["task"].default, **facts})
         return merged(defaults, facts) if defaults else facts
-
-    @model_validator(mode="after")
-    def _parts_that_the_task_has(self) -> Self:
-        if self.split.valid + self.split.test >= 1:
-            raise ValueError(
-                f"split.valid and split.test hold out {self.split.valid + self.split.test:.0%}; leave rows to train on"
-            )
-        if self.split.train_list and (self.split.test or self.split.strangers):
-            raise ValueError(
-                "with split.train_list all other images are the test; set split.test = 0 and split.strangers = 0"
-            )
-        if self.task == "keypoints" and (
-            self.split.train_list or self.split.test or self.split.strangers or self.imbalance != "none"
-        ):
-            raise ValueError(
-                "split.test, split.strangers and imbalance belong to task = 'identification'; keypoints have no classes"
-            )
-        return self
 
     @field_validator("preprocess", mode="before")
     @classmethod
@@ -218,15 +153,21 @@ class Recipe(Settings):
     def from_dict(cls, facts: Mapping[str, Any], *, where: str = "recipe") -> Recipe:
         """A recipe from nested dictionaries, with every problem named in one RecipeError."""
         try:
-            return cls.model_validate(dict(facts))
+            return kind_of(facts.get("task")).model_validate(dict(facts))
         except ValidationError as error:
             lines = [f"{where}: the recipe is not valid"]
             for problem in error.errors():
                 key = ".".join(str(part) for part in problem["loc"])
-                # what is wrong with several settings at once is said by the message; the whole recipe would drown it
-                lines.append(
-                    f"  {key}: {problem['msg']} (received {problem.get('input')!r})" if key else f"  {problem['msg']}"
-                )
+                owner = _owner(key) if problem["type"] == "extra_forbidden" else None
+                if owner is not None:
+                    said = (
+                        f"{key}: received {problem.get('input')!r}; settings such as this belong to task = '{owner}': leave it out, "
+                        f"or set task = '{owner}'"
+                    )
+                else:
+                    # what is wrong with several settings at once is said by the message; the whole recipe would drown it
+                    said = f"{key}: {problem['msg']} (received {problem.get('input')!r})" if key else problem["msg"]
+                lines.append(f"  {said}")
             raise RecipeError("\n".join(lines)) from error
 
     @classmethod
@@ -254,11 +195,64 @@ class Recipe(Settings):
             del facts["search"]
         return facts
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Recipe.from_dict, (self.to_dict(),)  # a process of its own gets it as its file has it
+
     def to_toml(self) -> str:
         """The recipe as a TOML document; `from_toml` reads it back to an equal recipe."""
         import tomli_w
 
         return tomli_w.dumps(self.to_dict())
+
+
+_KINDS: dict[str, type[Recipe]] = {
+    name: type(
+        f"{name.capitalize()}Recipe", (task.Settings, Recipe), {"__module__": __name__, "__doc__": Recipe.__doc__}
+    )
+    for name, task in TASKS.items()
+}
+
+
+def kind_of(task: Any) -> type[Recipe]:
+    """The class of recipes for a task; for the default task where None.
+
+    Raises:
+        RecipeError: an unknown task.
+    """
+    name = DEFAULT_TASK if task is None else str(task)
+    if name not in _KINDS:
+        raise RecipeError(unknown_name("task", name, list(_KINDS)))
+    return _KINDS[name]
+
+
+def _owner(path: str) -> str | None:
+    """The task whose recipes have the setting at a dotted path, where only one has."""
+    owners = [name for name, kind in _KINDS.items() if has_setting(kind, path)]
+    return owners[0] if len(owners) == 1 else None
+
+
+def has_setting(settings: type[Settings], path: str) -> bool:
+    """Whether recipes of this kind have a setting at the dotted path."""
+    first, _, rest = path.partition(".")
+    if first not in settings.model_fields:
+        return False
+    inner: Any = settings.model_fields[first].annotation
+    nested = isinstance(inner, type) and issubclass(inner, BaseModel)
+    return not rest or (has_setting(inner, rest) if nested else True)
+
+
+def _without_the_neutral(facts: Mapping[str, Any], kind: type[Recipe]) -> dict[str, Any]:
+    """`facts` without the settings of other tasks at values that mean nothing, which earlier versions wrote into every recipe."""
+    kept = dict(facts)
+    for path, values in (item for task in TASKS.values() for item in task.neutral_settings.items()):
+        if has_setting(kind, path):
+            continue
+        outer, _, inner = path.rpartition(".")
+        holder = kept.get(outer) if outer else kept
+        if isinstance(holder, Mapping) and inner in holder and holder[inner] in values:
+            rest = {key: value for key, value in holder.items() if key != inner}
+            kept = {**kept, outer: rest} if outer else rest
+    return kept
 
 
 def _changed(facts: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

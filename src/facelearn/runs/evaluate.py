@@ -6,20 +6,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from facelearn.data.faces import Faces
 from facelearn.data.listing import write_skipped
 from facelearn.errors import DataError
-from facelearn.metrics.keypoints import keypoint_metrics
-from facelearn.prediction import Predictor
-from facelearn.prediction.backends import Backend, open_backend
-from facelearn.report.results import load_run, save_evaluation, save_metrics
+from facelearn.prediction.backends import open_backend
+from facelearn.prediction.open import OpenModel
+from facelearn.report.results import save_metrics
 from facelearn.runs.prepare import read_with_report
-from facelearn.splits.split import independent_groups
-from facelearn.tasks.identification.evaluate_people import evaluate_people
-from facelearn.tasks.keypoints.page import write_report
-from facelearn.tasks.keypoints.schemes import SCHEMES
+from facelearn.tasks.task import Asked
 
 
 def evaluate(
@@ -38,13 +33,13 @@ def evaluate(
     """Measure a model on labelled faces.
 
     Args:
-        model: `.safetensors` or `.onnx` model file, for keypoints or identification.
+        model: `.safetensors` or `.onnx` model file, of any task.
         data: what `facelearn.read` takes, or `Faces`. Its keypoints must be the model's; of its people, those that the model does not
             know are strangers.
         out: folder for metrics.json, evaluation.npz and report.html; None writes nothing.
         scheme: annotation scheme to measure; by default complete rows are measured on the scheme of complete rows and the others on
             that of partial rows, where the model has both.
-        size, crop, list_file, on_error: as `facelearn.read`; crop as the training data were cropped.
+        size, crop, list_file, on_error: as `facelearn.read`; without size and crop, faces are framed as the model's were.
         threshold: keypoints: a detection error above this share of the image width is a failure (0.1 where None). Identification: the
             probability below which a face is unknown (the model's own where None).
         device: auto, cpu or cuda.
@@ -56,49 +51,26 @@ def evaluate(
 
     Raises:
         DataError: unreadable data, or data without the keypoints or people of the model.
+        RecipeError: a scheme or threshold that the model does not have.
     """
+    backend, asked = open_backend(model, device=device), Asked(scheme, threshold)
+    task = backend.bundle.of_task
+    opened = OpenModel(backend, **vars(task.of_the_model(asked)))
     faces, said = (data, {}) if isinstance(data, Faces) else _read(data, out, size, crop, list_file, on_error)
-    opened = open_backend(model, device=device)
-    source = "Faces in memory" if isinstance(data, Faces) else str(data)
-    target = None if out is None else Path(out)
-    if opened.bundle.task == "identification":
-        if scheme is not None:
-            raise DataError("scheme belongs to keypoint models; this one identifies people")
-        return {**evaluate_people(opened, faces, threshold, target, str(model), source), **said}
-    metrics = _evaluate_keypoints(
-        opened, faces, scheme, 0.1 if threshold is None else threshold, target, str(model), source
-    )
-    return {**metrics, **said}
-
-
-def _evaluate_keypoints(
-    opened: Backend, faces: Faces, scheme: str | None, threshold: float, out: Path | None, model: str, source: str
-) -> dict[str, Any]:
-    predictor = Predictor(opened, scheme=scheme)
-    if faces.schema.names != predictor.schema.names:
-        raise DataError(
-            f"the model predicts {len(predictor.schema)} keypoints ('{predictor.schema.name}'), the data has {len(faces.schema)} "
-            f"('{faces.schema.name}'); evaluate on data with the same keypoints"
-        )
+    if not task.teaches(faces):
+        where = "the table" if isinstance(data, Faces) else str(data)
+        raise DataError(task.lacking(faces, where, f"see what is in it with: facelearn inspect {where}"))
     # the table's own pixels, so that the error is in pixels of the images as read
     flat = faces.replace(to_photo=np.broadcast_to(np.eye(2, 3), (len(faces), 2, 3)).copy())
-    predicted = predictor.predict(flat)
-    points = predicted.points
-    if scheme is None and set(predicted.scheme_names) == set(SCHEMES):
-        order = np.where(faces.complete, *(predicted.scheme_names.index(name) for name in SCHEMES))
-        points = predicted.schemes[np.arange(len(faces)), order]
-    metrics = keypoint_metrics(
-        points,
-        faces.keypoints,
-        schema=faces.schema,
-        width=faces.width,
-        height=faces.height,
-        groups=independent_groups(faces),
-        threshold=threshold,
-    )
+    measured = task.measure_answers(opened.predict(flat), faces, asked, opened.bundle.data)
     if out is not None:
-        _write(out, metrics, faces, points, model, source)
-    return metrics
+        folder, source = Path(out), "Faces in memory" if isinstance(data, Faces) else str(data)
+        facts = {"source": source, "fingerprint": faces.fingerprint(), "model": str(model)}
+        save_metrics(folder, measured.metrics, data=facts)
+        if measured.evaluation is not None:
+            task.save_evaluation(folder, **measured.evaluation)
+        task.page(folder, f"{Path(model).name} on {Path(source).name}", Path(model).stem)
+    return {**measured.metrics, **said}
 
 
 def _read(
@@ -113,21 +85,3 @@ def _read(
         "warnings": list(result.warnings),
         "skipped": [str(problem) for problem in result.skipped],
     }
-
-
-def _write(
-    out: Path, metrics: dict[str, Any], faces: Faces, points: NDArray[np.float32], model: str, data: str
-) -> None:
-    save_metrics(out, metrics, data={"source": data, "fingerprint": faces.fingerprint(), "model": model})
-    save_evaluation(
-        out,
-        images=faces.images,
-        truth=faces.keypoints,
-        prediction=points,
-        schema=faces.schema,
-        source=faces.source,
-        row=faces.row,
-    )
-    write_report(
-        out / "report.html", [load_run(out, name=Path(model).stem)], title=f"{Path(model).name} on {Path(data).name}"
-    )

@@ -6,7 +6,7 @@ import logging
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,25 +15,25 @@ from torch import nn
 
 from facelearn import bundle as bundles
 from facelearn.data.faces import Faces
+from facelearn.errors import BundleError
 from facelearn.files import write_text
 from facelearn.models import zoo
 from facelearn.models.layers.initialise import initialise
 from facelearn.recipe.recipe import Recipe
 from facelearn.report.results import save_metrics
-from facelearn.runs.plan import LICENCE_NOTE, MODEL, VALID, Fitted, Plan, TaskRun, TrainResult, versions
-from facelearn.tasks.identification import measure as run_identification
-from facelearn.tasks.keypoints import measure as run_keypoints
+from facelearn.runs.plan import LICENCE_NOTE, MODEL, Fitted, Plan, TrainResult, versions
+from facelearn.splits.split import Split
+from facelearn.tasks import TASKS
+from facelearn.tasks.task import TRAIN, VALID, AnswerFacts, HeldOut
 from facelearn.training.batches import TrainingData
 from facelearn.training.device import DeviceSettings, choose_device, describe_machine
 from facelearn.training.evaluation import predict_all
-from facelearn.training.loop import FitResult, fit
-from facelearn.training.run import Reporter
+from facelearn.training.loop import FitResult, Reporter, fit
+from facelearn.training.state import LAST, STATE
 from facelearn.training.transfer.matching import transfer
 from facelearn.training.transfer.weights import Weights, open_weights
 from facelearn.transforms.augment.variation import Augment
 from facelearn.transforms.preprocess import Preprocess
-
-_TASKS = {"keypoints": cast(TaskRun, run_keypoints), "identification": cast(TaskRun, run_identification)}
 
 
 def train_parts(
@@ -47,6 +47,7 @@ def train_parts(
     facts: Mapping[str, Any] | None = None,
     reporter: Reporter | None = None,
     ready: Callable[[], None] = lambda: None,
+    stop: Callable[[], bool] | None = None,
 ) -> TrainResult:
     """`train` on rows that are already split. The process must be set up by `training.device.apply`.
 
@@ -60,6 +61,7 @@ def train_parts(
         facts: of the data, for the model file.
         reporter: callbacks.
         ready: called once all that can be refused has been checked, before anything is written to `out`.
+        stop: asked after every batch; once it says True, the state is saved and the result says that it was stopped.
     """
     out = Path(out)
     plan = _plan(train, {**(held_out or {}), VALID: valid}, recipe, facts or {})
@@ -69,7 +71,7 @@ def train_parts(
         if not resume:
             write_text(out / "recipe.toml", recipe.to_toml())
 
-    return write_fitted(_fit(plan, out, folder=out, resume=resume, reporter=reporter, begin=begin), out)
+    return write_fitted(_fit(plan, out, folder=out, resume=resume, reporter=reporter, begin=begin, stop=stop), out)
 
 
 def fit_parts(
@@ -81,30 +83,91 @@ def fit_parts(
     held_out: Mapping[str, Faces] | None = None,
     facts: Mapping[str, Any] | None = None,
     reporter: Reporter | None = None,
+    stop: Callable[[], bool] | None = None,
 ) -> Fitted:
     """Train as `train_parts` does, but write nothing that stays; `scratch` is a folder for arrays that memory should not hold."""
     plan = _plan(train, {**(held_out or {}), VALID: valid}, recipe, facts or {})
-    return _fit(plan, Path(scratch), reporter=reporter)
+    return _fit(plan, Path(scratch), reporter=reporter, stop=stop)
 
 
 def write_fitted(fitted: Fitted, out: str | Path) -> TrainResult:
     """Measure a trained network on the held-out rows, and write its model file, metrics and report to `out`."""
     plan, result, out = fitted.plan, fitted.result, Path(out)
-    kind = _TASKS[plan.recipe.task]
-    said = (*fitted.notes, *kind.warnings(plan, result))
-    if fitted.predicted is None:
+    learned, offset = result.learner.answer_facts(), result.progress.label_offset
+    split = plan.facts.get("split") or {}
+    said = (
+        *fitted.notes, *map(str, split.get("warnings", ())),
+        *plan.task.notes(plan.train, plan.held_out, learned, plan.recipe, offset),
+    )  # fmt: skip
+    if fitted.combined is None:
         return TrainResult(
-            out, None, {}, _summary(result), plan.recipe.task, warnings=said, stopped=result.stopped, first=fitted.first
+            out, None, {}, _summary(result), plan.task.name, warnings=said, stopped=result.stopped, first=fitted.first
         )
-    measured = kind.measure(fitted, out)
+    height, width, _ = plan.preprocess.output_shape(*plan.train.images.shape[1:])
+    held_out = HeldOut(
+        train=plan.train, parts=plan.held_out, combined=fitted.combined, facts=learned, label_offset=offset,
+        preprocess=plan.preprocess, image_size=(height, width), settings=plan.recipe,
+    )  # fmt: skip
+    measured = plan.task.measure(held_out)
+    if measured.evaluation is not None:
+        plan.task.save_evaluation(out, **measured.evaluation)
     summary = _summary(result) | {"parameters": sum(p.numel() for p in result.model.parameters())}
     environment = {**describe_machine(plan.settings), **versions()}
-    metrics = {**measured.metrics, "summary": summary}
-    save_metrics(out, metrics, environment=environment, data=plan.facts, split=plan.facts.get("split"))
+    save_metrics(out, {**measured.metrics, "summary": summary}, environment=environment, data=plan.facts, split=split)
     # the model file comes last of what must be whole
-    model = bundles.save(_bundle(plan, result, measured.metrics, measured.bundle), out / MODEL)
-    report = kind.report(out, f"facelearn: {plan.recipe.model.name}")
-    return TrainResult(out, model, measured.metrics, summary, plan.recipe.task, warnings=said, report=report)
+    model = bundles.save(_bundle(plan, result, measured.metrics, measured.facts), out / MODEL)
+    report = plan.task.page(out, f"facelearn: {plan.recipe.model.name}")
+    return TrainResult(out, model, measured.metrics, summary, plan.task.name, warnings=said, report=report)
+
+
+def train_split(
+    recipe: Recipe,
+    faces: Faces,
+    parts: Split,
+    folder: Path,
+    *,
+    facts: Mapping[str, Any] | None = None,
+    reporter: Reporter | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> TrainResult:
+    """Train on rows that are split already and measure, or go on with what `folder` holds; a state that is broken costs a new start.
+
+    Args:
+        recipe: of the run.
+        faces: all rows.
+        parts: which of them to train on, and which are held out.
+        folder: the run directory.
+        facts: of the data, for the model file.
+        reporter: callbacks.
+        stop: as `train_parts`.
+    """
+    train, valid, held_out = parts_of(faces, parts)
+    resume = (folder / LAST).exists()
+    arguments: dict[str, Any] = {
+        "recipe": recipe, "held_out": held_out, "facts": {**(facts or {}), "split": parts.report()}, "reporter": reporter,
+        "stop": stop,
+    }  # fmt: skip
+    try:
+        result = train_parts(train, valid, folder, resume=resume, **arguments)
+    except BundleError:
+        if not resume:
+            raise
+        # a state that cannot be gone on with (cut short, or of another version) costs a new start, not the study; it goes only once
+        # all else is there: weights to start from that are missing are no reason to lose it
+        result = train_parts(train, valid, folder, ready=lambda: _drop_state(folder), **arguments)
+    return result
+
+
+def _drop_state(folder: Path) -> None:
+    for name in (LAST, STATE):
+        (folder / name).unlink(missing_ok=True)
+
+
+def parts_of(faces: Faces, split: Split) -> tuple[Faces, Faces, dict[str, Faces]]:
+    """The rows to train on, to validate on (perhaps none), and the other parts by name."""
+    parts = {name: faces[rows] for name, rows in split.parts.items()}
+    train, valid = parts.pop(TRAIN), parts.pop(VALID, faces[np.arange(0)])
+    return train, valid, parts
 
 
 def _fit(
@@ -115,29 +178,29 @@ def _fit(
     resume: bool = False,
     reporter: Reporter | None = None,
     begin: Callable[[], None] = lambda: None,
+    stop: Callable[[], bool] | None = None,
 ) -> Fitted:
     fabric = _launch(plan.settings)
     network, notes = _network(plan)
+    learner = plan.task.learner(plan.recipe, plan.train, network, plan.network_args)
     if fabric.is_global_zero:
         begin()
     scratch = scratch / f"scratch-{fabric.global_rank}"
     try:
         data = {
             part: TrainingData(
-                rows, plan.preprocess, plan.task.targets(rows), device=fabric.device, scratch=scratch / part
+                rows, plan.preprocess, learner.targets(rows), device=fabric.device, scratch=scratch / part
             )
             for part, rows in {"train": plan.train, **plan.held_out}.items()
         }
         result = fit(
-            network, plan.task, data["train"], data[VALID], plan.recipe, plan.settings,
+            learner, data["train"], data[VALID], plan.recipe, plan.settings,
             augment=Augment(plan.recipe.augment, plan.train.schema), folder=folder, resume=resume, data=plan.facts["fingerprint"],
-            reporter=reporter, fabric=fabric,
+            reporter=reporter, fabric=fabric, stop=stop,
         )  # fmt: skip
         whole = fabric.is_global_zero and not result.stopped
-        predicted = (
-            {part: predict_all(plan.task, result.model, data[part]) for part in plan.held_out} if whole else None
-        )
-        return Fitted(plan, result, predicted, fabric.is_global_zero, notes)
+        combined = {part: predict_all(result.learner, data[part]) for part in plan.held_out} if whole else None
+        return Fitted(plan, result, combined, fabric.is_global_zero, notes)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -168,18 +231,17 @@ def _network(plan: Plan) -> tuple[nn.Module, tuple[str, ...]]:
 
 
 def _plan(train: Faces, held_out: Mapping[str, Faces], recipe: Recipe, facts: Mapping[str, Any]) -> Plan:
-    kind = _TASKS[recipe.task]
-    train, held_out = kind.rows(train, held_out, recipe)
+    task = TASKS[recipe.task]
+    train, held_out = task.rows(train, held_out, recipe)
     weights = open_weights(recipe.transfer.source, sha256=recipe.transfer.sha256) if recipe.transfer.source else None
     preprocess = _preprocess(recipe, weights, train)
     height, width, channels = preprocess.output_shape(*train.images.shape[1:])
-    task = kind.task(recipe, train, (height, width))
     network_args = {
         "in_channels": channels,
         "image_size": (height, width),
         # defaults too: a later version's may differ, and the model file must still build this network
         **zoo.model_info(recipe.model.name).options,
-        **task.network_options(),
+        **task.network_options(recipe, train, recipe.model.name),
         **recipe.model.options,
     }
     settings = choose_device(recipe.device, devices=recipe.devices, precision=recipe.precision, threads=recipe.threads)
@@ -190,7 +252,7 @@ def _plan(train: Faces, held_out: Mapping[str, Faces], recipe: Recipe, facts: Ma
             **facts,
             "fingerprint": train.fingerprint(),
             "image_shape": list(train.images.shape[1:]),
-            "counts": kind.counts(train, held_out),
+            "counts": task.counts(train, held_out),
         },
     )  # fmt: skip
 
@@ -205,13 +267,13 @@ def _preprocess(recipe: Recipe, weights: Weights | None, train: Faces) -> Prepro
     return Preprocess(pixel_steps=own.pixel_steps, number_steps=expected.number_steps)
 
 
-def _bundle(plan: Plan, result: FitResult, metrics: Mapping[str, Any], parts: Mapping[str, Any]) -> bundles.Bundle:
+def _bundle(plan: Plan, result: FitResult, metrics: Mapping[str, Any], facts: AnswerFacts) -> bundles.Bundle:
     weights = {name: tensor.detach().float().cpu().numpy() if tensor.is_floating_point() else tensor.cpu().numpy()
                for name, tensor in result.model.state_dict().items()}  # fmt: skip
     return bundles.Bundle(
         task=plan.task.name, network=plan.recipe.model.name, network_args=plan.network_args, weights=weights,
         preprocess=plan.preprocess, metrics=dict(metrics), data=plan.facts, recipe=plan.recipe.to_dict(),
-        versions=versions(), licence=LICENCE_NOTE, **parts,
+        versions=versions(), licence=LICENCE_NOTE, **vars(facts),
     )  # fmt: skip
 
 

@@ -14,19 +14,21 @@ from facelearn.data.faces import Faces
 from facelearn.errors import FacelearnError, Problem, RecipeError
 from facelearn.files import whole_file, write_text
 from facelearn.recipe.recipe import Recipe
-from facelearn.recipe.resolve import with_source_network
-from facelearn.runs.crossval import folds as crossval_folds
+from facelearn.recipe.resolve import draft, resolve
+from facelearn.runs.fit_rows import train_split
 from facelearn.runs.folds_summary import kfold_summary, kfold_text
 from facelearn.runs.plan import MODEL
-from facelearn.runs.train import SOURCE, check_one_way, check_source_stays, read_rows, split_rows, with_default_epochs
+from facelearn.runs.train import SOURCE, check_one_way, check_source_stays, read_rows, source_network
 from facelearn.splits.split import Split
-from facelearn.studies.cells import train_split
-from facelearn.studies.people_cells import measured_groups
-from facelearn.tasks.identification.measure import TEST
+from facelearn.tasks import TASKS
+from facelearn.tasks.identification.measure import measured_groups
+from facelearn.tasks.task import TEST
 from facelearn.training.device import apply, choose_device
-from facelearn.training.run import Reporter
+from facelearn.training.loop import Reporter
 
 FOLDS, PAGE, RECIPE = "kfold.json", "kfold.md", "recipe.toml"
+IN_FOLDS = next(name for name, task in TASKS.items() if task.in_folds)
+"""The task whose models are trained in folds where no recipe says one."""
 Display = Callable[[str], AbstractContextManager[Reporter | None]]
 
 
@@ -67,6 +69,7 @@ def train_folds(
     on_error: Literal["stop", "skip"] | None = None,
     display: Display | None = None,
     read_progress: Callable[[int, int], None] | None = None,
+    stop: Callable[[], bool] | None = None,
 ) -> FoldsResult:
     """Train k models that name people, each without one fold of the images, and keep the one that is best on the fold it has not seen.
 
@@ -85,6 +88,7 @@ def train_folds(
         on_error: "skip" leaves bad rows out and lists them in `out`/skipped.csv; None does as the recipe says.
         display: gives a context manager with a reporter for a fold's name.
         read_progress: called with (done, all) while images are decoded.
+        stop: asked after every batch; once it says True, the fold in progress is saved and the result says that it was stopped.
 
     Raises:
         DataError: unreadable data, data without people, or fewer images than folds can be made of.
@@ -93,24 +97,26 @@ def train_folds(
     """
     out = Path(out)
     asked = {**(changes or {}), **({} if on_error is None else {"read__on_error": on_error})}
-    given = _recipe_in(out, folds, resume, overwrite) or recipe
-    draft = _checked(given.with_changes(**asked) if given else Recipe.for_task("identification", asked))
-    faces, skipped, warnings = read_rows(data, draft, out, read_progress, task="identification")
-    draft = draft if given else with_source_network(draft, asked)
-    splits = _splits(faces, draft, folds)
-    if given is None:
-        draft = with_default_epochs(draft, len(splits[0].parts["train"]), asked)
-    check_source_stays(draft, out, overwrite)
+    ran = _recipe_in(out, folds, resume, overwrite)
+    made = draft(ran or recipe, asked, task=None if ran or recipe else IN_FOLDS, runs=ran is not None)
+    _check(made.recipe)
+    faces, skipped, warnings = read_rows(data, made.recipe, out, read_progress, task=made.recipe.task)
+    resolved = resolve(made, faces, source_network, folds=folds)
+    settings, splits = resolved.recipe, resolved.splits
+    _check_test(splits)
+    check_source_stays(settings, out, overwrite)
     if overwrite:  # all that can be refused before training has been
         _clear(out)
     if not resume:
-        write_text(out / RECIPE, draft.to_toml())
+        write_text(out / RECIPE, settings.to_toml())
         write_text(out / FOLDS, json.dumps({"count": folds}) + "\n")
     if not isinstance(data, Faces):
         write_text(out / SOURCE, f"{Path(data).resolve()}\n")
-    apply(choose_device(draft.device, precision=draft.precision, threads=draft.threads))
+    apply(choose_device(settings.device, precision=settings.precision, threads=settings.threads))
     source = "Faces in memory" if isinstance(data, Faces) else str(data)
-    finished, said = _train_each(faces, draft, splits, out, source, display or (lambda name: nullcontext(None)))
+    finished, said = _train_each(
+        faces, settings, splits, out, source, display or (lambda name: nullcontext(None)), stop
+    )
     notes = tuple(dict.fromkeys((*warnings, *said)))
     if len(finished) < folds:
         return FoldsResult(out, finished, skipped=skipped, warnings=notes, stopped=True)
@@ -128,7 +134,13 @@ def fold_count(out: str | Path) -> int | None:
 
 
 def _train_each(
-    faces: Faces, recipe: Recipe, splits: list[Split], out: Path, source: str, display: Display
+    faces: Faces,
+    recipe: Recipe,
+    splits: list[Split],
+    out: Path,
+    source: str,
+    display: Display,
+    stop: Callable[[], bool] | None,
 ) -> tuple[tuple[Path, ...], list[str]]:
     """The folders of the folds that are finished, up to the one that was stopped, and what the runs found out."""
     finished: list[Path] = []
@@ -137,7 +149,9 @@ def _train_each(
         folder = out / f"fold-{index}"
         if not (folder / MODEL).exists():
             with display(f"fold {index} of {len(splits)}") as reporter:
-                result = train_split(recipe, faces, parts, folder, facts={"source": source}, reporter=reporter)
+                result = train_split(
+                    recipe, faces, parts, folder, facts={"source": source}, reporter=reporter, stop=stop
+                )
             said += result.warnings
             if result.stopped:
                 break
@@ -155,27 +169,20 @@ def _written(out: Path, finished: tuple[Path, ...], summary: Mapping[str, Any]) 
     return out / MODEL, page
 
 
-def _checked(recipe: Recipe) -> Recipe:
-    if recipe.task != "identification":
+def _check(recipe: Recipe) -> None:
+    if not TASKS[recipe.task].in_folds:
         raise RecipeError(
             "folds are trained for identification; cross-validate keypoints with facelearn study or tune, which take --folds too"
         )
-    if recipe.search:
-        raise RecipeError(
-            "the recipe describes a search; search with facelearn tune, and train its best_recipe.toml in folds"
-        )
     if recipe.devices > 1:
         raise RecipeError(f"folds are trained one after another on one device; received devices = {recipe.devices}")
-    return recipe
 
 
-def _splits(faces: Faces, recipe: Recipe, folds: int) -> list[Split]:
-    splits = crossval_folds(faces, recipe, folds, held_out=split_rows(faces, recipe))
+def _check_test(splits: list[Split]) -> None:
     if not len(splits[0].parts.get(TEST, ())):
         raise RecipeError(
             "the folds' models are compared on test images that none of them has seen; set split.test above 0, e.g. --test 0.1"
         )
-    return splits
 
 
 def _recipe_in(out: Path, folds: int, resume: bool, overwrite: bool) -> Recipe | None:

@@ -1,4 +1,4 @@
-"""What a run is made of, whatever its task."""
+"""What a run is made of, whatever its task, and what it gives."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import importlib.metadata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,14 +14,13 @@ from numpy.typing import NDArray
 from facelearn.data.faces import Faces
 from facelearn.errors import Problem
 from facelearn.recipe.recipe import Recipe
-from facelearn.tasks.keypoints.learn import Task
+from facelearn.tasks.task import VALID, Task
 from facelearn.training.device import DeviceSettings
 from facelearn.training.loop import FitResult
 from facelearn.training.transfer.weights import Weights
 from facelearn.transforms.preprocess import Preprocess
 
 MODEL = "model.safetensors"
-VALID = "valid"
 LICENCE_NOTE = "Weights trained by you, from your data: no licence of facelearn's applies. Check the terms of the data's own licence."
 _LIBRARIES = ("facelearn", "torch", "lightning-fabric", "numpy", "opencv-python-headless", "safetensors")
 
@@ -40,7 +39,7 @@ class TrainResult:
         skipped: rows left out by on_error="skip".
         warnings: what the reader and the run want to be known.
         report: report.html, or None.
-        stopped: True when Ctrl-C or SIGTERM ended training early; `train(..., resume=True)` goes on.
+        stopped: True when it was asked to stop early; `train(..., resume=True)` goes on.
         first: False in the further processes of a run on several devices; the first one writes, and has something to print.
     """
 
@@ -62,10 +61,10 @@ class Plan:
 
     Attributes:
         recipe, settings: what to do and where.
+        task: of the recipe.
         train: the rows to train on.
         held_out: rows by name of their part; "valid" is always there and may be empty.
         preprocess: fitted.
-        task: loss, prediction and short metrics.
         network_args: of the zoo's builder, defaults spelled out.
         weights: to start from, or None.
         facts: of the data.
@@ -73,10 +72,10 @@ class Plan:
 
     recipe: Recipe
     settings: DeviceSettings
+    task: Task
     train: Faces
     held_out: Mapping[str, Faces]
     preprocess: Preprocess
-    task: Task
     network_args: dict[str, Any]
     weights: Weights | None = None
     facts: dict[str, Any] = field(default_factory=dict)
@@ -93,48 +92,18 @@ class Fitted:
 
     Attributes:
         plan: the recipe applied to the rows.
-        result: the network and its history; `result.stopped` says that Ctrl-C or SIGTERM ended training early.
-        predicted: float32, the network's output for each held-out part; None where nothing is to be written: in a run that was
-            stopped, and in the further processes of a run on several devices.
+        result: the learner and its history; `result.stopped` says that training was stopped early.
+        combined: float32, what the network says of each held-out part (`Answering.combine`); None where nothing is to be written: in a
+            run that was stopped, and in the further processes of a run on several devices.
         first: False in those further processes.
         notes: what was found out before training.
     """
 
     plan: Plan
     result: FitResult
-    predicted: Mapping[str, NDArray[np.float32]] | None
+    combined: Mapping[str, NDArray[np.float32]] | None
     first: bool = True
     notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What the held-out rows say: the metrics, and what of them belongs into the model file (arguments of `Bundle`)."""
-
-    metrics: dict[str, Any]
-    bundle: dict[str, Any]
-
-
-class TaskRun(Protocol):
-    """What a run needs of its task beside the loop's `Task`; `verbs.run_keypoints` and `verbs.run_identification` are two."""
-
-    def rows(self, train: Faces, held_out: Mapping[str, Faces], recipe: Recipe) -> tuple[Faces, dict[str, Faces]]:
-        """The rows that take part."""
-
-    def task(self, recipe: Recipe, train: Faces, image_size: tuple[int, int]) -> Task:
-        """The loop's task."""
-
-    def counts(self, train: Faces, held_out: Mapping[str, Faces]) -> dict[str, Any]:
-        """Sizes for the model's facts."""
-
-    def measure(self, fitted: Fitted, out: Path) -> Measured:
-        """Measure on the held-out rows and write evaluation.npz."""
-
-    def report(self, out: Path, title: str) -> Path:
-        """Draw report.html of the finished run in `out`."""
-
-    def warnings(self, plan: Plan, result: FitResult) -> tuple[str, ...]:
-        """What the run found out about the data."""
 
 
 def versions() -> dict[str, str]:

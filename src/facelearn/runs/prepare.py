@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from facelearn.data.cache import Cache
 from facelearn.data.faces import Faces
-from facelearn.data.listing import Asked, Listing, OnError, Progress
+from facelearn.data.listing import Listing, ListingOptions, OnError, Progress
 from facelearn.data.readers import list_records, load_saved, locate
 from facelearn.data.readers.columns import known_schema
 from facelearn.data.schema import KeypointSchema
@@ -116,7 +116,7 @@ def read_with_report(
     """As `read`, and the format, the framing, the rows skipped and the warnings."""
     if color not in (None, "grey", "rgb"):
         raise DataError(f"color must be 'grey', 'rgb' or None; received {color!r}")
-    asked = Asked(known_schema(schema), on_error, Path(list_file) if list_file else None)
+    asked = ListingOptions(known_schema(schema), on_error, Path(list_file) if list_file else None)
     wanted = Wanted(_asked_framing(size, crop, framing), crop is not None, color, on_error)
     kind, where = locate(Path(path))
     if kind == "faces":
@@ -147,7 +147,12 @@ def _result(kind: str, loaded: Loaded) -> ReadResult:
 
 
 def _through_cache(
-    store: Cache, listing: Listing, where: Path, asked: Asked, wanted: Wanted, load: Callable[[Allocate], Loaded]
+    store: Cache,
+    listing: Listing,
+    where: Path,
+    asked: ListingOptions,
+    wanted: Wanted,
+    load: Callable[[Allocate], Loaded],
 ) -> ReadResult:
     """What the cache holds of the listed files, else what `load` reads, kept in the cache if there is room."""
     kind = listing.format

@@ -18,7 +18,7 @@ from facelearn.runs.plan import MODEL, TrainResult
 from facelearn.splits.split import split
 from facelearn.tasks.keypoints.page import write_report
 from facelearn.training.device import apply, choose_device
-from facelearn.training.run import Reporter
+from facelearn.training.loop import Reporter
 
 COUNT = 3000
 VALID = 0.2
@@ -55,6 +55,7 @@ def quickstart(
     equal_steps: bool = False,
     display: DisplayFactory | None = None,
     recipes: Sequence[tuple[str, Recipe]] | None = None,
+    stop: Callable[[], bool] | None = None,
 ) -> QuickstartResult:
     """Train the ML-ResNet study's three models on synthetic faces with missing labels and compare them on held-out people.
 
@@ -69,6 +70,7 @@ def quickstart(
         seed: of faces, split and training.
         display: gives a context manager with a reporter for each model's name.
         recipes: other (name, recipe) pairs to compare.
+        stop: asked after every batch; once it says True, KeyboardInterrupt is raised.
     """
     out = Path(out)
     apply(choose_device())
@@ -84,7 +86,7 @@ def quickstart(
         shutil.rmtree(folder, ignore_errors=True)
         with show(name) as reporter:
             facts = {"source": f"synthetic faces, seed {seed}", "split": parts.report()}
-            runs[name] = train_parts(train, valid, folder, recipe=recipe, reporter=reporter, facts=facts)
+            runs[name] = train_parts(train, valid, folder, recipe=recipe, reporter=reporter, facts=facts, stop=stop)
         if runs[name].stopped:
             raise KeyboardInterrupt
     best = min(runs, key=lambda name: runs[name].metrics["rmse_error"]["value"])

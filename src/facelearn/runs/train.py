@@ -7,29 +7,22 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
 from facelearn.data.faces import Faces
 from facelearn.data.listing import write_skipped
 from facelearn.errors import DataError, FacelearnError, Problem, RecipeError
 from facelearn.files import write_text
-from facelearn.recipe.defaults import identification_epochs
 from facelearn.recipe.recipe import Recipe
-from facelearn.recipe.resolve import with_source_network
-from facelearn.runs.fit_rows import train_parts
+from facelearn.recipe.resolve import SourceNetwork, draft, resolve
+from facelearn.recipe.starting_weights import TransferSettings
+from facelearn.runs.fit_rows import parts_of, train_parts
 from facelearn.runs.plan import MODEL, TrainResult
 from facelearn.runs.prepare import read_with_report
-from facelearn.splits.groups import WithinBy
-from facelearn.splits.listed import split_listed
-from facelearn.splits.split import Split, split
-from facelearn.splits.within_people import split_within_people
+from facelearn.tasks import TASKS
 from facelearn.training.device import apply, choose_device
-from facelearn.training.run import Reporter
+from facelearn.training.loop import Reporter
+from facelearn.training.transfer.weights import open_weights
 
-TaskName = Literal["keypoints", "identification"]
 SOURCE = "data.txt"
-OF_PEOPLE = ("imbalance", "split__test", "split__strangers", "split__train_list")
-"""Settings that only identification has, as `Recipe.with_changes` takes them."""
 _OF_A_RUN = (
     MODEL, "last.safetensors", "state.json", "history.csv", "metrics.json", "evaluation.npz", "report.html", "kfold.json", "kfold.md",
 )  # fmt: skip
@@ -39,7 +32,7 @@ def train(
     data: str | Path | Faces,
     out: str | Path,
     *,
-    task: TaskName | None = None,
+    task: str | None = None,
     recipe: Recipe | None = None,
     changes: Mapping[str, Any] | None = None,
     resume: bool = False,
@@ -47,6 +40,7 @@ def train(
     on_error: Literal["stop", "skip"] | None = None,
     reporter: Reporter | None = None,
     read_progress: Callable[[int, int], None] | None = None,
+    stop: Callable[[], bool] | None = None,
 ) -> TrainResult:
     """Train a model on labelled faces, missing labels and uneven classes and all, and write everything about it to a run directory.
 
@@ -62,6 +56,7 @@ def train(
         on_error: "skip" leaves bad rows out, counts them and lists them in `out`/skipped.csv; None does as the recipe says.
         reporter: callbacks for a progress display.
         read_progress: called with (done, all) while images are decoded.
+        stop: asked after every batch; once it says True, the run is saved so that it can be gone on with, and the result says so.
 
     Raises:
         DataError: unreadable data, or data without what the task learns.
@@ -70,63 +65,35 @@ def train(
     """
     out = Path(out)
     asked = {**(changes or {}), **({} if on_error is None else {"read__on_error": on_error})}
-    given = _recipe_in(out, resume, overwrite) or recipe
-    draft, known = _draft(given, task, asked)
-    faces, skipped, warnings = read_rows(data, draft, out, read_progress, task=known)
-    if task is None and given is None and draft.task == "identification" and faces.keypoints.shape[1]:
-        settings = ", ".join(name.replace("__", ".") for name in OF_PEOPLE if asked.get(name))
-        raise DataError(
-            f"the data have keypoints, but {settings} is about people; to learn who is who, add --task identification"
-        )
-    if known is None and task_of(faces) != draft.task:
-        draft = Recipe.for_task(task_of(faces), asked)
-    if given is None:
-        draft = with_source_network(draft, asked)
-    apply(choose_device(draft.device, devices=draft.devices, precision=draft.precision, threads=draft.threads))
-    parts = split_rows(faces, draft)
-    if given is None:
-        draft = with_default_epochs(draft, len(parts.parts["train"]), asked)
-    check_source_stays(draft, out, overwrite)
+    ran = _recipe_in(out, resume, overwrite)
+    made = draft(ran or recipe, asked, task=task, runs=ran is not None)
+    faces, skipped, warnings = read_rows(data, made.recipe, out, read_progress, task=made.task)
+    resolved = resolve(made, faces, source_network)
+    settings = resolved.recipe
+    apply(
+        choose_device(settings.device, devices=settings.devices, precision=settings.precision, threads=settings.threads)
+    )
+    parts = resolved.splits[0]
+    check_source_stays(settings, out, overwrite)
     train_rows, valid, held_out = parts_of(faces, parts)
     result = train_parts(
-        train_rows, valid, out, recipe=draft, held_out=held_out, resume=resume, reporter=reporter,
+        train_rows, valid, out, recipe=settings, held_out=held_out, resume=resume, reporter=reporter, stop=stop,
         ready=lambda: _make_ready(out, data, overwrite),
         facts={"source": str(data) if not isinstance(data, Faces) else "Faces in memory", "split": parts.report()},
     )  # fmt: skip
     return dataclasses.replace(result, skipped=skipped, warnings=(*warnings, *result.warnings))
 
 
-def _draft(given: Recipe | None, task: TaskName | None, asked: Mapping[str, Any]) -> tuple[Recipe, TaskName | None]:
-    """The recipe before the data are read, and its task; None where the data are to decide it."""
-    if task and given and given.task != task:
-        raise RecipeError(
-            f"the recipe is for {given.task}; leave out task (--task) = '{task}', or give a recipe for it"
-        )
-    task = task or task_named(asked)
-    draft = given.with_changes(**asked) if given else Recipe.for_task(task or "keypoints", asked)
-    if draft.search:
-        raise RecipeError(
-            f"the recipe describes a search over {', '.join(draft.search)}; search with: facelearn tune --data DATA --recipe FILE. To "
-            "train once, take the best_recipe.toml of a search, or remove [search] from the recipe"
-        )
-    return draft, draft.task if given or task else None
+def source_network(settings: TransferSettings) -> SourceNetwork:
+    """What the weights to start from say of the network they belong to.
 
-
-def with_default_epochs(draft: Recipe, rows: int, asked: Mapping[str, Any]) -> Recipe:
-    """The recipe with the epochs that so many training rows of people are worth, unless epochs or a budget were `asked` for."""
-    if draft.task != "identification" or {"epochs", "budget_seconds"} & set(asked):
-        return draft
-    return draft.with_changes(epochs=identification_epochs(rows, draft.batch_size))
-
-
-def task_named(changes: Mapping[str, Any]) -> Literal["identification"] | None:
-    """The task that changes to a recipe belong to, where they belong to one."""
-    return "identification" if any(changes.get(name) for name in OF_PEOPLE) else None
-
-
-def task_of(faces: Faces) -> TaskName:
-    """What a table can teach: keypoints where it has them, else who is who."""
-    return "keypoints" if faces.keypoints.shape[1] else "identification"
+    Raises:
+        BundleError, RecipeError: weights that cannot be opened.
+    """
+    weights = open_weights(str(settings.source), sha256=settings.sha256)
+    own = weights.preprocess
+    steps = tuple(own.to_dict()["steps"][: len(own.pixel_steps)]) if own else ()
+    return SourceNetwork(weights.network, weights.network_args or {}, steps)
 
 
 def source_of(out: str | Path) -> Path:
@@ -235,46 +202,8 @@ def read_rows(
 
 
 def _check_teaches(faces: Faces, task: str | None, where: str) -> None:
-    points, names = faces.keypoints.shape[1] > 0, bool((faces.identity >= 0).any())
     look = f"see what is in it with: facelearn inspect {where}" if where != "the table" else "give Faces with them"
-    if task == "keypoints" and not points:
-        other = (
-            f"; it names people: learn those with facelearn train --data {where} --task identification" if names else ""
-        )
-        raise DataError(f"{where} holds no keypoints to learn{other or f'; {look}'}")
-    if task == "identification" and not names:
-        raise DataError(
-            f"{where} does not say who is who; put each person's photos into a folder of that name, or {look}"
-        )
-    if not points and not names:
+    if task is not None and not TASKS[task].teaches(faces):
+        raise DataError(TASKS[task].lacking(faces, where, look))
+    if not any(one.teaches(faces) for one in TASKS.values()):
         raise DataError(f"{where} holds neither keypoints nor names of people to learn; {look}")
-
-
-def split_rows(faces: Faces, recipe: Recipe) -> Split:
-    """Rows to train on and rows held out, as the recipe says."""
-    held_out = {"valid": recipe.split.valid, "test": recipe.split.test}
-    fractions = {"train": 1 - sum(held_out.values()), **{name: share for name, share in held_out.items() if share}}
-    if recipe.split.train_list:
-        return split_listed(faces, recipe.split.train_list, fractions, by=_within(recipe), seed=recipe.seed)
-    if recipe.task == "identification":
-        return split_within_people(
-            faces, fractions, by=_within(recipe), strangers=recipe.split.strangers, seed=recipe.seed
-        )
-    if recipe.split.valid == 0:
-        return Split(parts={"train": np.arange(len(faces)), "valid": np.arange(0)}, by="none")
-    return split(faces, fractions, by=recipe.split.by, seed=recipe.seed)
-
-
-def _within(recipe: Recipe) -> WithinBy:
-    if recipe.split.by == "person":
-        raise RecipeError(
-            "split.by = 'person' keeps people whole, and identification needs each in its training rows; leave it at 'auto'"
-        )
-    return recipe.split.by
-
-
-def parts_of(faces: Faces, split: Split) -> tuple[Faces, Faces, dict[str, Faces]]:
-    """The rows to train on, to validate on (perhaps none), and the other parts by name."""
-    parts = {name: faces[rows] for name, rows in split.parts.items()}
-    train, valid = parts.pop("train"), parts.pop("valid", faces[np.arange(0)])
-    return train, valid, parts

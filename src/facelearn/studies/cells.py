@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import signal
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from facelearn import bundle as bundles
+from facelearn.bundle.graph import build_network
 from facelearn.data.faces import Faces
-from facelearn.errors import BundleError, DivergedError, FacelearnError
+from facelearn.errors import DivergedError, FacelearnError
 from facelearn.files import write_text
+from facelearn.models.layers.profile import profile
 from facelearn.recipe.recipe import Recipe
 from facelearn.report.results import load_run
-from facelearn.runs.crossval import folds
-from facelearn.runs.fit_rows import train_parts
-from facelearn.runs.plan import MODEL, TrainResult
-from facelearn.runs.train import parts_of, split_rows
+from facelearn.runs.fit_rows import train_split
+from facelearn.runs.plan import MODEL
 from facelearn.splits.split import Split
 from facelearn.studies.definition import cell_key, network_facts
-from facelearn.studies.people_cells import measured_groups, with_people_facts
+from facelearn.tasks import TASKS
 from facelearn.training.device import apply, choose_device
-from facelearn.training.run import Reporter
-from facelearn.training.state import LAST
+from facelearn.training.loop import Reporter
+from facelearn.training.state import LAST, STATE
 
 CELL = "cell.json"
-_STATE = (LAST, "state.json")
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def _same_network(stored: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
 
 def run_cell(
     plan: CellPlan, faces: Faces, folder: Path, *, keep_model: bool = False, threads: int | None = None, device: str = "auto",
-    reporter: Reporter | None = None,
+    reporter: Reporter | None = None, stop: Callable[[], bool] | None = None,
 ) -> dict[str, Any] | None:  # fmt: skip
     """Train the cell, or go on with it; returns its numbers, None where it was stopped (its state is kept).
 
@@ -99,6 +100,7 @@ def run_cell(
         threads: processor threads.
         device: auto, cpu or cuda.
         reporter: callbacks.
+        stop: asked after every batch; once it says True, the state is kept and None returned.
     """
     recipe = plan.recipe.with_changes(device=device, **({"threads": threads} if threads else {}))
     apply(choose_device(recipe.device, precision=recipe.precision, threads=recipe.threads))
@@ -108,12 +110,12 @@ def run_cell(
             return facts  # another process has finished it meanwhile
         try:
             parts = _parts(faces, recipe, plan.fold)
-            result = train_split(recipe, faces, parts, folder, reporter=reporter)
+            result = train_split(recipe, faces, parts, folder, reporter=reporter, stop=stop)
             if result.stopped:
                 return None
             facts = _numbers(plan, folder, result.summary)
-            if recipe.task == "identification":
-                facts = with_people_facts(facts, folder, measured_groups(faces, parts))
+            facts["summary"]["multiply_adds"] = _multiply_adds(folder / MODEL)
+            facts |= TASKS[recipe.task].cell_numbers(folder, faces, parts)
         except DivergedError as error:
             data = {"table": plan.data}
             facts = {
@@ -125,49 +127,9 @@ def run_cell(
                 "diverged": str(error),
             }
         write_text(folder / CELL, json.dumps(facts, indent=1) + "\n")
-        for name in (*_STATE, *(() if keep_model else (MODEL,))):
+        for name in (LAST, STATE, *(() if keep_model else (MODEL,))):
             (folder / name).unlink(missing_ok=True)
         return facts
-
-
-def train_split(
-    recipe: Recipe,
-    faces: Faces,
-    parts: Split,
-    folder: Path,
-    *,
-    facts: Mapping[str, Any] | None = None,
-    reporter: Reporter | None = None,
-) -> TrainResult:
-    """Train on rows that are split already and measure, or go on with what `folder` holds; a state that is broken costs a new start.
-
-    Args:
-        recipe: of the run.
-        faces: all rows.
-        parts: which of them to train on, and which are held out.
-        folder: the run directory.
-        facts: of the data, for the model file.
-        reporter: callbacks.
-    """
-    train, valid, held_out = parts_of(faces, parts)
-    resume = (folder / LAST).exists()
-    arguments: dict[str, Any] = {
-        "recipe": recipe, "held_out": held_out, "facts": {**(facts or {}), "split": parts.report()}, "reporter": reporter,
-    }  # fmt: skip
-    try:
-        result = train_parts(train, valid, folder, resume=resume, **arguments)
-    except BundleError:
-        if not resume:
-            raise
-        # a state that cannot be gone on with (cut short, or of another version) costs a new start, not the study; it goes only once
-        # all else is there: weights to start from that are missing are no reason to lose it
-        result = train_parts(train, valid, folder, ready=lambda: _drop_state(folder), **arguments)
-    return result
-
-
-def _drop_state(folder: Path) -> None:
-    for name in _STATE:
-        (folder / name).unlink(missing_ok=True)
 
 
 @contextmanager
@@ -185,11 +147,20 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def _parts(faces: Faces, recipe: Recipe, fold: tuple[int, int] | None) -> Split:
+    task = TASKS[recipe.task]
+    held_out = task.split(faces, recipe)
     if fold is None:
-        return split_rows(faces, recipe)
+        return held_out
     index, count = fold
-    held_out = split_rows(faces, recipe) if recipe.task == "identification" else None
-    return folds(faces, recipe, count, held_out=held_out)[index]
+    return task.folds(faces, recipe, count, held_out)[index]
+
+
+def _multiply_adds(model: Path) -> int:
+    """Of one image, of the network in a model file."""
+    bundle = bundles.load(model)
+    height, width = bundle.network_args["image_size"]
+    layers = profile(build_network(bundle), (bundle.network_args["in_channels"], height, width))
+    return sum(layer.multiply_adds for layer in layers)
 
 
 def _numbers(plan: CellPlan, folder: Path, summary: Mapping[str, Any]) -> dict[str, Any]:
@@ -211,12 +182,24 @@ def _numbers(plan: CellPlan, folder: Path, summary: Mapping[str, Any]) -> dict[s
     }
 
 
-def child(plan: CellPlan, table: str, folder: str, keep_model: bool, threads: int, device: str, answer: Any) -> None:
-    """`run_cell` as the whole life of a process; sends (stopped, error) and leaves the numbers in `folder`."""
+def child(
+    plan: CellPlan, table: str, folder: str, keep_model: bool, threads: int, device: str, asked: Any, answer: Any
+) -> None:
+    """`run_cell` as the whole life of a process; sends (stopped, error) and leaves the numbers in `folder`.
+
+    Ctrl-C reaches every process of a terminal: this one leaves it to the one that started it, which sets `asked`.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        facts = run_cell(plan, Faces.load(table), Path(folder), keep_model=keep_model, threads=threads, device=device)
+        facts = run_cell(
+            plan,
+            Faces.load(table),
+            Path(folder),
+            keep_model=keep_model,
+            threads=threads,
+            device=device,
+            stop=asked.is_set,
+        )
         answer.send((facts is None, ""))
-    except KeyboardInterrupt:
-        answer.send((True, ""))
     except FacelearnError as error:
         answer.send((False, str(error)))

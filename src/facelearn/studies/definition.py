@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from facelearn.errors import RecipeError, unknown_name
 from facelearn.models import zoo
 from facelearn.recipe.defaults import merged
-from facelearn.recipe.recipe import Recipe
+from facelearn.recipe.recipe import Recipe, has_setting
 from facelearn.recipe.starting_weights import hub_file
 from facelearn.studies.measures import MEASURES
 from facelearn.studies.study_file import Cell, Claim, Reach, ShortRuns, StudyFile
@@ -153,8 +153,8 @@ class _Given:
         """What of it concerns a cell of this recipe."""
         changes: dict[str, Any] = {}
         if self.train_list is not None:
-            if recipe.task != "identification":
-                raise RecipeError("this study learns keypoints; --train-list belongs to studies of people")
+            if not has_setting(type(recipe), "split.train_list"):
+                raise RecipeError(f"this study learns {recipe.task}; --train-list belongs to studies of people")
             changes["split"] = {"train_list": str(self.train_list), "test": 0.0, "strangers": 0.0}
         if self.source and starts_from_weights(recipe):
             changes["transfer"] = {"source": self.source, **({"sha256": self.sha256} if self.sha256 else {})}
@@ -208,7 +208,7 @@ def _effective(recipe: Recipe) -> dict[str, Any]:
     # files are named by what they hold: weights by their checksum, a list of images with the data (`verbs.study`)
     if recipe.transfer.sha256:
         del facts["transfer"]["source"]
-    if recipe.split.train_list:
+    if facts["split"].get("train_list"):
         facts["split"]["train_list"] = True
     return facts
 

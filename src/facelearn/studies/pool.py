@@ -14,7 +14,6 @@ from typing import Any
 from facelearn.data.faces import Faces
 from facelearn.errors import FacelearnError
 from facelearn.studies.cells import CellPlan, child, load_cell, run_cell
-from facelearn.training.interrupt import stop_requests
 
 LOOK_SECONDS = 0.5
 
@@ -38,11 +37,18 @@ class Outcome:
 
 
 def run_apart(
-    jobs: list[Job], faces: Faces, count: int, *, device: str, keep_models: bool, started: Callable[[str], None]
+    jobs: list[Job],
+    faces: Faces,
+    count: int,
+    *,
+    device: str,
+    keep_models: bool,
+    started: Callable[[str], None],
+    stop: Callable[[], bool],
 ) -> Iterator[Outcome]:
     """Train `count` cells at a time, each with its share of the processor's cores; outcomes come as the cells end.
 
-    Ctrl-C or SIGTERM asks every running cell to save its state and starts no further one.
+    Once `stop` says True, every running cell is asked to save its state, and no further one starts.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     threads = max(1, cores // count)
@@ -50,14 +56,15 @@ def run_apart(
     context = multiprocessing.get_context("spawn")
     waiting, told = list(jobs), False
     running: dict[int, tuple[Job, Any, Any]] = {}
-    with tempfile.TemporaryDirectory(prefix="facelearn-study-") as scratch, stop_requests() as stop:
+    asked = context.Event()
+    with tempfile.TemporaryDirectory(prefix="facelearn-study-") as scratch:
         table = str(Path(scratch) / "table")
         faces.save(table)
         while waiting or running:
             while waiting and len(running) < count and not stop():
                 job = waiting.pop(0)
                 ours, theirs = context.Pipe(duplex=False)
-                arguments = (job.plan, table, str(job.folder), keep_models, threads, device, theirs)
+                arguments = (job.plan, table, str(job.folder), keep_models, threads, device, asked, theirs)
                 process = context.Process(target=child, args=arguments)
                 process.start()
                 theirs.close()
@@ -65,9 +72,7 @@ def run_apart(
                 started(job.name)
             if stop():
                 waiting.clear()
-                if not told:
-                    for _, process, _ in running.values():
-                        process.terminate()
+                asked.set()
                 told = True
             for sentinel in connection.wait(list(running), timeout=LOOK_SECONDS):
                 job, process, ours = running.pop(sentinel)  # type: ignore[arg-type]
@@ -89,7 +94,13 @@ def _outcome(job: Job, exit_code: int | None, answer: Any, told: bool) -> Outcom
 
 
 def run_here(
-    jobs: list[Job], faces: Faces, *, device: str, keep_models: bool, display: Callable[[str], Any]
+    jobs: list[Job],
+    faces: Faces,
+    *,
+    device: str,
+    keep_models: bool,
+    display: Callable[[str], Any],
+    stop: Callable[[], bool],
 ) -> Iterator[Outcome]:
     """Train the cells one after another in this process, each with all cores and a display."""
     for job in jobs:
@@ -97,7 +108,7 @@ def run_here(
         with display(job.name) as reporter:
             try:
                 numbers = run_cell(
-                    job.plan, faces, job.folder, keep_model=keep_models, device=device, reporter=reporter
+                    job.plan, faces, job.folder, keep_model=keep_models, device=device, reporter=reporter, stop=stop
                 )
             except FacelearnError as problem:
                 error = str(problem)

@@ -14,16 +14,14 @@ import numpy as np
 
 from facelearn.data.faces import Faces
 from facelearn.errors import DataError, RecipeError, unknown_name
-from facelearn.models import zoo
-from facelearn.recipe.recipe import Recipe
+from facelearn.recipe.resolve import completed
 from facelearn.runs.folds_summary import kfold_summary
 from facelearn.runs.plan import MODEL
-from facelearn.runs.train import read_rows
+from facelearn.runs.train import read_rows, source_network
 from facelearn.studies.cells import CellPlan, finished_cells
 from facelearn.studies.definition import Study, load_study
 from facelearn.studies.pool import Job, Outcome, run_apart, run_here
-from facelearn.training.run import Reporter
-from facelearn.training.transfer.weights import open_weights
+from facelearn.training.loop import Reporter
 
 DisplayFactory = Callable[[str], AbstractContextManager[Reporter | None]]
 Done = Callable[[str, dict[str, Any], bool], None]
@@ -40,7 +38,7 @@ class StudyResult:
         computed: how many cells were trained now; the others were in the cache.
         problems: name of each cell that could not be trained -> why.
         folds: name of each cell -> `report.kfold.kfold_summary` of its folds, for identification with all folds trained.
-        stopped: True when Ctrl-C or SIGTERM ended it early; the same command goes on.
+        stopped: True when it was asked to stop early; the same call goes on.
     """
 
     study: Study
@@ -72,6 +70,7 @@ def study(
     display: DisplayFactory | None = None,
     started: Callable[[str], None] | None = None,
     done: Done | None = None,
+    stop: Callable[[], bool] | None = None,
 ) -> StudyResult:
     """Run the cells of a study that are not in the cache yet.
 
@@ -97,6 +96,7 @@ def study(
         display: gives a context manager with a reporter for a cell's name; used with one job.
         started: called with a cell's name when its process starts; used with several jobs.
         done: called with a cell's name, its numbers and whether they came from the cache.
+        stop: asked after every batch; once it says True, the cells in progress are saved and the same call goes on.
 
     Raises:
         RecipeError: no such study or cell, or an impossible recipe.
@@ -114,7 +114,7 @@ def study(
     lacking = {one.name: one.lacks for one in study.variations if one.lacks and (not only or one.name in only)}
     wanted = [(cell, plan) for cell, plan in plans if cell in (only or (cell,)) and cell not in lacking]
     missing = _jobs([(cell, plan) for cell, plan in wanted if plan.key not in found], store)
-    outcomes = _outcomes(missing, faces, jobs, device, keep_models, display, started)
+    outcomes = _outcomes(missing, faces, jobs, device, keep_models, display, started, stop or (lambda: False))
     computed, problems = _gather(outcomes, found, done)
     stopped = computed + len(problems) < len(missing)
     return StudyResult(
@@ -136,34 +136,22 @@ def _outcomes(
     keep_models: bool,
     display: DisplayFactory | None,
     started: Callable[[str], None] | None,
+    stop: Callable[[], bool],
 ) -> Iterable[Outcome]:
     """The cells trained one after another here, or `jobs` at a time in processes of their own."""
     if jobs == 1:
         shown = display or (lambda name: nullcontext(None))
-        return run_here(missing, faces, device=device, keep_models=keep_models, display=shown)
+        return run_here(missing, faces, device=device, keep_models=keep_models, display=shown, stop=stop)
     told = started or (lambda name: None)
-    return run_apart(missing, faces, jobs, device=device, keep_models=keep_models, started=told)
+    return run_apart(missing, faces, jobs, device=device, keep_models=keep_models, started=told, stop=stop)
 
 
 def _with_source_networks(study: Study) -> Study:
     """The study with, in each cell that starts from a model file of its own network, the options which that file's network has."""
     return dataclasses.replace(study, variations=tuple(
-        dataclasses.replace(one, recipe=_with_source_network(one.recipe)) if one.recipe.transfer.source else one
+        dataclasses.replace(one, recipe=completed(one.recipe, source_network)) if one.recipe.transfer.source else one
         for one in study.variations
     ))  # fmt: skip
-
-
-def _with_source_network(recipe: Recipe) -> Recipe:
-    weights = open_weights(str(recipe.transfer.source), sha256=recipe.transfer.sha256)
-    if weights.network != recipe.model.name:
-        return recipe  # whether tensors of another network fit is seen when they are taken over
-    known = zoo.model_info(recipe.model.name).options
-    own = {
-        name: list(value) if isinstance(value, tuple) else value
-        for name, value in (weights.network_args or {}).items()
-        if name in known
-    }
-    return recipe.with_changes(model__options={**own, **recipe.model.options})
 
 
 def _name_of(faces: Faces, train_list: str | Path | None) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from facelearn.recipe.recipe import Settings
+from facelearn.tasks.settings import Settings
 
 
 class Claim(Settings):

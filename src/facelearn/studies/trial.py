@@ -22,13 +22,13 @@ from facelearn.runs.plan import MODEL, Fitted
 from facelearn.splits.split import Split
 from facelearn.studies.search import Search, TrialFacts
 from facelearn.studies.suggest import recipe_with
-from facelearn.training.run import Reporter
+from facelearn.tasks import TASKS
+from facelearn.training.loop import Reporter
 from facelearn.training.state import Progress, write_history
 from facelearn.transforms.preprocess import Preprocess
 
 DisplayFactory = Callable[[str], AbstractContextManager[Reporter | None]]
 Objective = Literal["rmse", "loss"]
-COLUMNS = {"rmse": "valid_rmse_error", "loss": "valid_loss"}
 ALIVE_SECONDS = 20.0
 OF_THE_BEST = (MODEL, "metrics.json", "evaluation.npz", "report.html")
 
@@ -53,6 +53,7 @@ class TrialRunner:
         out: gets a folder a trial; files of a model are kept for the best only.
         objective: which column of the history is the score.
         display: gives a context manager with a reporter for a trial's name.
+        stop: as `tune`.
     """
 
     def __init__(
@@ -66,14 +67,15 @@ class TrialRunner:
         objective: Objective,
         *,
         display: DisplayFactory | None = None,
+        stop: Callable[[], bool] | None = None,
     ) -> None:
         self.search, self.faces, self.parts, self.recipe, self.space = search, faces, parts, recipe, space
-        self.out, self.objective = out, objective
+        self.out, self.objective, self.stop = out, objective, stop
         self.display: DisplayFactory = display or (lambda name: nullcontext(None))
         self.deadline: float | None = None  # in time.monotonic's seconds
 
     def run(self) -> tuple[int, bool]:
-        """One trial from its draw to its end; returns its number, and True when Ctrl-C or SIGTERM asked to stop."""
+        """One trial from its draw to its end; returns its number, and True when it was asked to stop."""
         trial, values = self.search.begin(self.space)
         try:
             with self.display(f"trial {trial.number}") as reporter:
@@ -117,7 +119,13 @@ class TrialRunner:
             train, valid = (self.faces[part.parts[name]] for name in ("train", "valid"))
             try:
                 fitted = fit_parts(
-                    train, valid, place, recipe=recipe, facts={"split": part.report()}, reporter=watch.reporter()
+                    train,
+                    valid,
+                    place,
+                    recipe=recipe,
+                    facts={"split": part.report()},
+                    reporter=watch.reporter(),
+                    stop=self.stop,
                 )
             finally:
                 if watch.history:
@@ -169,7 +177,7 @@ class _Watch:
 
     def score(self, row: dict[str, float]) -> float | None:
         """The score in a row of the history; None where it was not validated, or nothing was measured."""
-        value = row.get(COLUMNS[self.runner.objective], math.nan) * self.scale
+        value = row.get(TASKS[self.recipe.task].search_columns[self.runner.objective], math.nan) * self.scale
         return None if math.isnan(value) else value
 
     def _start(self, progress: Progress, batches: int) -> None:

@@ -12,14 +12,15 @@ from typing import Any, Literal
 from facelearn.data.faces import Faces
 from facelearn.errors import DataError, FacelearnError, Problem, RecipeError
 from facelearn.recipe.recipe import Recipe
+from facelearn.recipe.resolve import Draft, resolve
 from facelearn.recipe.space import Dimension
-from facelearn.runs.crossval import folds as make_folds
-from facelearn.runs.train import read_rows, split_rows
+from facelearn.runs.train import read_rows, source_network
 from facelearn.splits.split import Split
 from facelearn.studies.search import SamplerName, Search, TrialFacts, open_search
 from facelearn.studies.search_files import write_search
 from facelearn.studies.suggest import check_space, default_space, recipe_with
 from facelearn.studies.trial import DisplayFactory, Objective, TrialRunner
+from facelearn.tasks import TASKS
 from facelearn.training.device import apply, choose_device
 
 STORAGE = "tuning.sqlite"
@@ -41,7 +42,7 @@ class TuneResult:
         importance: share of the score's variance by parameter; empty below four complete trials.
         report: tune.html.
         objective: what the score is: "rmse" (pixels of the images as read) or "loss".
-        stopped: True when Ctrl-C or SIGTERM ended the search early; the same call goes on.
+        stopped: True when it was asked to stop early; the same call goes on.
         skipped, warnings: what the reader left out, and what it wants to be known.
     """
 
@@ -76,6 +77,7 @@ def tune(
     display: DisplayFactory | None = None,
     on_trial: Callable[[TrialFacts, TrialFacts | None], None] | None = None,
     read_progress: Callable[[int, int], None] | None = None,
+    stop: Callable[[], bool] | None = None,
 ) -> TuneResult:
     """Search the space in `recipe.search` for the values with the lowest error on the held-out rows.
 
@@ -99,6 +101,7 @@ def tune(
         display: gives a context manager with a reporter for a trial's name.
         on_trial: called with each ended trial and the best so far.
         read_progress: called with (done, all) while images are decoded.
+        stop: asked after every batch; once it says True, the trial in progress is dropped and the search ends; the same call goes on.
 
     Raises:
         DataError: unreadable data, data without keypoints, or fewer groups than folds.
@@ -110,14 +113,15 @@ def tune(
     _check_request(base, trials, budget, folds)
     apply(choose_device(base.device, precision=base.precision, threads=base.threads))
     faces, skipped, warnings = read_rows(data, base, out, read_progress, task=base.task)
-    parts = make_folds(faces, base, folds) if folds else [split_rows(faces, base)]
+    resolved = resolve(Draft(base, task=base.task, own=False), faces, source_network, folds=folds)
+    base, parts = resolved.recipe, resolved.splits
     _check_held_out(faces, parts)
     out.mkdir(parents=True, exist_ok=True)
     url = storage or f"sqlite:///{(out / STORAGE).resolve()}"
     facts = _facts(faces, base, space, objective, folds)
     prune_after = max(1, base.epochs // PRUNE_SHARE) if prune else None
     with open_search(url, name, facts, sampler=sampler, seed=seed, prune_after=prune_after) as search:
-        runner = TrialRunner(search, faces, parts, base, space, out, objective, display=display)
+        runner = TrialRunner(search, faces, parts, base, space, out, objective, display=display, stop=stop)
         wanted = DEFAULT_TRIALS if trials is None and budget is None else trials
         stopped = _run(runner, wanted, budget, on_trial)
         return replace(_result(runner, stopped, budget), skipped=skipped, warnings=warnings)
@@ -167,7 +171,7 @@ def _base_and_space(recipe: Recipe, on_error: str | None) -> tuple[Recipe, dict[
 
 
 def _check_request(recipe: Recipe, trials: int | None, budget: float | None, folds: int | None) -> None:
-    if recipe.task != "keypoints":
+    if not TASKS[recipe.task].search_columns:
         raise RecipeError(
             "a search scores recipes for keypoints; for people, compare recipes as the cells of a study of your own (docs/studies.md): "
             "facelearn study FILE.toml --data PEOPLE"

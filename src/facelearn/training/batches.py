@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,25 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from facelearn.data.faces import Faces
+from facelearn.tasks.task import Batch
 from facelearn.transforms.augment.variation import Augment
 from facelearn.transforms.preprocess import Preprocess
 from facelearn.transforms.steps.pixel_steps import Grey, PixelStep, Resize
 
 PREPARE_CHUNK = 1024
 RESIDENT_BYTES = 256 * 2**20
-
-
-@dataclass(frozen=True)
-class Batch:
-    """One batch on the device.
-
-    Attributes:
-        images: float32 (B, C, H, W), preprocessed, in the memory format of the run.
-        targets: what the task needs, first dimension B; "points" are float32 (B, K, 2) in pixels of `images`, NaN where missing.
-    """
-
-    images: Tensor
-    targets: dict[str, Tensor]
 
 
 class TrainingData:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import copy
 import time
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-from facelearn.training.run import Run
 
 CALIBRATION_SHARE = 0.01  # of the asked time
 WARM_UP_STEPS = 3
 BUDGET_SHARE = 0.92  # of the asked time: the rest is for saving, and for a machine that slows down
 
 
-def epochs_within(run: Run, seconds: float) -> int:
+def epochs_within(run: Any, seconds: float) -> int:
     """How many epochs fit in `seconds`, from a few timed steps and a validation on copies; changes nothing that training uses.
+
+    `run` is the fit in progress of `training.loop`.
 
     Processes that train together time as many steps and get the same answer: the first one's.
     """
@@ -42,7 +43,7 @@ def epochs_within(run: Run, seconds: float) -> int:
     return epochs
 
 
-def _seconds_per_step(run: Run, rows: NDArray[np.int64], steps: int) -> float:
+def _seconds_per_step(run: Any, rows: NDArray[np.int64], steps: int) -> float:
     begin = time.perf_counter()
     for step in range(steps):
         run.step((rows + step * len(rows)) % len(run.train))

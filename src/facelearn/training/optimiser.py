@@ -16,17 +16,22 @@ RATE_FACTOR = "rate_factor"
 
 
 def optimiser_for(
-    model: nn.Module, settings: OptimiserSettings, rate: float, *, body_rate: float = 1.0
+    model: nn.Module,
+    settings: OptimiserSettings,
+    rate: float,
+    *,
+    body_rate: float = 1.0,
+    of_the_loss: Sequence[nn.Parameter] = (),
 ) -> torch.optim.Optimizer:
     """The recipe's optimiser; weight decay leaves biases and normalisation alone in `adamw`, and covers all in `adam` and `sgd`.
 
     Frozen parameters are left out. Each group has its share of the learning rate under "rate_factor", see `set_rate`: `body_rate` for
-    all below the last layer, 1 for that layer.
+    all below the last layer, 1 for that layer and for the loss's own weights, `of_the_loss`.
     """
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad] + list(of_the_loss)
     groups: list[dict[str, Any]] = [{"params": parameters, RATE_FACTOR: 1.0}]
     if body_rate != 1:
-        head = {id(parameter) for parameter in head_parameters(model)}
+        head = {id(parameter) for parameter in (*head_parameters(model), *of_the_loss)}
         groups = [
             {"params": [p for p in parameters if id(p) not in head], RATE_FACTOR: body_rate},
             {"params": [p for p in parameters if id(p) in head], RATE_FACTOR: 1.0},

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from facelearn.errors import BundleError
 from facelearn.files import whole_file, write_text
 
-LAST = "last.safetensors"
+LAST, STATE = "last.safetensors", "state.json"
 
 
 @dataclass
@@ -79,7 +79,7 @@ def save_state(
     facts = json.dumps(asdict(progress))
     with whole_file(folder / LAST) as scratch:
         save_file(tensors, scratch, metadata={"progress": facts})
-    write_text(folder / "state.json", json.dumps(json.loads(facts), indent=1))
+    write_text(folder / STATE, json.dumps(json.loads(facts), indent=1))
     write_history(folder / "history.csv", progress.history)
 
 

@@ -335,6 +335,14 @@ def _check_overlap(window: _Window, width: int, height: int) -> None:
         raise FramingError("the keypoints' box has no pixel in common with the image; mend the labels")
 
 
+WHOLE = Framing()
+
+
+def framing_as_read(size: int | None, crop: float | None, shape: tuple[int, int] | None) -> Framing:
+    """The framing of data that were read with these settings into images of `shape` (height, width), where that is known."""
+    return Framing("whole", size or shape) if crop is None else Framing("crop", size or shape, crop)
+
+
 def align_faces(
     faces: Faces,
     template: ArrayLike,

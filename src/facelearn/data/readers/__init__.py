@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from facelearn.data.listing import Asked, Listing
+from facelearn.data.listing import Listing, ListingOptions
 from facelearn.data.readers.coco import list_coco
 from facelearn.data.readers.dlib_xml import list_dlib_xml
 from facelearn.data.readers.folder import list_folder, list_image
@@ -19,7 +19,7 @@ from facelearn.data.readers.wide_csv import list_wide_csv
 
 __all__ = ["FORMATS", "list_records", "load_saved", "locate", "sniff"]
 
-_READERS: dict[str, Callable[[Path, Asked], Listing]] = {
+_READERS: dict[str, Callable[[Path, ListingOptions], Listing]] = {
     "kaggle-csv": list_kaggle,
     "wide-csv": list_wide_csv,
     "pts": list_pts,
@@ -31,7 +31,7 @@ _READERS: dict[str, Callable[[Path, Asked], Listing]] = {
 }
 
 
-def list_records(kind: str, where: Path, asked: Asked) -> Listing:
+def list_records(kind: str, where: Path, asked: ListingOptions) -> Listing:
     """The faces that a file or folder speaks of, none of them decoded.
 
     Args:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facelearn.data.listing import Asked, Listing, Record
+from facelearn.data.listing import Listing, ListingOptions, Record
 from facelearn.data.readers.columns import reorder, settle_schema
 from facelearn.data.readers.files import ImageFinder, read_text
 from facelearn.data.schema import KeypointSchema
@@ -29,7 +29,7 @@ class _Keypoints:
     notes: tuple[str, ...]
 
 
-def list_coco(path: Path, asked: Asked) -> Listing:
+def list_coco(path: Path, asked: ListingOptions) -> Listing:
     """Read a COCO keypoints file. A keypoint with v = 0 is missing; v = 1 (hidden) and v = 2 are labels.
 
     COCO's keypoints are 0-based pixel positions (as detectron2 reads them, which adds 0.5 to go from pixel index to
@@ -99,7 +99,7 @@ def _images(listed: Sequence[Any], path: Path) -> tuple[dict[str, str], list[Pro
     return images, problems
 
 
-def _keypoints(facts: Mapping[str, Any], labelled: Sequence[Any], path: Path, asked: Asked) -> _Keypoints:
+def _keypoints(facts: Mapping[str, Any], labelled: Sequence[Any], path: Path, asked: ListingOptions) -> _Keypoints:
     used = {annotation.get("category_id") for annotation in labelled}
     named = [c for c in facts["categories"] if isinstance(c, dict) and c.get("keypoints") and c.get("id") in used]
     if len({tuple(category["keypoints"]) for category in named}) > 1:

@@ -10,7 +10,7 @@ from xml.parsers import expat
 
 import numpy as np
 
-from facelearn.data.listing import Asked, Listing, Record
+from facelearn.data.listing import Listing, ListingOptions, Record
 from facelearn.data.readers.columns import reorder, settle_schema
 from facelearn.data.readers.files import ImageFinder, read_text
 from facelearn.errors import DataError, Problem
@@ -76,7 +76,7 @@ class _Collector:
             self._box = None
 
 
-def list_dlib_xml(path: Path, asked: Asked) -> Listing:
+def list_dlib_xml(path: Path, asked: ListingOptions) -> Listing:
     """Read dlib's imglab XML: each box is a face, a part that it does not list is a missing keypoint.
 
     Coordinates are 0-based pixels and taken as they are. `Faces.row` is the box's 1-based number in the file; errors

@@ -7,12 +7,12 @@ import os
 from collections.abc import Container
 from pathlib import Path
 
-from facelearn.data.listing import Asked, Listing
+from facelearn.data.listing import Listing, ListingOptions
 from facelearn.data.readers.files import read_text
 from facelearn.errors import DataError, Problem
 
 
-def keep_listed(listing: Listing, where: Path, asked: Asked) -> Listing:
+def keep_listed(listing: Listing, where: Path, asked: ListingOptions) -> Listing:
     """`listing` with only the images that `asked.list_file` names (one path a line, relative to the data's folder or absolute).
 
     Raises:

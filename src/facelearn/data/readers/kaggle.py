@@ -11,7 +11,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from facelearn.data.listing import Asked, Listing, Record
+from facelearn.data.listing import Listing, ListingOptions, Record
 from facelearn.data.readers.columns import KeypointColumns, keypoint_columns, parse_points, reorder, settle_schema
 from facelearn.data.readers.files import open_text, split_header
 from facelearn.errors import DataError, Problem
@@ -33,7 +33,7 @@ class _RowError(ValueError):
     """What is wrong with one row, as a sentence."""
 
 
-def list_kaggle(path: Path, asked: Asked) -> Listing:
+def list_kaggle(path: Path, asked: ListingOptions) -> Listing:
     """Read Kaggle's training.csv or test.csv: the header now, the rows, which hold the photos, when they are asked for.
 
     Coordinates are taken as they are. `Faces.row` is the ImageId where the file has one, else the 1-based data row.
@@ -65,7 +65,7 @@ def _lines(stream: BinaryIO, path: Path) -> Iterator[tuple[int, bytes]]:
         yield number, rest.rstrip(b"\r")
 
 
-def _read_header(line: bytes, path: Path, asked: Asked) -> tuple[_Columns, list[str]]:
+def _read_header(line: bytes, path: Path, asked: ListingOptions) -> tuple[_Columns, list[str]]:
     header = split_header(line, path)
     if IMAGE not in header:
         raise DataError(f"{path} has no column '{IMAGE}'; its columns are {', '.join(header[:8])}")

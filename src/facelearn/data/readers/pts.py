@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from facelearn.data.listing import Asked, Listing, Record
+from facelearn.data.listing import Listing, ListingOptions, Record
 from facelearn.data.readers.columns import parse_number, settle_schema
 from facelearn.data.readers.files import image_files, read_text
 from facelearn.errors import DataError, Problem
@@ -19,7 +19,7 @@ from facelearn.errors import DataError, Problem
 _FORM = re.compile(r"^\s*(?:version\s*:\s*\S+\s+)?n_points\s*:\s*(\d+)\s*\{([^{}]*)\}\s*$", re.IGNORECASE)
 
 
-def list_pts(path: Path, asked: Asked) -> Listing:
+def list_pts(path: Path, asked: ListingOptions) -> Listing:
     """Read one .pts file, or a folder of them with an image of the same name beside each.
 
     The files count pixels from 1 (Matlab); 1 is subtracted. `Faces.row` is -1: the image is the face.

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from facelearn.data.faces import Faces
-from facelearn.data.listing import Asked
+from facelearn.data.listing import ListingOptions
 from facelearn.errors import DataError
 
 
-def load_saved(where: Path, asked: Asked) -> Faces:
+def load_saved(where: Path, asked: ListingOptions) -> Faces:
     """Saved faces, memory-mapped.
 
     Raises:

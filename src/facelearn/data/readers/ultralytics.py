@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from facelearn.data.listing import Asked, Listing, Record
+from facelearn.data.listing import Listing, ListingOptions, Record
 from facelearn.data.readers.columns import settle_schema
 from facelearn.data.readers.files import image_files, read_text
 from facelearn.errors import DataError, Problem
@@ -27,7 +27,7 @@ class _Facts:
     flip: tuple[int, ...] = ()
 
 
-def list_ultralytics(path: Path, asked: Asked) -> Listing:
+def list_ultralytics(path: Path, asked: ListingOptions) -> Listing:
     """Read an Ultralytics pose data set: its folder, or its data.yaml.
 
     A line is "class cx cy w h" and "x y" or "x y v" of each keypoint, as fractions of width and height: 0 and 1 are the

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from facelearn.data.listing import Asked, Listing, Record
+from facelearn.data.listing import Listing, ListingOptions, Record
 from facelearn.data.readers.columns import KeypointColumns, keypoint_columns, parse_points, reorder, settle_schema
 from facelearn.data.readers.files import ImageFinder, read_text, split_header
 from facelearn.errors import DataError, Problem
@@ -32,7 +32,7 @@ class _Columns:
     keypoints: KeypointColumns
 
 
-def list_wide_csv(path: Path, asked: Asked) -> Listing:
+def list_wide_csv(path: Path, asked: ListingOptions) -> Listing:
     """Read a wide CSV; coordinates are 0-based pixels and taken as they are.
 
     The identity is the person column; the group is the group column, else person and video together. `Faces.row` is the 1-based data row.
@@ -77,7 +77,7 @@ def list_wide_csv(path: Path, asked: Asked) -> Listing:
     return listing
 
 
-def _columns(header: Sequence[str], path: Path, asked: Asked) -> tuple[_Columns, list[str]]:
+def _columns(header: Sequence[str], path: Path, asked: ListingOptions) -> tuple[_Columns, list[str]]:
     lower = {name.lower(): i for i, name in enumerate(header)}
     file, person, video, split = (_first(lower, names) for names in (FILE, PERSON, VIDEO, SPLIT))
     group = lower.get(GROUP)

@@ -5,13 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from facelearn.errors import RecipeError
-from facelearn.models.registry import rate, register, whole_number, whole_numbers
+from facelearn.models.registry import Kin, rate, register, whole_number, whole_numbers
 
 if TYPE_CHECKING:
     from torch import nn
 
 
-@register(task="keypoints", input=(1, 96, 96), outputs=30, parameters=617_295, source="facelearn")
+@register(
+    task="keypoints",
+    input=(1, 96, 96),
+    outputs=30,
+    parameters=617_295,
+    source="facelearn",
+    gives="points",
+    kin={"logits": Kin("facelearn_identity", {"fold": 4, "block": "separable"})},
+)
 def facelearn_keypoints(
     *,
     in_channels: int = 1,

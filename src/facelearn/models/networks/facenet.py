@@ -28,6 +28,7 @@ _LAYERS: tuple[tuple[str, int, int] | str, ...] = (
     outputs=128,
     parameters=140_025_664,
     source="FaceNet, Schroff et al., CVPR 2015",
+    gives="embedding",
 )
 def facenet_nn1(
     *,

@@ -19,6 +19,7 @@ _VGG16 = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512
     outputs=1_000,
     parameters=11_689_512,
     source="He et al., CVPR 2016",
+    torchvision=True,
 )
 def resnet18(
     *,
@@ -52,6 +53,8 @@ def resnet18(
     outputs=1_000,
     parameters=138_357_544,
     source="Simonyan and Zisserman, ICLR 2015",
+    fixed_size=224,  # at 112, each of its last 3x3 maps would be repeated to the 7x7 that the hidden layers were trained on
+    torchvision=True,
 )
 def vgg16(
     *,

@@ -1,4 +1,4 @@
-"""`Identities`: who is on each photo, and the file that says so."""
+"""How a network's outputs become names, `Identities`: who is on each photo, and the file that says so."""
 
 from __future__ import annotations
 
@@ -12,10 +12,75 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facelearn.data.listing import NOBODY
-from facelearn.errors import Problem
+from facelearn.errors import BundleError, Problem, RecipeError
 from facelearn.files import whole_file
+from facelearn.metrics.calibration import softmax
+from facelearn.tasks.task import NOTHING_ASKED, AnswerFacts, Asked, Outputs, Photos
 
 UNKNOWN = NOBODY
+
+
+@dataclass(frozen=True)
+class NameAnswering:
+    """How logits (B, C) become names.
+
+    Attributes:
+        people: the C names.
+        mirrored: logits are means over the image and its mirror image.
+        temperature: what logits are divided by before the softmax, tuned on held-out rows (Guo et al. 2017).
+        threshold: the smallest probability at which a name is given; 0 always gives one.
+    """
+
+    people: tuple[str, ...]
+    mirrored: bool = False
+    temperature: float = 1.0
+    threshold: float = 0.0
+    output: str = "logits"
+
+    @classmethod
+    def from_facts(cls, facts: AnswerFacts, asked: Asked = NOTHING_ASKED) -> NameAnswering:
+        """As a model file says, with the threshold that was asked for.
+
+        Raises:
+            RecipeError: a threshold outside 0 .. 1, or an annotation scheme, which it does not have.
+        """
+        if asked.threshold is not None and not 0 <= asked.threshold <= 1:
+            raise RecipeError(f"threshold is a probability, 0 to 1; received {asked.threshold}")
+        if asked.scheme is not None:
+            raise RecipeError("scheme belongs to keypoint models; this one identifies people")
+        stored = float((facts.thresholds.get("unknown") or {}).get("value") or 0.0)
+        return cls(
+            people=facts.people,
+            mirrored=bool(facts.prediction.get("mirrored")),
+            temperature=float(facts.prediction.get("temperature") or 1.0),
+            threshold=stored if asked.threshold is None else asked.threshold,
+        )
+
+    def combine(self, outputs: Any, mirrored_outputs: Any | None, size: tuple[int, int]) -> Any:
+        """Logits (B, C): a mirrored face shows the same person."""
+        return outputs if mirrored_outputs is None else (outputs + mirrored_outputs) / 2
+
+    def probabilities(self, combined: Outputs) -> NDArray[np.float32]:
+        """float32 (N, C) from combined logits."""
+        return softmax(combined, self.temperature)
+
+    def answer(self, combined: Outputs, photos: Photos) -> Identities:
+        """Who is on each photo."""
+        wanted = (len(self.people),)
+        if not len(photos.source):
+            combined = np.zeros((0, *wanted), np.float32)
+        elif combined.shape[1:] != wanted or not np.isfinite(combined).all():
+            raise BundleError(
+                f"the model gave {combined.shape} numbers, or NaN, instead of one finite number for each of {wanted[0]} people"
+            )
+        return Identities(
+            probabilities=self.probabilities(combined), people=self.people, threshold=self.threshold,
+            source=photos.source, row=photos.row, skipped=photos.skipped,
+        )  # fmt: skip
+
+    def join(self, answers: Sequence[Identities]) -> Identities:
+        """All identities in order; none gives an empty one."""
+        return join(answers, self.people, self.threshold)
 
 
 @dataclass(frozen=True, eq=False)

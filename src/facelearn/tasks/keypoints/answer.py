@@ -1,4 +1,4 @@
-"""`Predictions`: keypoints found, and the files they are written to."""
+"""How a network's outputs become keypoints, `Predictions`: keypoints found, and the files they are written to."""
 
 from __future__ import annotations
 
@@ -13,8 +13,106 @@ from numpy.typing import NDArray
 
 from facelearn.data.schema import KeypointSchema
 from facelearn.data.writers import write_predictions_csv
-from facelearn.errors import Problem
+from facelearn.errors import BundleError, Problem, RecipeError
 from facelearn.files import write_text
+from facelearn.geometry.coordinates import from_unit, mirrored
+from facelearn.tasks.task import NOTHING_ASKED, AnswerFacts, Asked, Outputs, Photos
+
+
+@dataclass(frozen=True)
+class PointAnswering:
+    """How outputs (B, 2K) or (B, S, K, 2) in unit coordinates become keypoints in pixels of photos.
+
+    Attributes:
+        schema: the K keypoints.
+        mirrored: points are means over the image and its mirror image.
+        label_offset: pixels of the network's input by which the labels stand right of the place that their mirror images imply.
+        schemes: names of the S annotation schemes; one, "all", where the network has a single set of outputs.
+        scheme: index of the one that is returned.
+    """
+
+    schema: KeypointSchema
+    mirrored: bool = False
+    label_offset: float = 0.0
+    schemes: tuple[str, ...] = ("all",)
+    scheme: int = 0
+    output: str = "points"
+
+    @classmethod
+    def from_facts(cls, facts: AnswerFacts, asked: Asked = NOTHING_ASKED) -> PointAnswering:
+        """As a model file says, in the annotation scheme that was asked for.
+
+        Raises:
+            RecipeError: a scheme that the model does not have, or a threshold, which it has no use for.
+        """
+        assert facts.schema is not None  # `check_keypoint_facts`
+        kept = facts.prediction
+        if asked.threshold is not None:
+            raise RecipeError("threshold belongs to identification models; this one finds keypoints")
+        schemes = tuple(kept.get("schemes") or ("all",))
+        return cls(
+            schema=facts.schema,
+            mirrored=bool(kept.get("mirrored")) and facts.schema.can_mirror,
+            label_offset=float(kept.get("label_offset") or 0.0),
+            schemes=schemes,
+            scheme=_scheme_index(schemes, int(kept.get("scheme") or 0), asked.scheme),
+        )
+
+    def combine(self, outputs: Any, mirrored_outputs: Any | None, size: tuple[int, int]) -> Any:
+        """(B, S, K, 2) in pixels of the network's input of `size` (height, width), origin at the centre of the top-left pixel."""
+        height, width = size
+        points = from_unit(self._sets(outputs), width, height)
+        if mirrored_outputs is None:
+            return points
+        swapped = from_unit(self._sets(mirrored_outputs), width, height)[:, :, self.schema.mirror_index.tolist()]
+        return (points + mirrored(swapped, width, 2 * self.label_offset)) / 2
+
+    def _sets(self, outputs: Any) -> Any:
+        return outputs.reshape(outputs.shape[0], -1, len(self.schema), 2)
+
+    def answer(self, combined: Outputs, photos: Photos) -> Predictions:
+        """The points in pixels of the photos."""
+        wanted = (len(self.schemes), len(self.schema), 2)
+        points = np.zeros((0, *wanted), np.float32)
+        if len(photos.source):
+            if combined.shape[1:] != wanted or not np.isfinite(combined).all():
+                raise BundleError(
+                    f"the model gave {combined.shape} numbers, or NaN, instead of {wanted[0]} x {wanted[1]} finite points"
+                )
+            stored = photos.preprocess.points_from_prepared(combined.astype(np.float64), *photos.shape[:2])
+            points = np.stack([_moved(own, maps) for own, maps in zip(stored, photos.maps, strict=True)])
+        return Predictions(
+            points=points[:, self.scheme].astype(np.float32),
+            schemes=points.astype(np.float32),
+            scheme_names=self.schemes,
+            schema=self.schema,
+            source=photos.source,
+            row=photos.row,
+            size=photos.size,
+            skipped=photos.skipped,
+        )
+
+    def join(self, answers: Sequence[Predictions]) -> Predictions:
+        """All predictions in order; none gives an empty one."""
+        return join(answers, self.schema, self.schemes)
+
+
+def _moved(points: NDArray[np.float64], maps: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """(S, K, 2) in pixels of the model's image, through each (2, 3) map in turn."""
+    for step in maps:
+        points = points @ step[:, :2].T + step[:, 2]
+    return points
+
+
+def _scheme_index(names: tuple[str, ...], own: int, wanted: str | int | None) -> int:
+    if wanted is None:
+        return own
+    if isinstance(wanted, str) and wanted in names:
+        return names.index(wanted)
+    if isinstance(wanted, int) and not isinstance(wanted, bool) and 0 <= wanted < len(names):
+        return wanted
+    listed = ", ".join(f"{i} '{name}'" for i, name in enumerate(names))
+    raise RecipeError(f"the model has no annotation scheme {wanted!r}; it has {listed}")
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,10 +1,9 @@
-"""Tasks: what a network is asked for, which loss it gets and how its predictions are measured. The loop knows only `Task`."""
+"""Learning keypoints: a network, and a loss that learns from the labels that are there."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -12,163 +11,108 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from facelearn.data.faces import Faces
-from facelearn.data.schema import KeypointSchema
 from facelearn.errors import RecipeError
-from facelearn.geometry.coordinates import from_unit, to_unit
+from facelearn.geometry.coordinates import to_unit
 from facelearn.losses import LossSum
 from facelearn.losses.keypoints import keypoint_loss
-from facelearn.models import zoo
-from facelearn.recipe.recipe import Recipe
-from facelearn.tasks.keypoints.schemes import scheme_differences
-from facelearn.training.batches import Batch, TrainingData
+from facelearn.tasks.keypoints.answer import PointAnswering
+from facelearn.tasks.keypoints.schemes import SCHEMES
+from facelearn.tasks.keypoints.settings import KeypointSettings
+from facelearn.tasks.task import AnswerFacts, BatchSource
 
 OFFSET_ROWS = 512
 LARGEST_OFFSET = 0.05  # of the width; a network that finds more has not learned yet where the points are
 
 
-class Task(Protocol):
-    """What the training loop needs of a task."""
-
-    @property
-    def name(self) -> str:
-        """The task's name in recipes and model files."""
-
-    def network_options(self) -> dict[str, Any]:
-        """What the zoo's builder needs beside the image's shape: outputs, annotation schemes, ..."""
-
-    def targets(self, faces: Faces) -> Mapping[str, NDArray[Any]]:
-        """Per-row targets beside the keypoints, first dimension N."""
-
-    def row_order(self, data: TrainingData, generator: np.random.Generator) -> NDArray[np.int64]:
-        """The rows of one epoch in the order in which they are trained on, int64 (N,)."""
-
-    def loss(self, model: nn.Module, batch: Batch) -> LossSum:
-        """The loss of a batch as a sum and its denominator; no NaN target reaches a gradient."""
-
-    def predict(self, model: nn.Module, batch: Batch) -> Tensor:
-        """Predictions of a batch, first dimension B."""
-
-    @property
-    def mirrored(self) -> bool:
-        """Whether a prediction is the mean over image and mirror image."""
-
-    def unmirror(self, prediction: Tensor, label_offset: float) -> Tensor:
-        """What a prediction on mirrored images says of the images themselves."""
-
-    def measure_offset(self, model: nn.Module, data: TrainingData) -> float:
-        """How far labels stand right of the place that their mirror images imply, in pixels of the network's input."""
-
-    def measure(self, prediction: NDArray[Any], targets: Mapping[str, NDArray[Any]]) -> dict[str, float]:
-        """Short metrics for the history of a run; names end in _error, _loss or _score."""
-
-
-@dataclass(frozen=True)
-class Keypoints:
+class KeypointLearner(nn.Module):
     """Regression of K keypoints with missing targets.
 
-    Attributes:
-        schema: the keypoints.
+    Args:
+        settings: loss, its options and weights by keypoint.
+        train: the training rows.
+        network: gives (B, 2K), or (B, S, K, 2) with S annotation schemes, in unit coordinates.
         image_size: (height, width) of the network's input in pixels.
-        loss_name, loss_options, keypoint_weights: which loss; weights (K,) or None.
         schemes: 1, or 2 where complete and partial rows were annotated by different criteria.
-        mirrored: predict as the mean over image and mirror image.
+
+    Raises:
+        RecipeError: an unknown loss, or weights for keypoints that the data does not have.
     """
 
-    schema: KeypointSchema
-    image_size: tuple[int, int]
-    loss_name: str = "masked_l1"
-    loss_options: Mapping[str, Any] | None = None
-    keypoint_weights: tuple[float, ...] | None = None
-    schemes: int = 1
-    mirrored: bool = False
-    name: str = "keypoints"
-
-    @classmethod
-    def from_recipe(cls, recipe: Recipe, faces: Faces, image_size: tuple[int, int]) -> Keypoints:
-        """The task that `recipe` describes for these training rows.
-
-        Raises:
-            RecipeError: a network whose outputs are embeddings, weights for keypoints that the data does not have, two schemes for a
-                network that has one output set, or mirrored prediction where the schema knows no mirror pairs.
-        """
-        if zoo.model_info(recipe.model.name).task == "verification":
-            others = ", ".join(info.name for info in zoo.list_models("keypoints"))
-            raise RecipeError(
-                f"network '{recipe.model.name}' gives embeddings of length 1, not keypoints; keypoint networks are {others}"
-            )
-        unknown = sorted(set(recipe.loss.keypoint_weights) - set(faces.schema.names))
+    def __init__(
+        self,
+        settings: KeypointSettings,
+        train: Faces,
+        network: nn.Module,
+        *,
+        image_size: tuple[int, int],
+        schemes: int = 1,
+    ) -> None:
+        super().__init__()
+        unknown = sorted(set(settings.loss.keypoint_weights) - set(train.schema.names))
         if unknown:
             raise RecipeError(
-                f"loss.keypoint_weights names {unknown[0]!r}; the data has {', '.join(faces.schema.names)}"
+                f"loss.keypoint_weights names {unknown[0]!r}; the data has {', '.join(train.schema.names)}"
             )
-        weights = tuple(recipe.loss.keypoint_weights.get(name, 1.0) for name in faces.schema.names)
-        able = "schemes" in zoo.model_info(recipe.model.name).options
-        if recipe.schemes == "two" and not able:
-            raise RecipeError(
-                f"schemes = 'two' needs a network with an output for each scheme; '{recipe.model.name}' has one"
-            )
-        two = recipe.schemes == "two" or (recipe.schemes == "auto" and able and bool(scheme_differences(faces)))
-        return cls(
-            schema=faces.schema,
-            image_size=image_size,
-            loss_name=recipe.loss.name,
-            loss_options=dict(recipe.loss.options),
-            keypoint_weights=weights if recipe.loss.keypoint_weights else None,
-            schemes=2 if two else 1,
-            mirrored=recipe.mirrored_prediction and faces.schema.can_mirror,
-        )
-
-    def network_options(self) -> dict[str, Any]:
-        """Outputs 2K and, where there are two annotation schemes, their number."""
-        return {"outputs": 2 * len(self.schema), **({"schemes": self.schemes} if self.schemes > 1 else {})}
+        self.network = network
+        self.chosen_by: tuple[str, Literal["lower", "higher"]] = ("valid_loss", "lower")
+        self.schema, self.image_size, self.schemes, self.rows = train.schema, image_size, schemes, len(train)
+        self.mirrored = settings.mirrored_prediction and train.schema.can_mirror
+        self.allows_for_offset = settings.label_offset == "auto"
+        self.criterion = keypoint_loss(settings.loss.name, **dict[str, Any](settings.loss.options))
+        weights = [settings.loss.keypoint_weights.get(name, 1.0) for name in train.schema.names]
+        self.keypoint_weights = weights if settings.loss.keypoint_weights else None
 
     def targets(self, faces: Faces) -> dict[str, NDArray[np.int64]]:
         """The annotation scheme of each row, int64 (N,): 0 complete, 1 partial (always 0 with one scheme)."""
         scheme = np.zeros(len(faces), np.int64) if self.schemes == 1 else np.where(faces.complete, 0, 1)
         return {"scheme": scheme.astype(np.int64)}
 
-    def row_order(self, data: TrainingData, generator: np.random.Generator) -> NDArray[np.int64]:
+    def epoch(self, generator: np.random.Generator) -> NDArray[np.int64]:
         """Every row once."""
-        return generator.permutation(len(data))
+        return generator.permutation(self.rows)
 
-    def loss(self, model: nn.Module, batch: Batch) -> LossSum:
+    def forward(self, images: Tensor, targets: Mapping[str, Tensor]) -> LossSum:
+        """The loss of a batch."""
+        return self.loss(self.outputs(images), targets)
+
+    def outputs(self, images: Tensor) -> Tensor:
+        """float32 (B, S, K, 2) in unit coordinates, one set of points for each annotation scheme."""
+        output: Tensor = self.network(images).to(torch.float32)
+        return output.reshape(len(output), -1, len(self.schema), 2)
+
+    def loss(self, outputs: Tensor, targets: Mapping[str, Tensor]) -> LossSum:
         """The recipe's masked loss in unit coordinates, each row on the output of its own annotation scheme."""
         height, width = self.image_size
-        prediction = self._choose(self._points(model(batch.images)), batch.targets["scheme"])  # (B, K, 2)
-        target = to_unit(batch.targets["points"], width, height)
-        weight = None if self.keypoint_weights is None else torch.tensor(self.keypoint_weights, device=target.device)
-        loss = keypoint_loss(self.loss_name, **(self.loss_options or {}))
-        return loss(prediction, target, weight=weight)
+        with torch.autocast(outputs.device.type, enabled=False):
+            target = to_unit(targets["points"], width, height)
+            weights = self.keypoint_weights
+            weight = None if weights is None else torch.tensor(weights, device=target.device)
+            return self.criterion(_in_own_scheme(outputs, targets["scheme"]), target, weight=weight)
 
-    def predict(self, model: nn.Module, batch: Batch) -> Tensor:
-        """float32 (B, S, K, 2) in pixels of the batch's images, one set for each annotation scheme."""
-        height, width = self.image_size
-        points: Tensor = from_unit(self._points(model(batch.images)), width, height)
-        return points
+    def combine(self, outputs: Tensor, mirrored: Tensor | None, label_offset: float) -> Tensor:
+        """float32 (B, S, K, 2) in pixels of the network's input."""
+        return cast(Tensor, self._answering(label_offset).combine(outputs, mirrored, self.image_size))
 
-    def unmirror(self, prediction: Tensor, label_offset: float) -> Tensor:
-        """Predictions (B, S, K, 2) on mirrored images as points of the images themselves, left and right in their places."""
-        swapped = prediction[:, :, torch.as_tensor(self.schema.mirror_index, device=prediction.device)]
-        return torch.stack((self.image_size[1] - 1 + 2 * label_offset - swapped[..., 0], swapped[..., 1]), -1)
-
-    def measure_offset(self, model: nn.Module, data: TrainingData) -> float:
+    def measure_offset(self, data: BatchSource) -> float:
         """How far labels stand right of the place that their mirror images imply, in pixels of the network's input.
 
         A network that learns from images and mirror images with the offset that `data` assumes predicts the labels' mirror-consistent
         place plus that offset; what the labels still lie to the right of its predictions (the median over up to 512 rows) is added.
         A sum beyond 5% of the width is no offset of labels: it is left as it was.
         """
+        if not self.allows_for_offset:
+            return data.label_offset
         rows = np.linspace(0, len(data) - 1, min(OFFSET_ROWS, len(data))).astype(np.int64)
         batch = data.batch(rows)
-        points = self._choose(self.predict(model, batch), batch.targets["scheme"])
+        points = _in_own_scheme(self.combine(self.outputs(batch.images), None, 0.0), batch.targets["scheme"])
         rest = (batch.targets["points"] - points)[..., 0]
         rest = rest[~rest.isnan()]
         offset = data.label_offset + (float(rest.median()) if len(rest) else 0.0)
         return offset if abs(offset) <= LARGEST_OFFSET * data.width else data.label_offset
 
-    def measure(self, prediction: NDArray[Any], targets: Mapping[str, NDArray[Any]]) -> dict[str, float]:
+    def measure(self, combined: NDArray[Any], targets: Mapping[str, NDArray[Any]]) -> dict[str, float]:
         """RMSE and median distance in pixels of the network's input over the labelled points."""
-        chosen = prediction[np.arange(len(prediction)), targets["scheme"]]
+        chosen = combined[np.arange(len(combined)), targets["scheme"]]
         offset = chosen.astype(np.float64) - targets["points"]
         distance = np.hypot(offset[..., 0], offset[..., 1])
         known = ~np.isnan(distance)
@@ -179,11 +123,15 @@ class Keypoints:
             "valid_median_error": float(np.median(distance[known])),
         }
 
-    def _points(self, output: Tensor) -> Tensor:
-        """(B, 2K) or (B, S, K, 2) network output as float32 (B, S, K, 2) in unit coordinates."""
-        output = output.to(torch.float32)
-        return output.reshape(len(output), -1, len(self.schema), 2)
+    def answer_facts(self) -> AnswerFacts:
+        """The schema, mirrored answers and the annotation schemes; the label offset is known at the run's end."""
+        schemes = list(SCHEMES[: self.schemes]) if self.schemes > 1 else ["all"]
+        return AnswerFacts(self.schema, prediction={"mirrored": self.mirrored, "scheme": 0, "schemes": schemes})
 
-    def _choose(self, points: Tensor, scheme: Tensor) -> Tensor:
-        """(B, S, K, 2) -> (B, K, 2): each row in its own annotation scheme."""
-        return points[torch.arange(len(points), device=points.device), scheme] if points.shape[1] > 1 else points[:, 0]
+    def _answering(self, label_offset: float) -> PointAnswering:
+        return PointAnswering(self.schema, self.mirrored, label_offset)
+
+
+def _in_own_scheme(points: Tensor, scheme: Tensor) -> Tensor:
+    """(B, S, K, 2) -> (B, K, 2): each row in its own annotation scheme."""
+    return points[torch.arange(len(points), device=points.device), scheme] if points.shape[1] > 1 else points[:, 0]

@@ -1,114 +1,83 @@
-"""Runs of the keypoint task: which rows take part, what is measured, what the model file gets."""
+"""What is measured of keypoints: on rows held out of training, and of any model on labelled faces."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from facelearn.data.faces import Faces
 from facelearn.errors import DataError
 from facelearn.metrics.keypoints import keypoint_metrics, mean_face_baseline
-from facelearn.recipe.recipe import Recipe
-from facelearn.report.results import load_run, save_evaluation
-from facelearn.runs.plan import VALID, Fitted, Measured, Plan
 from facelearn.splits.split import independent_groups
-from facelearn.tasks.keypoints.learn import Keypoints
-from facelearn.tasks.keypoints.page import write_report
-from facelearn.tasks.keypoints.schemes import SCHEMES, scheme_differences
-from facelearn.training.loop import FitResult
+from facelearn.tasks.keypoints.answer import Predictions
+from facelearn.tasks.keypoints.schemes import SCHEMES
+from facelearn.tasks.task import VALID, AnswerFacts, Asked, HeldOut, Measured
 
-OFFSET_WORTH_SAYING = 0.3  # pixels of the network's input
+FAILURE_SHARE = 0.1
+"""A detection error above this share of the image width is a failure (Xu et al. 2017)."""
 
 
-def rows(train: Faces, held_out: Mapping[str, Faces], recipe: Recipe) -> tuple[Faces, dict[str, Faces]]:
-    """Rows with a label, or with all of them, as the recipe says.
+def measure(held_out: HeldOut) -> Measured:
+    """Measure on the validation rows, in pixels of their images, each row in its own annotation scheme."""
+    prediction = {**held_out.facts.prediction, "label_offset": held_out.label_offset}
+    facts = dataclasses.replace(held_out.facts, prediction=prediction)
+    valid = held_out.parts[VALID]
+    if not len(valid):
+        return Measured({}, facts)
+    combined = held_out.combined[VALID]
+    scheme = np.where(valid.complete, 0, 1) if combined.shape[1] > 1 else np.zeros(len(valid), np.int64)
+    points = held_out.preprocess.points_from_prepared(
+        combined[np.arange(len(valid)), scheme], valid.height, valid.width
+    )
+    metrics = _metrics(points, valid, FAILURE_SHARE)
+    if held_out.train.labelled.any(0).all():
+        guess = mean_face_baseline(held_out.train.keypoints, len(valid))
+        metrics["mean_face"] = keypoint_metrics(
+            guess, valid.keypoints, bootstrap=0, schema=valid.schema, width=valid.width, height=valid.height
+        )
+    return Measured(metrics, facts, _evaluation(valid, points))
+
+
+def measure_answers(found: Predictions, faces: Faces, asked: Asked) -> Measured:
+    """Measure predictions for labelled faces, in pixels of their images.
+
+    Complete rows are measured on the scheme of complete rows and the others on that of partial rows, where the model has both and no
+    scheme was asked for.
+
+    Args:
+        found: predictions in pixels of `faces.images`.
+        faces: with the keypoints of the model.
+        asked: `threshold`: a detection error above this share of the image width is a failure (0.1 where None).
 
     Raises:
-        DataError: none of the training rows has what is wanted.
+        DataError: other keypoints than the model's.
     """
-    wanted = train.complete if recipe.rows == "complete" else train.labelled.any(1)
-    if not wanted.any():
-        lacking = (
-            "has every keypoint; train on all rows with rows = 'all'"
-            if recipe.rows == "complete"
-            else "has a label; add labels"
+    if faces.schema.names != found.schema.names:
+        raise DataError(
+            f"the model predicts {len(found.schema)} keypoints ('{found.schema.name}'), the data has {len(faces.schema)} "
+            f"('{faces.schema.name}'); evaluate on data with the same keypoints"
         )
-        raise DataError(f"none of the {len(train)} training rows {lacking}")
-    valid = held_out[VALID]
-    if recipe.split.valid_rows == "complete" and not valid.complete.all():
-        valid = valid[valid.complete]
-    return train if wanted.all() else train[wanted], {**held_out, VALID: valid}
+    points = found.points
+    if asked.scheme is None and set(found.scheme_names) == set(SCHEMES):
+        order = np.where(faces.complete, *(found.scheme_names.index(name) for name in SCHEMES))
+        points = found.schemes[np.arange(len(faces)), order]
+    threshold = FAILURE_SHARE if asked.threshold is None else asked.threshold
+    return Measured(_metrics(points, faces, threshold), AnswerFacts(found.schema), _evaluation(faces, points))
 
 
-def task(recipe: Recipe, train: Faces, image_size: tuple[int, int]) -> Keypoints:
-    """The loop's task."""
-    return Keypoints.from_recipe(recipe, train, image_size)
+def _metrics(points: NDArray[Any], faces: Faces, threshold: float) -> dict[str, Any]:
+    return keypoint_metrics(
+        points, faces.keypoints, schema=faces.schema, width=faces.width, height=faces.height, groups=independent_groups(faces),
+        threshold=threshold,
+    )  # fmt: skip
 
 
-def counts(train: Faces, held_out: Mapping[str, Faces]) -> dict[str, Any]:
-    """Faces and labels."""
-    valid = held_out[VALID]
+def _evaluation(faces: Faces, points: NDArray[Any]) -> Mapping[str, Any]:
     return {
-        "train_faces": len(train), "train_labels": int(train.labelled.sum()), "train_complete": int(train.complete.sum()),
-        "valid_faces": len(valid), "valid_labels": int(valid.labelled.sum()),
+        "images": faces.images, "truth": faces.keypoints, "prediction": points, "schema": faces.schema, "source": faces.source,
+        "row": faces.row,
     }  # fmt: skip
-
-
-def measure(fitted: Fitted, out: Path) -> Measured:
-    """Measure on the held-out rows, in pixels of their images, each row in its own annotation scheme."""
-    plan, result = fitted.plan, fitted.result
-    assert isinstance(plan.task, Keypoints) and fitted.predicted is not None
-    schemes = SCHEMES[: plan.task.schemes] if plan.task.schemes > 1 else ("all",)
-    prediction = {
-        "mirrored": plan.task.mirrored, "label_offset": result.progress.label_offset, "scheme": 0, "schemes": list(schemes),
-    }  # fmt: skip
-    bundle = {"schema": plan.train.schema, "prediction": prediction}
-    valid = plan.valid
-    if not len(valid):
-        return Measured({}, bundle)
-    scheme = plan.task.targets(valid)["scheme"]
-    chosen = fitted.predicted[VALID][np.arange(len(valid)), scheme]
-    points = plan.preprocess.points_from_prepared(chosen, valid.height, valid.width)
-    facts: dict[str, Any] = {"schema": valid.schema, "width": valid.width, "height": valid.height}
-    metrics = keypoint_metrics(points, valid.keypoints, groups=independent_groups(valid), **facts)
-    if plan.train.labelled.any(0).all():
-        guess = mean_face_baseline(plan.train.keypoints, len(valid))
-        metrics["mean_face"] = keypoint_metrics(guess, valid.keypoints, bootstrap=0, **facts)
-    save_evaluation(
-        out,
-        images=valid.images,
-        truth=valid.keypoints,
-        prediction=points,
-        schema=valid.schema,
-        source=valid.source,
-        row=valid.row,
-    )
-    return Measured(metrics, bundle)
-
-
-def report(out: Path, title: str) -> Path:
-    """Draw report.html of the finished run in `out`."""
-    return write_report(out / "report.html", [load_run(out)], title=title)
-
-
-def warnings(plan: Plan, result: FitResult) -> tuple[str, ...]:
-    """What the run found out about the labels."""
-    assert isinstance(plan.task, Keypoints)
-    found = sorted(scheme_differences(plan.train).items(), key=lambda item: -item[1]) if plan.task.schemes > 1 else []
-    said = []
-    if found:
-        listed = ", ".join(f"{name} by {shift:.0%} of the eye distance" for name, shift in found[:3])
-        said.append(
-            f"complete and partial rows follow different annotation criteria ({listed}): each gets outputs of its own; "
-            "predictions follow 'complete' unless asked"
-        )
-    offset = result.progress.label_offset
-    if abs(offset) >= OFFSET_WORTH_SAYING:
-        side = "right" if offset > 0 else "left"
-        said.append(
-            f"labels stand {abs(offset):.1f} px {side} of where mirror images put them; training and prediction allow for it"
-        )
-    return tuple(said)

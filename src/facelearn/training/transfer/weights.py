@@ -33,7 +33,6 @@ IMAGENET = Preprocess.from_steps(
 """What torchvision's weights were trained with: 0 .. 1, less ImageNet's mean, over its deviation, by channel (RGB)."""
 
 COUNTERS = "num_batches_tracked"
-TORCHVISION = ("resnet18", "vgg16")
 _INSIDE = ("state_dict", "model_state_dict", "model")  # where programs keep the weights in a checkpoint
 _WRAPPERS = ("module.", "_orig_mod.", "model.")  # what data parallelism, compilation and Lightning put before names
 _CODE = re.compile(r"GLOBAL (\S+)|unsupported class|unrecognized function|Can only build")  # what torch says of them
@@ -208,9 +207,9 @@ def _checked(name: str, tensor: Tensor, source: str) -> Tensor:
 
 
 def recognise(tensors: Mapping[str, Tensor]) -> tuple[str | None, int]:
-    """`resnet18` or `vgg16`, where names and shapes are theirs save the number of classes, and the channels of its images."""
+    """The network with torchvision's names whose names and shapes these are, save the number of classes; and the channels of its images."""
     named = {name for name in tensors if not name.endswith(COUNTERS)}
-    for network in TORCHVISION:
+    for network in (info.name for info in zoo.list_models() if info.torchvision):
         own = shapes_of(network)
         if own.keys() != named:
             continue

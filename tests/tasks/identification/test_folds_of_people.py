@@ -3,8 +3,8 @@
 import numpy as np
 
 from facelearn.recipe.recipe import Recipe
-from facelearn.runs.crossval import folds
 from facelearn.splits.within_people import split_within_people
+from facelearn.tasks.identification import IDENTIFICATION
 from support.people import people_faces
 
 
@@ -13,7 +13,7 @@ def test_each_fold_reports_the_parts_that_stay_out_and_what_was_said_of_them():
     held_out = split_within_people(faces, {"train": 0.9, "valid": 0.05, "test": 0.05}, strangers=0.2)
     whole = held_out.report()
     assert any(line.startswith("valid holds ") for line in whole["warnings"]) and any(whole["strangers"].values())
-    for fold in folds(faces, Recipe(task="identification"), 2, held_out=held_out):
+    for fold in IDENTIFICATION.folds(faces, Recipe(task="identification"), 2, held_out):
         report = fold.report()
         assert list(report["parts"]) == ["train", "valid", "test", "strangers_tune", "strangers_test"]
         for name, counts in report["parts"].items():
@@ -34,7 +34,7 @@ def test_a_leak_into_the_test_part_is_named_by_its_rows_in_the_table():
     test = np.asarray([5, 11, 17, 23])
     held_out = split_within_people(faces, {"train": 0.8, "test": 0.2}, by="image")
     held_out = held_out.__class__({"train": np.setdiff1d(np.arange(24), test), "test": test}, "image", held_out.facts)
-    for fold in folds(faces, recipe, 2, held_out=held_out):
+    for fold in IDENTIFICATION.folds(faces, recipe, 2, held_out):
         found = fold.report()["leaks"]["near-duplicate"]
         assert found["count"] == 1
         assert found["examples"][0]["rows"]["test"] == [5]

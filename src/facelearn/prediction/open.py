@@ -1,0 +1,188 @@
+"""`facelearn.open`: a model file, ready to answer anything that holds faces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from facelearn.bundle import Bundle
+from facelearn.data.schema import KeypointSchema
+from facelearn.errors import BundleError, RecipeError
+from facelearn.prediction.backends import Backend, BackendName, Precision, open_backend
+from facelearn.prediction.photos import Source
+from facelearn.prediction.stream import PhotoBatch, photo_batches
+from facelearn.tasks.task import Asked, Photos
+
+EMPTY = np.zeros((0,), np.float32)
+
+
+class OpenModel:
+    """A model in use, whatever its task. It keeps nothing between calls. Made by `facelearn.open`.
+
+    Args:
+        path: `.safetensors` (run by torch) or `.onnx` (run by ONNX Runtime or OpenVINO, without torch), or what `open_backend` gave.
+        device: "auto" (a GPU where there is one), "cpu" or "cuda".
+        precision: "auto" and "32" are float32; "bf16" is bfloat16 where the backend has it.
+        scheme: keypoints: which annotation scheme to return where the model knows several, its name or index; None is the model's own.
+        threshold: identification: the smallest probability at which a name is given; None is the one stored in the model (none, where no
+            strangers were held out), 0 always gives a name.
+        batch: images answered at once.
+        backend: "auto", "torch", "onnx" or "openvino".
+
+    Raises:
+        BundleError: the file cannot be used.
+        RecipeError: an unknown or unavailable backend, device or precision, or a scheme or threshold that the model does not have.
+        MissingExtraError: the backend's package is not installed.
+    """
+
+    def __init__(
+        self,
+        path: str | Path | Backend,
+        *,
+        device: str = "auto",
+        precision: Precision = "auto",
+        scheme: str | int | None = None,
+        threshold: float | None = None,
+        batch: int = 64,
+        backend: BackendName = "auto",
+    ) -> None:
+        if batch < 1:
+            raise RecipeError(f"batch must be at least 1; received {batch}")
+        self._backend = open_backend(path, backend=backend, device=device, precision=precision)
+        self.asked = Asked(scheme, threshold)
+        self.answering = self.bundle.answering(self.asked)
+        self._batch, self._shape = batch, self.bundle.image_shape
+
+    @property
+    def bundle(self) -> Bundle:
+        """The model's facts."""
+        return self._backend.bundle
+
+    @property
+    def backend(self) -> str:
+        """What runs the model: "torch", "onnx" or "openvino"."""
+        return self._backend.name
+
+    @property
+    def device(self) -> str:
+        """Where it runs: "cpu" or "cuda"."""
+        return self._backend.device
+
+    @property
+    def schema(self) -> KeypointSchema:
+        """Names of the K keypoints of a keypoint model."""
+        if self.bundle.schema is None:
+            raise BundleError(f"the model is for {self.bundle.task}; it has no keypoints")
+        return self.bundle.schema
+
+    @property
+    def people(self) -> tuple[str, ...]:
+        """Names of the C people that the model knows; none for a keypoint model."""
+        return self.bundle.people
+
+    def predict(
+        self, source: Source, *, boxes: ArrayLike | None = None, on_error: Literal["stop", "skip"] = "stop"
+    ) -> Any:
+        """The answer for every photo in `source`: `Predictions` of a keypoint model, `Identities` of one that names people.
+
+        See `predict_batches` for what is accepted.
+        """
+        return self.answering.join(list(self.predict_batches(source, boxes=boxes, on_error=on_error)))
+
+    def predict_batches(
+        self, source: Source, *, boxes: ArrayLike | None = None, on_error: Literal["stop", "skip"] = "stop"
+    ) -> Iterator[Any]:
+        """The answers, a batch at a time, so that memory does not grow with the number of photos.
+
+        A photo is taken as the crop of one face: scaled to the model's input with its proportions kept, or cropped to its box.
+        Colour is converted as the model's stored preprocessing has it, whatever the photo shows.
+
+        Args:
+            source: uint8 array (H, W), (H, W, 1 or 3), (N, H, W) or (N, H, W, 1 or 3), RGB; a list of such images of any sizes; a
+                `Faces`; a path or list of paths: images, folders of images, data files such as Kaggle's test.csv.
+            boxes: (N, 4), for each photo (left, top, right, bottom) of the face as in photo[top:bottom, left:right]; they may reach
+                beyond the photo, whose edge is then repeated.
+            on_error: "stop" raises at photos that cannot be read; "skip" leaves them out and lists them in the answer's `skipped`.
+
+        Yields:
+            The task's answer for up to `batch` photos; points in the photos' own pixels: for a `Faces` or a data file, those of the
+            original photos, through `to_photo`.
+
+        Raises:
+            DataError: a source, photo or box that cannot be used, with the first ten.
+            BundleError: the model gives NaN or infinity.
+        """
+        for chunk in photo_batches(source, self._shape, self._batch, boxes=boxes, on_error=on_error):
+            combined = self._backend(self.bundle.preprocess.prepare(chunk.images)) if len(chunk.images) else EMPTY
+            yield self.answering.answer(combined, self._photos(chunk))
+
+    def _photos(self, chunk: PhotoBatch) -> Photos:
+        maps = [
+            [step, *([] if photo.to_photo is None else [photo.to_photo])]
+            for step, photo in zip(chunk.maps, chunk.photos, strict=True)
+        ]
+        size = [
+            (photo.image.shape[1], photo.image.shape[0]) if photo.to_photo is None else (-1, -1)
+            for photo in chunk.photos
+        ]
+        return Photos(
+            source=chunk.source, row=chunk.row, size=np.asarray(size, np.int64).reshape(-1, 2), maps=maps,
+            preprocess=self.bundle.preprocess, shape=self._shape, skipped=chunk.problems,
+        )  # fmt: skip
+
+
+def open(path: str | Path | Backend, **options: Any) -> OpenModel:
+    """A model file, ready to answer: `facelearn.open("model.safetensors").predict("photos/")`.
+
+    Args:
+        path: `.safetensors` or `.onnx` model file of any task.
+        options: device, precision, scheme, threshold, batch, backend, as `OpenModel` takes them.
+
+    Raises:
+        BundleError, RecipeError, MissingExtraError: as `OpenModel`.
+    """
+    return OpenModel(path, **options)
+
+
+class Predictor(OpenModel):
+    """A keypoint model in use: `facelearn.open` for who wants keypoints and nothing else. Arguments as `OpenModel`.
+
+    Raises:
+        BundleError: the model is not for keypoints.
+    """
+
+    def __init__(self, path: str | Path | Backend, **options: Any) -> None:
+        opened = open_backend(path, **_of_the_backend(options))
+        if opened.bundle.schema is None:
+            raise BundleError(
+                f"the model is for {opened.bundle.task}, not keypoints; use facelearn.open. Train one on data with keypoints: facelearn "
+                "train --data DATA --out RUN"
+            )
+        super().__init__(opened, **options)
+
+
+class Identifier(OpenModel):
+    """An identification model in use: `facelearn.open` for who wants names and nothing else. Arguments as `OpenModel`.
+
+    Raises:
+        BundleError: the model does not name people.
+    """
+
+    def __init__(self, path: str | Path | Backend, **options: Any) -> None:
+        opened = open_backend(path, **_of_the_backend(options))
+        if not opened.bundle.people:
+            raise BundleError(f"the model is for {opened.bundle.task}, not identification; use facelearn.open")
+        super().__init__(opened, **options)
+
+    @property
+    def threshold(self) -> float:
+        """The smallest probability at which a name is given."""
+        return float(self.answering.threshold)  # type: ignore[attr-defined]
+
+
+def _of_the_backend(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: options[name] for name in ("backend", "device", "precision") if name in options}

@@ -1,0 +1,367 @@
+"""What a task is: the one list of things that the loop, the model file, prediction, evaluation, reports and the command line ask of it.
+
+A task is torch-free: it says which rows it learns from, how they are divided, how a network's outputs become answers, what is measured and
+how it is shown. Its learner, which needs torch, owns the network and the loss and is imported where a run begins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facelearn.data.faces import Faces
+from facelearn.data.schema import KeypointSchema
+from facelearn.models.registry import Gives
+from facelearn.splits.split import Split
+from facelearn.tasks.settings import TaskSettings
+from facelearn.transforms.preprocess import Preprocess
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from facelearn.losses import LossSum
+
+TRAIN, VALID, TEST = "train", "valid", "test"
+"""Parts of a table: trained on, chosen by, measured at the end."""
+FALSE_ALARM = 0.01
+"""Share of strangers that may be called by a name."""
+Outputs = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One batch on the device.
+
+    Attributes:
+        images: float32 (B, C, H, W), preprocessed, in the memory format of the run.
+        targets: what the task needs, first dimension B; "points" are float32 (B, K, 2) in pixels of `images`, NaN where missing.
+    """
+
+    images: Tensor
+    targets: dict[str, Tensor]
+
+
+class BatchSource(Protocol):
+    """Rows that are made into batches: `training.batches.TrainingData`."""
+
+    label_offset: float
+    width: int
+
+    def __len__(self) -> int: ...
+
+    def batch(self, index: NDArray[np.int64]) -> Batch:
+        """The rows `index` as a batch, as they are."""
+
+
+class Answering(Protocol):
+    """How outputs become answers: the one place that training's measures, `evaluate`, `predict`, ONNX and the server go through."""
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether an answer is the mean over the image and its mirror image."""
+
+    @property
+    def output(self) -> str:
+        """What an exported graph's result is called."""
+
+    def combine(self, outputs: Any, mirrored_outputs: Any | None, size: tuple[int, int]) -> Any:
+        """What the network said of images (and of their mirror images) as one statement about the images.
+
+        Args:
+            outputs: float32 (B, ...), NumPy or torch: the network's outputs on the images.
+            mirrored_outputs: those on the mirror images, or None.
+            size: (height, width) of the network's input in pixels.
+        """
+
+    def answer(self, combined: Outputs, photos: Photos) -> Any:
+        """The task's Answer for a batch of photos, from what `combine` gave.
+
+        Raises:
+            BundleError: numbers of another shape, or not finite.
+        """
+
+    def join(self, answers: Sequence[Any]) -> Any:
+        """All answers in order; none gives an empty one."""
+
+
+@dataclass(frozen=True, eq=False)
+class Photos:
+    """Where the images of a batch came from, for its answers.
+
+    Attributes:
+        source: str (B,), each photo's file; empty for arrays.
+        row: int64 (B,), row or image id in that file, 1-based position for arrays, -1 where the file is the photo.
+        size: int64 (B, 2), width and height of each photo; -1 where only a crop or a resized copy of it was at hand.
+        maps: for each, the float64 (2, 3) maps that lead from the pixels of the image that `preprocess` takes to the photo's, in order.
+        preprocess, shape: of the model; the shape (H, W, C) of the images it takes.
+        skipped: photos that could not be read (`errors.Problem`).
+    """
+
+    source: NDArray[np.str_]
+    row: NDArray[np.int64]
+    size: NDArray[np.int64]
+    maps: Sequence[Sequence[NDArray[np.float64]]]
+    preprocess: Preprocess
+    shape: tuple[int, int, int]
+    skipped: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True)
+class AnswerFacts:
+    """What a model file keeps of how it answers.
+
+    Attributes:
+        schema: of keypoints, None for other tasks.
+        people: names of the classes, in the order of the outputs.
+        prediction: the numbers of `Answering`: mirrored, temperature, label_offset, schemes, ...
+        thresholds: decision thresholds and where they were tuned.
+    """
+
+    schema: KeypointSchema | None = None
+    people: tuple[str, ...] = ()
+    prediction: dict[str, Any] = field(default_factory=dict)
+    thresholds: dict[str, Any] = field(default_factory=dict)
+
+
+class Learner(Protocol):
+    """An `nn.Module` that owns the network, the loss and the loss's own weights: all that the loop knows of a task.
+
+    Attributes:
+        network: what the model file gets.
+        mirrored: answers are means over image and mirror image.
+        chosen_by: the history's column by which the best epoch is chosen, and whether it is better "lower" or "higher".
+    """
+
+    network: nn.Module
+    mirrored: bool
+    chosen_by: tuple[str, Literal["lower", "higher"]]
+
+    def targets(self, faces: Faces) -> Mapping[str, NDArray[Any]]:
+        """Per-row targets beside the keypoints, first dimension N."""
+
+    def epoch(self, generator: np.random.Generator) -> NDArray[np.int64]:
+        """The training rows of one epoch in the order in which they are trained on, int64."""
+
+    def outputs(self, images: Tensor) -> Tensor:
+        """The network's outputs for images float32 (B, C, H, W), float32 with first dimension B."""
+
+    def loss(self, outputs: Tensor, targets: Mapping[str, Tensor]) -> LossSum:
+        """The loss of a batch as a sum and its denominator; no NaN target reaches a gradient."""
+
+    def combine(self, outputs: Tensor, mirrored: Tensor | None, label_offset: float) -> Tensor:
+        """The task's `Answering.combine`, with the label offset as it stands."""
+
+    def measure_offset(self, data: BatchSource) -> float:
+        """How far labels stand right of the place that their mirror images imply, in pixels of the network's input; unchanged where the
+        task has no places.
+        """
+
+    def measure(self, combined: NDArray[Any], targets: Mapping[str, NDArray[Any]]) -> dict[str, float]:
+        """Short metrics for the history of a run; names end in _error, _loss or _score."""
+
+    def answer_facts(self) -> AnswerFacts:
+        """What the model file keeps, before anything is tuned on held-out rows."""
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """What a trained network said of the rows it was not trained on.
+
+    Attributes:
+        train: the rows it was trained on.
+        parts: held-out rows by the name of their part; "valid" is always there and may be empty.
+        combined: float32, `Answering.combine` of each part.
+        facts: `Learner.answer_facts`.
+        label_offset: as measured in training.
+        preprocess: fitted.
+        image_size: (height, width) of the network's input.
+        settings: of the run.
+    """
+
+    train: Faces
+    parts: Mapping[str, Faces]
+    combined: Mapping[str, Outputs]
+    facts: AnswerFacts
+    label_offset: float
+    preprocess: Preprocess
+    image_size: tuple[int, int]
+    settings: TaskSettings
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What held-out rows say.
+
+    Attributes:
+        metrics: each with its count and interval; empty where nothing was held out.
+        facts: for the model file, thresholds and temperature tuned.
+        evaluation: arguments of the task's `save_evaluation`; None where nothing was measured.
+    """
+
+    metrics: dict[str, Any]
+    facts: AnswerFacts
+    evaluation: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a person may ask of an opened model.
+
+    Attributes:
+        scheme: annotation scheme, its name or index; None is the model's own choice.
+        threshold: smallest probability at which a name is given; None is the model's own.
+    """
+
+    scheme: str | int | None = None
+    threshold: float | None = None
+
+
+NOTHING_ASKED = Asked()
+
+
+class Task(Protocol):
+    """One thing that models learn. There is one instance of each, in `facelearn.tasks.TASKS`."""
+
+    @property
+    def name(self) -> str:
+        """As recipes and model files call it."""
+
+    @property
+    def Settings(self) -> type[TaskSettings]:  # noqa: N802 - a class
+        """What it adds to a recipe."""
+
+    @property
+    def defaults(self) -> Mapping[str, Any]:
+        """Of its recipe, over the recipe's own."""
+
+    @property
+    def defaults_of_another_network(self) -> Mapping[str, Any]:
+        """Instead of those where another network than the default is named."""
+
+    @property
+    def neutral_settings(self) -> Mapping[str, Sequence[Any]]:
+        """Its own settings by dotted path, with the values that mean nothing to another task."""
+
+    @property
+    def takes(self) -> Sequence[Gives]:
+        """What a network may give, to be of use to it."""
+
+    @property
+    def default_steps(self) -> int | None:
+        """Optimiser steps of a run whose epochs nobody gave; None: the recipe's epochs."""
+
+    @property
+    def purpose(self) -> str:
+        """One sentence for a model card."""
+
+    @property
+    def usage(self) -> str:
+        """One line of Python that uses an opened `model`."""
+
+    @property
+    def answers_file(self) -> str:
+        """What a file of its answers may be called, for the next command that is suggested."""
+
+    @property
+    def answer_formats(self) -> Sequence[str]:
+        """Files that its answers can be written to: "csv", "coco", "submission"."""
+
+    @property
+    def search_columns(self) -> Mapping[str, str]:
+        """What a search may lower, and the column of the history that holds it; empty where its recipes are not searched."""
+
+    @property
+    def in_folds(self) -> bool:
+        """Whether `train` makes k models of it on k folds, whose answers are averaged."""
+
+    def teaches(self, faces: Faces) -> bool:
+        """Whether the table has the labels that this task learns."""
+
+    def lacking(self, faces: Faces, where: str, look: str) -> str:
+        """The sentence for data that do not teach it; `where` they are, `look` what to do to see what is in them."""
+
+    def split(self, faces: Faces, settings: TaskSettings) -> Split:
+        """Rows to train on and rows held out."""
+
+    def folds(self, faces: Faces, settings: TaskSettings, k: int, held_out: Split | None = None) -> list[Split]:
+        """k splits; the parts of `held_out` other than train and valid stay out of all of them."""
+
+    def rows(
+        self, train: Faces, held_out: Mapping[str, Faces], settings: TaskSettings
+    ) -> tuple[Faces, dict[str, Faces]]:
+        """The rows that take part."""
+
+    def counts(self, train: Faces, held_out: Mapping[str, Faces]) -> dict[str, Any]:
+        """Sizes for the model's facts."""
+
+    def network_options(self, settings: TaskSettings, train: Faces, network: str) -> dict[str, Any]:
+        """What the zoo's builder of `network` needs beside the image's shape: outputs, annotation schemes, ...
+
+        Raises:
+            RecipeError, DataError: a network that cannot answer this task, or rows that cannot teach it.
+        """
+
+    def learner(
+        self, settings: TaskSettings, train: Faces, network: nn.Module, arguments: Mapping[str, Any]
+    ) -> Learner:
+        """The learner of a run, around a network that was built with `arguments`.
+
+        Raises:
+            RecipeError, DataError: what cannot be learned with these settings or these rows.
+        """
+
+    def answering(self, facts: AnswerFacts, asked: Asked = NOTHING_ASKED) -> Answering:
+        """How a model with these facts answers."""
+
+    def check_facts(self, facts: AnswerFacts) -> None:
+        """That a model file says what its answers need.
+
+        Raises:
+            BundleError: it does not.
+        """
+
+    def measure(self, held_out: HeldOut) -> Measured:
+        """Tune what is tuned on held-out rows, and measure."""
+
+    def of_the_model(self, asked: Asked) -> Asked:
+        """What of a measure's settings is asked of the model."""
+
+    def measure_answers(self, answers: Any, faces: Faces, asked: Asked, train_facts: Mapping[str, Any]) -> Measured:
+        """An opened model's answers for labelled faces, measured.
+
+        Args:
+            answers: its Answer for all of `faces`, in pixels of their images.
+            faces: labelled rows.
+            asked: what was asked of the model; `threshold` also of the measure, where the task has one.
+            train_facts: what the model file says of its training data.
+        """
+
+    def cell_numbers(self, folder: Path, faces: Faces, parts: Split) -> dict[str, Any]:
+        """What a study keeps of the finished run in `folder` beside its metrics."""
+
+    def save_evaluation(self, folder: Path, **evaluation: Any) -> Path:
+        """Write evaluation.npz, from which the page draws."""
+
+    def page(self, folder: Path, title: str, name: str | None = None) -> Path:
+        """Draw report.html from what stands in `folder`."""
+
+    def headline(self, metrics: Mapping[str, Any]) -> str:
+        """The few numbers that a reader looks for first, as text for a terminal."""
+
+    def notes(
+        self,
+        train: Faces,
+        held_out: Mapping[str, Faces],
+        facts: AnswerFacts,
+        settings: TaskSettings,
+        label_offset: float,
+    ) -> list[str]:
+        """What a run found out about its data, for the person who started it."""
+
+    def card_rows(self, facts: AnswerFacts) -> list[tuple[str, str]]:
+        """What a model card says of how it answers."""
