@@ -8,7 +8,7 @@ from matplotlib.colors import Normalize
 
 from facelearn.explaining import face_pictures as explain_faces
 from facelearn.explaining import map_plots as explain_plots
-from facelearn.explaining.network_picture import Block, architecture_figure, short_number
+from facelearn.explaining.network_picture import Block, architecture_figure
 from facelearn.explaining.page import Shown, explain_page, layer_rows, layer_table
 from facelearn.report.style import png, svg
 from facelearn.report.tiling import tiled
@@ -118,13 +118,6 @@ def test_an_architecture_is_drawn_with_every_block_in_it():
 def _outside(text, place):
     box = text.get_window_extent()
     return box.x0 < place.x0 - 8 or box.x1 > place.x1 + 8 or box.y0 < place.y0 - 8
-
-
-@pytest.mark.parametrize(
-    ("value", "text"), [(0, "0"), (999, "999"), (1234, "1.23 k"), (9_513_130, "9.51 M"), (2e9, "2 G")]
-)
-def test_short_numbers(value, text):
-    assert short_number(value) == text
 
 
 def test_the_layer_table_ends_with_its_totals():

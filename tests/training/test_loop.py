@@ -127,7 +127,7 @@ def test_labels_to_one_side_are_noticed_and_allowed_for(shift):
     recipe = RECIPE.with_changes(epochs=60, augment={"mirror": 0.5, "warp": 0.0}, mirrored_prediction=True)
     errors = {}
     for offset in ("auto", "zero"):
-        result, task, data = run(recipe.with_changes(label_offset=offset), faces=faces)
+        result, _, data = run(recipe.with_changes(label_offset=offset), faces=faces)
         targets = {name: values.numpy() for name, values in data[1].targets.items()}
         prediction = predict_all(result.learner, data[1])
         errors[offset] = float(np.abs(np.median(prediction[:, 0, :, 0] - targets["points"][..., 0])))

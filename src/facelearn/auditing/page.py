@@ -14,13 +14,12 @@ from facelearn.data.faces import Faces
 from facelearn.geometry.affine import scale_of
 from facelearn.report import page
 from facelearn.report.contact_sheet import contact_sheet, face_panel, tile
-from facelearn.report.page import Tile
+from facelearn.report.page import Tile, picture
 from facelearn.report.style import INK, house_style, new_figure, note, plain_text, run_colour, svg
 from facelearn.tasks.keypoints import keypoint_plots
-from facelearn.tasks.keypoints.best_and_worst import picture
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from facelearn.report.style import Figure
 
 _MOST_POINTS = 4000
 _MOST_IMAGES = 4000

@@ -46,8 +46,8 @@ def quickstart(
 ) -> None:
     """Compare three published ways to train on faces with missing labels, on synthetic faces; needs no data."""
     from facelearn.cli.display import training_display
-    from facelearn.report.tables import comparison
     from facelearn.runs.quickstart import quickstart as run
+    from facelearn.tasks.keypoints.point_text import comparison
 
     def display(name: str) -> AbstractContextManager[Reporter | None]:
         return training_display(name, quiet=as_json)
@@ -212,8 +212,8 @@ def _source_of_run(out: Path, resume: bool, data: Path | None) -> Path:
 
 
 def _print_run(result: Any, as_json: bool) -> None:
-    from facelearn.report.tables import headline
     from facelearn.tasks.identification.class_text import class_headline
+    from facelearn.tasks.keypoints.point_text import headline
 
     people = result.task == "identification"
     facts = {"folder": result.folder, "model": result.model, "report": result.report, **result.summary}
@@ -261,9 +261,9 @@ def evaluate(
     as_json: JsonOption = False,
 ) -> None:
     """Measure a model on labelled faces."""
-    from facelearn.report.tables import headline
     from facelearn.runs.evaluate import evaluate as run
     from facelearn.tasks.identification.class_text import class_headline
+    from facelearn.tasks.keypoints.point_text import headline
 
     metrics = run(
         model,

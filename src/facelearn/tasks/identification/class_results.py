@@ -1,4 +1,4 @@
-"""What one run of identification left behind: saved by the verbs, drawn by `report.class_report`."""
+"""What one run of identification left behind: its held-out images with the probabilities of all people, and the surest strangers."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from facelearn.errors import DataError, FacelearnError
-from facelearn.files import whole_file
-from facelearn.report.results import EVALUATE_AGAIN, EVALUATION, RunFacts, broken, read_arrays, read_facts
+from facelearn.report.finished_run import EVALUATE_AGAIN, TASK, FinishedRun, broken, read_arrays, write_arrays
 
-TASK = "identification"
+NAME = "identification"
 STRANGERS_KEPT = 64
 """How many pictures of strangers a run keeps: those that came closest to being given a name."""
 _ARRAYS = (
@@ -23,10 +22,10 @@ _ARRAYS = (
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class ClassResult(RunFacts):
+class ClassResult(FinishedRun):
     """One trained or evaluated classifier of C people, and the N held-out images that it was measured on.
 
-    Attributes (beside those of `report.results.RunFacts`; the metrics are as `metrics.classes.class_metrics` returns them,
+    Attributes (beside those of `FinishedRun`; the metrics are as `metrics.classes.class_metrics` returns them,
     with "open_set", "temperature" and "summary" where these were measured):
         images: uint8 (N, H, W, channels), channels 1 or 3 (RGB); (0, ...) where no pictures were kept.
         truth: int64 (N,), 0..C-1.
@@ -84,8 +83,8 @@ class ClassResult(RunFacts):
         return self.probabilities.argmax(1).astype(np.int64) if len(self.people) else np.zeros(len(self), np.int64)
 
 
-def save_class_evaluation(
-    folder: str | Path,
+def save_class_results(
+    file: str | Path,
     *,
     images: NDArray[np.uint8],
     truth: ArrayLike,
@@ -97,21 +96,20 @@ def save_class_evaluation(
     stranger_images: NDArray[np.uint8] | None = None,
     stranger_probabilities: ArrayLike | None = None,
 ) -> Path:
-    """Write the held-out images and their probabilities to `folder`/evaluation.npz, whole or not at all.
+    """Write the held-out images and their probabilities to `file`, whole or not at all.
 
-    Args: as the attributes of `ClassResult`, but strangers in any order, an image for each row of their probabilities (or
-        None): they are stored by falling largest probability, with the pictures of the first `STRANGERS_KEPT`.
+    Args:
+        file: `record.folder.RunFolder.evaluation`.
+        images, truth, probabilities, people, examples, source, row: as the attributes of `ClassResult`.
+        stranger_images, stranger_probabilities: in any order, an image for each row of probabilities (or None): they are stored by
+            falling largest probability, with the pictures of the first `STRANGERS_KEPT`.
 
     Raises:
         DataError: shapes that do not go together.
     """
     unknown, pictures = _surest_strangers(stranger_images, stranger_probabilities, len(people))
     checked = ClassResult(
-        name=str(folder),
-        recipe={},
-        history=(),
-        metrics={},
-        environment={},
+        name=str(Path(file).parent),
         images=_pictures(images),
         truth=np.asarray(truth, np.int64),
         probabilities=np.asarray(probabilities, np.float32),
@@ -124,11 +122,7 @@ def save_class_evaluation(
     )
     # float32, not float16: who is largest, and whether it lies above the threshold, must stay what the metrics saw
     arrays: dict[str, Any] = {name: np.asarray(getattr(checked, name)) for name in _ARRAYS}
-    path = Path(folder) / EVALUATION
-    # through a file object, because savez adds ".npz" to a name that has another ending
-    with whole_file(path) as scratch, scratch.open("wb") as file:
-        np.savez_compressed(file, task=np.asarray(TASK), **arrays)
-    return path
+    return write_arrays(file, **{TASK: np.asarray(NAME)}, **arrays)
 
 
 def _surest_strangers(
@@ -149,24 +143,20 @@ def _surest_strangers(
     return unknown[surest], pictures[surest[:STRANGERS_KEPT]] if len(pictures) else pictures
 
 
-def load_class_run(folder: str | Path, *, name: str | None = None) -> ClassResult:
-    """Read a run directory of identification. Parts that a run has not reached yet come back empty.
-
-    Args:
-        folder: holds recipe.toml, history.csv, metrics.json, evaluation.npz, or some of them.
-        name: what to call the run; default, the folder's name.
+def load_class_results(run: FinishedRun, file: Path) -> ClassResult:
+    """A run with its held-out images; without any where there is no `file` yet.
 
     Raises:
-        FacelearnError: no such folder, nothing of a run in it, a file in it that is cut short, or a run of another task.
+        FacelearnError: a file that is cut short, or that of another task.
     """
-    return ClassResult(**read_facts(folder, name), **_read_evaluation(Path(folder) / EVALUATION))
+    return ClassResult(**run.facts(), **_read(file))
 
 
 def _pictures(images: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
     return np.empty((0, 1, 1, 1), np.uint8) if images is None else np.asarray(images, np.uint8)
 
 
-def _read_evaluation(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         none, nobody = _pictures(None), np.empty((0, 0), np.float32)
         return {
@@ -175,10 +165,10 @@ def _read_evaluation(path: Path) -> dict[str, Any]:
             "stranger_probabilities": nobody,
         }  # fmt: skip
     stored = read_arrays(path)
-    task = str(stored.get("task", "keypoints"))
-    if task != TASK:
+    task = str(stored.get(TASK, "keypoints"))
+    if task != NAME:
         raise FacelearnError(
-            f"{path} holds the evaluation of a run of {task}, not of {TASK}; "
+            f"{path} holds the evaluation of a run of {task}, not of {NAME}; "
             "give the folder of a run that was trained with --task identification"
         )
     try:

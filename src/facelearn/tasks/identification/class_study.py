@@ -10,14 +10,40 @@ from typing import Any
 import numpy as np
 
 from facelearn.metrics.class_averages import ranked_means
-from facelearn.report.headline import to_number
+from facelearn.report.shown_numbers import to_number
 from facelearn.report.style import plain_text
-from facelearn.studies.definition import Study
 from facelearn.tasks.identification.class_text import ranked_text
+from facelearn.tasks.study_numbers import Cell, Cells, Ranked, Table, Value, trained
 
-Value = tuple[float, float, float]
-"""A number and its 95% interval, NaN where there is none."""
-Table = tuple[list[str], list[list[str]]]
+_SCORES = {
+    "recall_score": "recall",
+    "binary_accuracy_score": "(TP+TN)/all",
+    "precision_score": "precision",
+    "bcr_score": "BCR",
+    "aggregated_score": "aggregated",
+    "aggregated_binary_score": "aggregated with (TP+TN)/all",
+}
+MEASURES = {
+    "train_cross_entropy_loss": "training loss, nats",
+    "valid_cross_entropy_loss": "validation loss, nats",
+    "cross_entropy_loss": "cross-entropy, nats",
+    "accuracy_score": "accuracy",
+    "balanced_accuracy_score": "balanced accuracy",
+    "top3_score": "among the first 3",
+    "top5_score": "among the first 5",
+    "calibration_error": "calibration error",
+    "many_score": "recall, people with many images",
+    "medium_score": "recall, people with a medium number",
+    "few_score": "recall, people with few images",
+    **{f"average_{name}": f"{title}, average" for name, title in _SCORES.items()},
+    **{f"median_{name}": f"{title}, median" for name, title in _SCORES.items()},
+    "best5_aggregated_score": "aggregated, best five",
+    "worst5_aggregated_score": "aggregated, worst five",
+}
+"""Measures of identification. The training and validation losses are what was trained on, weights and smoothing and all; every other
+one is of the test rows: "cross-entropy" after calibration, averages and medians over people, groups of people by training images."""
+LOSS_UNIT = "cross-entropy, nats"
+LOSS_NAMES = {"train_loss": "train_cross_entropy_loss", "valid_loss": "valid_cross_entropy_loss"}
 POOLED = (
     "accuracy_score", "balanced_accuracy_score", "top3_score", "top5_score", "calibration_error", "cross_entropy_loss",
 )  # fmt: skip
@@ -25,8 +51,8 @@ RANKED = ("best", "worst")
 _SHOWN = 5
 
 
-def class_numbers(run: Mapping[str, Any]) -> dict[str, Value]:
-    """Every measure of identification that a cell's metrics hold, by its name in `training.study_measures`; none of a keypoint cell."""
+def numbers(run: Cell) -> dict[str, Value]:
+    """Every measure of `MEASURES` that the cell's metrics hold."""
     metrics, intervals = run["metrics"], run.get("intervals") or {}
     if "balanced_accuracy_score" not in metrics:
         return {}
@@ -45,17 +71,12 @@ def class_numbers(run: Mapping[str, Any]) -> dict[str, Value]:
 
 
 def images_of(counts: Mapping[str, Any]) -> tuple[int, float]:
-    """Images that a cell was trained on, and labels an image of them (a name is one)."""
-    if "train_faces" in counts:
-        return int(counts["train_faces"]), counts["train_labels"] / max(1, counts["train_faces"])
+    """Images that a cell was trained on, and labels an image of them: a name is one."""
     return int(counts["train_images"]), 1.0
 
 
-def criterion_of(run: Mapping[str, Any]) -> str:
-    """What decides how large a training loss is at equal fit, as text: cells that differ in it have losses of different kinds."""
-    recipe = run["recipe"]
-    if recipe.get("task") != "identification":
-        return ""
+def criterion(recipe: Mapping[str, Any]) -> str:
+    """The loss and its weights: cells that differ in them have losses of different kinds."""
     return json.dumps([recipe.get("imbalance", "none"), recipe.get("loss")], sort_keys=True)
 
 
@@ -67,7 +88,7 @@ def ranked(metrics: Mapping[str, Any]) -> dict[str, list[float]]:
     return {"best": scores[:_SHOWN], "worst": scores[::-1][:_SHOWN]}
 
 
-def kept_metrics(run: Mapping[str, Any]) -> dict[str, Any]:
+def kept_metrics(run: Cell) -> dict[str, Any]:
     """What of a cell's metrics a results page needs beside its row; no names of people."""
     metrics = run["metrics"]
     if "balanced_accuracy_score" not in metrics and "ranked" not in metrics:
@@ -77,36 +98,31 @@ def kept_metrics(run: Mapping[str, Any]) -> dict[str, Any]:
     return {"ranked": ranked(metrics), "size_groups": groups, "measured_on": metrics.get("measured_on", "test")}
 
 
-def ranked_table(study: Study, cells: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table | None:
-    """The aggregated scores of the five best and the five worst people of each cell, published and ours; None where there are none."""
+def tables(cells: Cells, published: Mapping[str, Ranked]) -> list[Table]:
+    """The aggregated scores of the five best and the five worst people of each cell, published and ours; no table where there are none."""
     body = []
-    for variation in study.variations:
-        runs = [run for run in cells.get(variation.name, ()) if "diverged" not in run]
+    for name, theirs in published.items():
+        runs = trained(cells.get(name, ()))
         ours = ranked(runs[0]["metrics"]) if runs and not runs[0]["fold"] and kept_metrics(runs[0]) else None
-        published = dict(zip(RANKED, (variation.published_best, variation.published_worst), strict=True))
-        for whose, scores in (("published", published), ("ours", ours)):
+        for whose, scores in (("published", theirs), ("ours", ours)):
             if scores and scores["best"]:
-                body.append([f"{variation.name}, {whose}", *(_texts(scores[name], name == "best") for name in RANKED)])
-    return (
-        (["aggregated scores", "five best people", "five worst people"], body)
-        if any("ours" in row[0] for row in body)
-        else None
-    )
+                body.append([f"{name}, {whose}", *(_texts(scores[which], which == "best") for which in RANKED)])
+    if not any("ours" in row[0] for row in body):
+        return []
+    return [(["aggregated scores", "five best people", "five worst people"], body)]
 
 
-def class_lines(cells: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
+def data_lines(cells: Cells) -> list[str]:
     """What was trained on and measured, and how many people each group by class size holds."""
-    runs = [run for many in cells.values() for run in many if "diverged" not in run]
+    runs = [run for many in cells.values() for run in trained(many)]
     counts = [run["data"]["counts"] for run in runs]
-    people, trained, valid = (
-        _numbers(one[name] for one in counts) for name in ("people", "train_images", "valid_images")
-    )
+    people, used, valid = (_numbers(one[name] for one in counts) for name in ("people", "train_images", "valid_images"))
     kept = [kept_metrics(run) for run in runs]
     part = "test" if any(one.get("measured_on") == "test" for one in kept) else "valid"
     test = _numbers(one.get(f"{part}_images", 0) for one in counts)
     measured = f"measured on {test} others" if part == "test" else "measured on these too"
     lines = [
-        f"Trained on {trained} photos of {people} people, validated on {valid}, {measured}; near-duplicates (and videos) are kept "
+        f"Trained on {used} photos of {people} people, validated on {valid}, {measured}; near-duplicates (and videos) are kept "
         "together within each person."
     ]
     groups: list[dict[str, Any]] = next((one["size_groups"] for one in kept if one.get("size_groups")), [])
@@ -118,7 +134,7 @@ def class_lines(cells: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
     return lines + (["People by training images: " + "; ".join(said) + "."] if len(said) > 1 else [])
 
 
-def names_lines(cells: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
+def remarks(cells: Cells) -> list[str]:
     """Who the best and the worst people of each cell are; nothing of cells that were kept without names."""
     lines = []
     for name, runs in cells.items():

@@ -10,10 +10,11 @@ from facelearn.metrics.classes import class_metrics
 from facelearn.studies.cell_numbers import number_text, rows
 from facelearn.studies.definition import load_study
 from facelearn.studies.page import markdown, text, write_study
-from facelearn.studies.people_numbers import class_numbers, kept_metrics, ranked
 from facelearn.studies.store import restored, stored
 from facelearn.studies.study_plots import study_cost, study_curves
 from facelearn.studies.verdicts import verdicts
+from facelearn.tasks.identification.class_study import kept_metrics, ranked
+from facelearn.tasks.identification.class_study import numbers as class_numbers
 
 STUDY = """
 title = "Two networks"

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 
 from facelearn.errors import DataError, FacelearnError
-from facelearn.report.results import load_run, save_metrics
-from facelearn.tasks.identification.evaluation import STRANGERS_KEPT, load_class_run, save_class_evaluation
+from facelearn.record.results import load_class_run, load_point_run, save_metrics
+from facelearn.tasks.identification.class_results import STRANGERS_KEPT, save_class_results
 
 ARRAYS = ("images", "truth", "probabilities", "examples", "source", "row", "stranger_images", "stranger_probabilities")
 
 
 def save(run, folder, **changes) -> None:
     arrays = {name: getattr(run, name) for name in (*ARRAYS, "people")}
-    save_class_evaluation(folder, **(arrays | changes))
+    save_class_results(folder / "evaluation.npz", **(arrays | changes))
     save_metrics(folder, run.metrics, environment=run.environment, data=run.data, split=run.split)
     (folder / "recipe.toml").write_text('task = "identification"\n')
     (folder / "history.csv").write_text("epoch,train_loss\n1,0.5\n")
@@ -35,7 +35,7 @@ def test_what_was_saved_is_loaded(tmp_path, make_class_run):
 def test_the_facts_of_any_run_can_be_read_without_its_task(tmp_path, make_class_run):
     run = make_class_run()
     save(run, tmp_path)
-    facts = load_run(tmp_path)
+    facts = load_point_run(tmp_path)
     assert facts.metrics == run.metrics
     assert (facts.recipe, facts.environment, facts.data) == ({"task": "identification"}, run.environment, run.data)
     np.testing.assert_array_equal(facts.column("train_loss"), [0.5])
@@ -88,7 +88,7 @@ def test_a_run_of_keypoints_is_refused(tmp_path, make_run):
 def test_a_broken_file_is_named(tmp_path, make_class_run, content):
     save(make_class_run(), tmp_path)
     (tmp_path / "evaluation.npz").write_bytes(content)
-    for load in (load_class_run, load_run):
+    for load in (load_class_run, load_point_run):
         with pytest.raises(FacelearnError, match=r"evaluation\.npz"):
             load(tmp_path)
 
