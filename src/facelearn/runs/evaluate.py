@@ -7,13 +7,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from facelearn.data import readers
 from facelearn.data.faces import Faces
+from facelearn.data.listing import write_skipped
 from facelearn.errors import DataError
 from facelearn.prediction.backends import open_backend
 from facelearn.prediction.open import OpenModel
 from facelearn.record.folder import RunFolder
 from facelearn.record.results import load_run, save_metrics
+from facelearn.runs.prepare import read_with_report
 from facelearn.tasks.task import Asked
 
 
@@ -79,9 +80,9 @@ def _read(
     on_error: Literal["stop", "skip"],
 ) -> tuple[Faces, dict[str, list[str]]]:  # fmt: skip
     """The faces, and what the reader has to say of them."""
-    result = readers.read_with_report(data, size=size, crop=crop, list_file=list_file, on_error=on_error)
+    result = read_with_report(data, size=size, crop=crop, list_file=list_file, on_error=on_error)
     if out is not None and result.skipped:
-        readers.write_skipped(result.skipped, Path(out) / "skipped.csv")
+        write_skipped(result.skipped, Path(out) / "skipped.csv")
     return result.faces, {
         "warnings": list(result.warnings),
         "skipped": [str(problem) for problem in result.skipped],
