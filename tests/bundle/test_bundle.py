@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save as serialise
 
+import facelearn
 from facelearn import bundle as bundles
 from facelearn.bundle import Bundle, card, file, load, save
 from facelearn.bundle.document import to_document
@@ -191,15 +192,15 @@ def test_a_run_folder_names_the_model_inside(saved: Path) -> None:
 
 def test_a_newer_version_is_refused_and_an_older_one_migrated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = save(small_bundle(), tmp_path / "model.safetensors")
-    monkeypatch.setattr(file, "FORMAT_VERSION", 2)
+    monkeypatch.setattr(file, "FORMAT_VERSION", 3)
     with pytest.raises(BundleError, match="can no longer be read"):
         load(path)
     monkeypatch.setitem(
-        file.MIGRATIONS, 1, lambda document: {**document, "licence": document["licence"] + ", migrated"}
+        file.MIGRATIONS, 2, lambda document: {**document, "licence": document["licence"] + ", migrated"}
     )
     assert load(path).licence == "own photos, migrated"
     newer = save(small_bundle(), tmp_path / "newer.safetensors")
-    monkeypatch.setattr(file, "FORMAT_VERSION", 1)
+    monkeypatch.setattr(file, "FORMAT_VERSION", 2)
     with pytest.raises(BundleError, match="newer facelearn"):
         load(newer)
 
@@ -374,3 +375,26 @@ def test_weights_of_another_network_are_refused() -> None:
 
     with pytest.raises(BundleError, match="do not fit"):
         build_network(torch_bundle("mlp").replace(network="net6"))
+
+
+PHOTO = (np.add.outer(np.arange(32) * 5, np.arange(32) * 3) % 256).astype(np.uint8)
+
+
+def test_keypoint_models_of_version_1_answer_as_they_did() -> None:
+    """The file was written by the version before documents of version 2; so were the numbers."""
+    path = Path(__file__).with_name("keypoints_version_1.safetensors")
+    model = facelearn.open(path)
+    assert model.bundle.task == "keypoints" and model.bundle.framing.kind == "whole"
+    assert model.bundle.data["image_shape"] == [32, 32, 1] and len(model.bundle.recipe["split"]) > 0
+    expected = [[18.38659, 7.61957], [14.05256, 7.82236], [15.46303, 18.18371]]
+    np.testing.assert_allclose(model.predict(PHOTO).points[0, :3], expected, atol=1e-3)
+
+
+def test_identification_models_of_version_1_answer_as_they_did() -> None:
+    path = Path(__file__).with_name("people_version_1.safetensors")
+    model = facelearn.open(path)
+    assert model.people == ("P0", "P1", "P3", "P4", "P5", "P6", "P7", "P8", "P10", "P11")
+    assert (model.bundle.framing.kind, model.bundle.framing.margin) == ("crop", 0.2)
+    found = model.predict(PHOTO)
+    np.testing.assert_allclose(found.probabilities[0, :3], [0.1021545, 0.1012550, 0.0991337], atol=1e-5)
+    assert found.threshold == pytest.approx(0.1043594, abs=1e-6)

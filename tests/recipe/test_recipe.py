@@ -71,7 +71,7 @@ def test_each_task_has_its_defaults():
     assert people.split.test > 0 and people.split.strangers > 0
     assert Recipe.from_dict(people.to_dict()) == people
     assert Recipe.for_task("identification", {"split__test": 0.3}).split.valid == people.split.valid
-    assert Recipe().model.name == "facelearn_keypoints" and Recipe().split.test == 0
+    assert Recipe().model.name == "facelearn_keypoints" and not hasattr(Recipe().split, "test")
 
 
 def test_another_network_takes_no_margin_that_is_made_for_cosines():
@@ -97,6 +97,6 @@ def test_the_choices_about_uneven_classes_are_those_of_the_loss():
     from typing import get_args
 
     from facelearn.losses.class_names import IMBALANCES
-    from facelearn.recipe.recipe import Imbalance
+    from facelearn.tasks.identification.settings import Imbalance
 
     assert set(get_args(Imbalance)) == set(IMBALANCES)

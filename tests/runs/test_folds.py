@@ -1,8 +1,6 @@
 """`train` in folds: each fold its own run, the best one kept, nothing trained twice."""
 
 import json
-import os
-import signal
 from contextlib import contextmanager
 
 import pytest
@@ -50,15 +48,13 @@ def test_a_stopped_fold_goes_on_and_finished_ones_are_left_alone(faces, tmp_path
     seen = []
 
     @contextmanager
-    def stop_in_the_second(name):
-        def after(row):
-            seen.append((name, row["epoch"]))
-            if seen[-1] == ("fold 2 of 2", 1) and len(seen) == 3:
-                os.kill(os.getpid(), signal.SIGINT)
+    def remember(name):
+        yield Reporter(on_epoch=lambda row: seen.append((name, row["epoch"])))
 
-        yield Reporter(on_epoch=after)
+    def in_the_second() -> bool:
+        return len(seen) == 3 and seen[-1] == ("fold 2 of 2", 1)
 
-    stopped = train_folds(faces, tmp_path / "a", folds=2, changes=QUICK, display=stop_in_the_second)
+    stopped = train_folds(faces, tmp_path / "a", folds=2, changes=QUICK, display=remember, stop=in_the_second)
     assert stopped.stopped and stopped.model is None and [folder.name for folder in stopped.folds] == ["fold-1"]
     assert fold_count(tmp_path / "a") == 2
     with pytest.raises(FacelearnError, match="go on with --folds 2"):
@@ -67,7 +63,7 @@ def test_a_stopped_fold_goes_on_and_finished_ones_are_left_alone(faces, tmp_path
         train(faces, tmp_path / "a", changes=QUICK)
     with pytest.raises(FacelearnError, match="give one of the two"):
         train_folds(faces, tmp_path / "a", folds=2, resume=True, overwrite=True)
-    done = train_folds(faces, tmp_path / "a", folds=2, resume=True, display=stop_in_the_second)
+    done = train_folds(faces, tmp_path / "a", folds=2, resume=True, display=remember)
     assert seen == [("fold 1 of 2", 1), ("fold 1 of 2", 2), ("fold 2 of 2", 1), ("fold 2 of 2", 2)]
     whole = train_folds(faces, tmp_path / "b", folds=2, changes=QUICK)
     assert done.summary["ensemble"] == whole.summary["ensemble"]

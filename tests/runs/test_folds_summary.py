@@ -8,7 +8,7 @@ import pytest
 from facelearn.errors import FacelearnError
 from facelearn.metrics.classes import class_metrics
 from facelearn.runs.folds_summary import kfold_lines, kfold_summary, kfold_table, kfold_text
-from facelearn.tasks.identification.evaluation import save_class_evaluation
+from facelearn.tasks.identification.class_results import save_class_results
 
 TRUTH = np.repeat(np.arange(3), 8)
 PEOPLE = ["a", "b", "c"]
@@ -20,8 +20,8 @@ def run(folder, seed, valid, *, truth=TRUTH, source="photo", keep="last"):
     probabilities = (scores / scores.sum(1, keepdims=True)).astype(np.float32)
     folder.mkdir(parents=True)
     images, names = np.zeros((len(truth), 4, 4, 3), np.uint8), np.array([f"{source}{i}" for i in range(len(truth))])
-    save_class_evaluation(
-        folder, images=images, truth=truth, probabilities=probabilities, people=PEOPLE,
+    save_class_results(
+        folder / "evaluation.npz", images=images, truth=truth, probabilities=probabilities, people=PEOPLE,
         examples=np.zeros((3, 4, 4, 3), np.uint8), source=names, row=np.full(len(truth), -1),
     )  # fmt: skip
     (folder / "recipe.toml").write_text(f'task = "identification"\nkeep = "{keep}"\n')

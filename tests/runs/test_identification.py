@@ -12,7 +12,7 @@ from tests.support.blobs import blob_faces
 from tests.support.commands import run_quietly
 from tests.support.people import NAMES, people_faces, people_folder
 
-import facelearn.training.run as running
+import facelearn.training.loop as running
 from facelearn import bundle as bundles
 from facelearn.data.faces import Faces
 from facelearn.errors import BundleError, DataError, FacelearnError, RecipeError

@@ -1,7 +1,6 @@
 """Studies run cell by cell: nothing twice, nothing lost, and each cell's rows its own."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -98,17 +97,15 @@ def test_a_stopped_cell_goes_on_where_it_was(toml, tmp_path):
     faces, epochs = blob_faces(60), []
 
     @contextmanager
-    def stop_in_epoch_two(name):
-        def after(row):
-            epochs.append((name, row["epoch"]))
-            if epochs == [("all", 1.0), ("all", 2.0)]:
-                os.kill(os.getpid(), signal.SIGINT)
+    def remember(name):
+        yield Reporter(on_epoch=lambda row: epochs.append((name, row["epoch"])))
 
-        yield Reporter(on_epoch=after)
+    def in_epoch_two() -> bool:
+        return epochs == [("all", 1.0), ("all", 2.0)]
 
-    stopped = study(toml(), faces, tmp_path / "a", display=stop_in_epoch_two)
+    stopped = study(toml(), faces, tmp_path / "a", display=remember, stop=in_epoch_two)
     assert stopped.stopped and not stopped.cells
-    result = study(toml(), faces, tmp_path / "a", display=stop_in_epoch_two)
+    result = study(toml(), faces, tmp_path / "a", display=remember)
     assert epochs == [("all", 1), ("all", 2), ("all", 3), ("complete", 1), ("complete", 2), ("complete", 3)]
     whole = study(toml(), faces, tmp_path / "b")
     for name in ("all", "complete"):

@@ -8,7 +8,7 @@ import numpy as np
 
 from facelearn.metrics.classes import class_metrics
 from facelearn.metrics.open_set import open_set_metrics
-from facelearn.tasks.identification.evaluation import ClassResult
+from facelearn.tasks.identification.class_results import ClassResult
 
 
 def probabilities(truth: np.ndarray, classes: int, *, sure: float = 3.0, seed: int = 0) -> np.ndarray:

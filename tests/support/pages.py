@@ -12,11 +12,11 @@ import pytest
 
 from facelearn.data.schema import FKD15, KeypointSchema
 from facelearn.metrics.keypoints import keypoint_metrics
-from facelearn.report.results import RunResult
-from facelearn.tasks.identification.evaluation import ClassResult
+from facelearn.tasks.identification.class_results import ClassResult
+from facelearn.tasks.keypoints.point_results import PointResult
 from support.class_runs import make_class_run
 
-MakeRun = Callable[..., RunResult]
+MakeRun = Callable[..., PointResult]
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 
 
@@ -104,7 +104,7 @@ def make_run(
     recipe: Mapping[str, Any] | None = None,
     bootstrap: int = 20,
     seed: int = 0,
-) -> RunResult:
+) -> PointResult:
     """A run over random pictures, with a share of its labels missing."""
     random = np.random.default_rng(seed)
     height, width = size
@@ -113,7 +113,7 @@ def make_run(
     prediction = (truth + random.normal(0, sigma, shape)).astype(np.float32)
     truth[random.random(shape[:2]) < missing] = np.nan
     metrics = keypoint_metrics(prediction, truth, schema=schema, width=width, height=height, bootstrap=bootstrap)
-    return RunResult(
+    return PointResult(
         name=name,
         recipe={"epochs": epochs, "model": {"name": name}} if recipe is None else recipe,
         history=history(epochs, scale=sigma),

@@ -1,7 +1,5 @@
 import copy
 import csv
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -15,7 +13,8 @@ from torch import nn
 from facelearn.errors import BundleError, RecipeError
 from facelearn.models import zoo
 from facelearn.recipe.recipe import Recipe
-from facelearn.tasks.keypoints.learn import Keypoints
+from facelearn.tasks.keypoints import KEYPOINTS
+from facelearn.tasks.keypoints.learn import KeypointLearner
 from facelearn.training.batches import TrainingData
 from facelearn.training.device import choose_device
 from facelearn.training.evaluation import predict_all
@@ -36,15 +35,15 @@ def run(recipe=RECIPE, *, faces=None, folder=None, network=None, augment=True, *
     faces = blob_faces(160) if faces is None else faces
     train, valid = faces[:128], faces[128:]
     preprocess = Preprocess.from_steps(list(recipe.preprocess)).fit(train.images)
-    task = Keypoints.from_recipe(recipe, train, (faces.height, faces.width))
     torch.manual_seed(0)
     network = network or zoo.build("mlp", image_size=(24, 24), outputs=6, hidden=32)
+    learner = KeypointLearner(recipe, train, network, image_size=(faces.height, faces.width))
     settings = choose_device("cpu", precision="32", threads=1)
-    data = [TrainingData(rows, preprocess, task.targets(rows)) for rows in (train, valid)]
+    data = [TrainingData(rows, preprocess, learner.targets(rows)) for rows in (train, valid)]
     random = Augment(recipe.augment, faces.schema) if augment else None
     return (
-        fit(network, task, *data, recipe, settings, augment=random, folder=folder, data="rows", **options),
-        task,
+        fit(learner, *data, recipe, settings, augment=random, folder=folder, data="rows", **options),
+        learner,
         data,
     )
 
@@ -58,7 +57,7 @@ def test_a_network_learns_where_the_blobs_are():
     result, task, data = run(recipe, faces=blob_faces(160, missing=0.5), augment=False)
     first, last = result.progress.history[0], result.progress.history[-1]
     assert last["valid_loss"] < 0.3 * first["valid_loss"]
-    predicted = predict_all(task, result.model, data[1])
+    predicted = predict_all(result.learner, data[1])
     assert predicted.shape == (32, 1, 3, 2)
     spread = np.nanstd(data[1].targets["points"].numpy(), axis=0).mean()
     assert (
@@ -90,11 +89,9 @@ def test_rows_without_labels_change_nothing():
 def test_interrupted_and_resumed_equals_uninterrupted(tmp_path):
     straight, *_ = run(folder=tmp_path / "a")
 
-    def stop_in_epoch_two(progress, images, loss):
-        if progress.step == 6:
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    stopped, *_ = run(folder=tmp_path / "b", reporter=Reporter(on_batch=stop_in_epoch_two))
+    steps = []
+    reporter = Reporter(on_batch=lambda progress, images, loss: steps.append(progress.step))
+    stopped, *_ = run(folder=tmp_path / "b", reporter=reporter, stop=lambda: steps[-1] == 6)
     assert stopped.stopped and stopped.progress.step == 6 and stopped.progress.batch == 2
     resumed, *_ = run(folder=tmp_path / "b", resume=True)
     assert not resumed.stopped
@@ -130,9 +127,9 @@ def test_labels_to_one_side_are_noticed_and_allowed_for(shift):
     recipe = RECIPE.with_changes(epochs=60, augment={"mirror": 0.5, "warp": 0.0}, mirrored_prediction=True)
     errors = {}
     for offset in ("auto", "zero"):
-        result, task, data = run(recipe.with_changes(label_offset=offset), faces=faces)
+        result, _, data = run(recipe.with_changes(label_offset=offset), faces=faces)
         targets = {name: values.numpy() for name, values in data[1].targets.items()}
-        prediction = predict_all(task, result.model, data[1])
+        prediction = predict_all(result.learner, data[1])
         errors[offset] = float(np.abs(np.median(prediction[:, 0, :, 0] - targets["points"][..., 0])))
         if offset == "auto":
             assert result.progress.label_offset == pytest.approx(shift, abs=0.3)
@@ -195,7 +192,7 @@ def test_divergence_says_what_to_lower():
 def test_a_network_of_embeddings_is_no_keypoint_network():
     faces = blob_faces(8)
     with pytest.raises(RecipeError, match=r"embeddings of length 1.*ml_resnet"):
-        Keypoints.from_recipe(Recipe().with_changes(model__name="facenet_nn1"), faces, (24, 24))
+        KEYPOINTS.network_options(Recipe(), faces, "facenet_nn1")
 
 
 def test_a_budget_fixes_the_number_of_epochs_and_leaves_the_start_untouched(tmp_path):
@@ -237,12 +234,12 @@ run(RECIPE.with_changes(epochs=40), folder=pathlib.Path({folder!r}), resume={res
 
 @pytest.mark.slow
 def test_killed_at_random_moments_and_resumed_gives_bit_equal_history(tmp_path, monkeypatch):
-    import facelearn.training.run as loop
+    import facelearn.training.loop as loop
 
     monkeypatch.setattr(loop, "SAVE_SECONDS", 0.0)
     straight, *_ = run(RECIPE.with_changes(epochs=40), folder=tmp_path / "straight")
     folder, random = tmp_path / "killed", np.random.default_rng()
-    script = "import facelearn.training.run as loop; loop.SAVE_SECONDS = 0.0\n" + SCRIPT
+    script = "import facelearn.training.loop as loop; loop.SAVE_SECONDS = 0.0\n" + SCRIPT
     for attempt in range(3):
         resume = (folder / "last.safetensors").exists()
         code = script.format(paths=[str(Path(__file__).parent), *sys.path], folder=str(folder), resume=resume)

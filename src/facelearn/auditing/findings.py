@@ -13,8 +13,8 @@ from facelearn.auditing.people import SAME_PHOTO, SamePhoto, same_photos
 from facelearn.data.faces import Faces
 from facelearn.report import page
 from facelearn.report.contact_sheet import face_panel, tile
+from facelearn.report.page import picture
 from facelearn.report.style import plain_text
-from facelearn.tasks.keypoints.best_and_worst import picture
 
 _MOST_SHEETS = 12
 _MOST_PANELS = 4

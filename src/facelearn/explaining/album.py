@@ -11,7 +11,7 @@ from facelearn.explaining.page import Shown
 from facelearn.report.style import png, svg
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from facelearn.report.style import Figure
 
 
 @dataclass

@@ -18,8 +18,8 @@ from facelearn.explaining.page import explain_page
 from facelearn.explaining.parts import Images, Look
 from facelearn.explaining.units import units as units_part
 from facelearn.files import write_text
-from facelearn.prediction.fit import fit
 from facelearn.prediction.photos import Source, photos
+from facelearn.prediction.stream import framed_photo
 
 PAGE = "explain.html"
 FOLDER = Path("runs/explain")
@@ -91,14 +91,14 @@ def explain(
     given = _images(opened.bundle, images, rows, seed, on_error, album.notes)
     table = profile(opened.network, opened.input_shape)
     look = Look(opened, table, given, layer, tuple(units), show, top, steps, seed)
-    parts.architecture(album, opened.network, table, opened.input_shape, opened.bundle.network)
+    parts.draw_architecture(album, opened.network, table, opened.input_shape, opened.bundle.network)
     facts = {
         "model": str(model),
         "network": opened.bundle.network,
         "images": {"count": len(given), "origin": given.origin},
-        "kernels": parts.kernels(album, look),
-        "activations": parts.activations(album, look),
-        "saliency": parts.saliency(album, look, output),
+        "kernels": parts.draw_kernels(album, look),
+        "activations": parts.draw_activations(album, look),
+        "saliency": parts.draw_saliency(album, look, output),
         "units": units_part(album, look),
     }
     title = f"Inside {Path(model).name}"
@@ -130,7 +130,7 @@ def explain_network(name: str, *, out: str | Path | None = None) -> dict[str, An
         network = zoo.build(name)
     table = profile(network, tuple(info.input))
     album = Album(Path(out) if out is not None else FOLDER / name)
-    parts.architecture(album, network, table, tuple(info.input), name)
+    parts.draw_architecture(album, network, table, tuple(info.input), name)
     subtitle = f"{info.summary} {info.source}."
     return {"network": name} | _finish(album, f"Network {name}", subtitle, table, tuple(info.input))
 
@@ -176,7 +176,7 @@ def _images(bundle: Any, source: Source | None, rows: int, seed: int, on_error: 
         origin = "synthetic faces"
     else:
         origin = _name(source)
-    found = list(islice(photos(source, shape), rows + 1))
+    found = list(islice(photos(source, "grey" if shape[2] == 1 else "rgb"), rows + 1))
     problems = [item for item in found if isinstance(item, Problem)]
     if problems and on_error == "stop":
         raise DataError("images that cannot be read; mend them, or leave them out with --on-error skip", problems)
@@ -187,7 +187,8 @@ def _images(bundle: Any, source: Source | None, rows: int, seed: int, on_error: 
         raise DataError(f"{origin} holds no images that can be read; give at least one")
     if len(found) > rows:
         notes.append(f"only the first {rows:,} images were looked through; --rows takes more")
-    fitted = np.stack([fit(photo.image, None, shape)[0] for photo in kept])
+    framing = bundle.framing.sized(shape[:2])
+    fitted = np.stack([framed_photo(photo, framing, shape[2]).image for photo in kept])
     return Images(
         bundle.preprocess.prepare(fitted),
         tuple(photo.source for photo in kept),

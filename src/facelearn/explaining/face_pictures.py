@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facelearn.report.contact_sheet import face_panel
-from facelearn.report.style import INK, MUTED, house_style, plain_text
+from facelearn.report.style import INK, MUTED, colour_map, empty_scale, house_style, plain_text
 from facelearn.report.tiling import DIVERGING, as_rgb, canvas, colour_bar, column_labels, enlarged, show, tiled
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from facelearn.report.style import Figure
 
 _FRAME_RGB = (255, 138, 31)
 
@@ -46,7 +46,7 @@ def saliency_figure(
         figure, axes = canvas(picture.shape, title, label_lines=2)
         show(axes, picture, (0, 1), "gray")
         column_labels(axes, ["image", *(heading for heading, _ in columns)], width, gap)
-        colour_bar(figure, axes, _empty_scale(), "lowers … raises", ticks=False)
+        colour_bar(figure, axes, empty_scale(-1, 1, DIVERGING), "lowers … raises", ticks=False)
     return figure
 
 
@@ -62,7 +62,6 @@ def overlay(
         largest: the absolute value that gets full colour.
     """
     import cv2
-    from matplotlib import colormaps
 
     height, width = size
     grey = as_rgb(image).mean(2).astype(np.float32)
@@ -70,7 +69,7 @@ def overlay(
     smooth = max(values.shape) < max(image.shape[:2])
     way = cv2.INTER_CUBIC if smooth else cv2.INTER_NEAREST
     scaled = cv2.resize(values.astype(np.float32), (width, height), interpolation=way) / (largest or 1.0)
-    colour = colormaps[DIVERGING](0.5 + np.clip(scaled, -1, 1) / 2)[..., :3] * 255
+    colour = colour_map(DIVERGING)(0.5 + np.clip(scaled, -1, 1) / 2)[..., :3] * 255
     share = np.clip(np.abs(scaled), 0, 1)[..., None] ** (1.0 if smooth else 0.7)
     return np.asarray(np.clip(pale * (1 - share) + colour * share, 0, 255), np.uint8)
 
@@ -127,13 +126,6 @@ def excited_figure(
                     color=MUTED,
                 )
     return figure
-
-
-def _empty_scale() -> Any:
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import Normalize
-
-    return ScalarMappable(Normalize(-1, 1), DIVERGING)
 
 
 def _strongest(values: NDArray[np.float32]) -> float:

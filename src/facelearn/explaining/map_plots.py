@@ -24,7 +24,7 @@ from facelearn.report.tiling import (
 )
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from facelearn.report.style import Figure
 
 _FINE = 12
 

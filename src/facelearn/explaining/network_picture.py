@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
-from facelearn.report.style import INK, MUTED, RUN_COLOURS, SURFACE, house_style, new_figure, plain_text
+from facelearn.report.shown_numbers import short_number
+from facelearn.report.style import INK, MUTED, RUN_COLOURS, SURFACE, house_style, new_figure, plain_text, rectangle
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from facelearn.report.style import Axes, Figure
 
 COLUMNS = 8
 TIMES = "\N{MULTIPLICATION SIGN}"
@@ -141,8 +141,6 @@ def _lines(block: Block) -> tuple[tuple[str, str, float, str], ...]:
 
 def _draw_box(axes: Axes, cell: _Cell) -> None:
     """The box, with edges behind it for repeats."""
-    from matplotlib.patches import Rectangle
-
     block, (x, y), (width, height) = cell.block, (cell.x, cell.y), (cell.width, cell.height)
     colour = (
         MUTED if block.title == "input" else next((known for word, known in _COLOURS if word in block.title), _OTHER)
@@ -150,8 +148,8 @@ def _draw_box(axes: Axes, cell: _Cell) -> None:
     corner = x - width / 2, y - height / 2
     for behind in range(min(block.repeats, 3) - 1, -1, -1):
         place = (corner[0] + 0.05 * behind, corner[1] - 0.05 * behind)
-        axes.add_patch(Rectangle(place, width, height, facecolor=SURFACE, edgecolor=colour, linewidth=1.4))
-    axes.add_patch(Rectangle(corner, width, height, facecolor=colour, alpha=0.16, edgecolor="none"))
+        axes.add_patch(rectangle(place, width, height, facecolor=SURFACE, edgecolor=colour, linewidth=1.4))
+    axes.add_patch(rectangle(corner, width, height, facecolor=colour, alpha=0.16, edgecolor="none"))
     if block.repeats > 1:
         right = x + width / 2 + 0.05 * min(block.repeats - 1, 2) + 0.05
         axes.text(right, corner[1], f"{TIMES} {block.repeats}", color=colour, fontsize=9.5, weight="bold", va="center")
@@ -175,11 +173,3 @@ def _arrows(axes: Axes, row: Sequence[_Cell], *, first: bool, last: bool) -> Non
         pairs.append((starts[-1], row[-1].x + _CELL / 2 - 0.02))
     for start, end in pairs:
         axes.annotate("", (end, row[0].y), (start, row[0].y), arrowprops=style)
-
-
-def short_number(value: float) -> str:
-    """1,234 as "1.23 k", 9,513,130 as "9.51 M"."""
-    for size, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
-        if value >= size:
-            return f"{value / size:.3g}{unit}"
-    return f"{value:g}"

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from facelearn.explaining.network_picture import TIMES, short_number
+from facelearn.explaining.network_picture import TIMES
 from facelearn.report import page
 from facelearn.report.page import Tile
+from facelearn.report.shown_numbers import short_number
 from facelearn.report.style import plain_text
 from facelearn.report.tables import text_table
 

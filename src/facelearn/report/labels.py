@@ -11,9 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from facelearn.report.style import MUTED
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-    from matplotlib.text import Annotation
+    from facelearn.report.style import Annotation, Axes, Figure
 
 # (points to the right, points up, side of the text at the mark, edge of the text at the mark), the best first
 _PLACES = (

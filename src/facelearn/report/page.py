@@ -6,7 +6,10 @@ import html
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from facelearn.report.style import RUN_COLOURS, RUN_COLOURS_DARK
+import numpy as np
+from numpy.typing import NDArray
+
+from facelearn.report.style import RUN_COLOURS, RUN_COLOURS_DARK, data_uri, encode_image, plain_text
 from facelearn.report.tables import fact_rows, is_number
 
 _LIGHT = "".join(f"--run-{i}: {colour}; " for i, colour in enumerate(RUN_COLOURS))
@@ -195,3 +198,14 @@ def bullets(lines: Sequence[str], most: int = 10) -> str:
     rest = [f"... and {len(lines) - most:,} more"] if len(lines) > most else []
     items = "".join(f"<li>{escape(line)}</li>" for line in [*lines[:most], *rest])
     return f"<ul>{items}</ul>" if items else ""
+
+
+def place_text(source: str, row: int) -> str:
+    """Where a face came from: the name of its file without the folders, and its row where that is 0 or more."""
+    name = plain_text(source.replace("\\", "/").rsplit("/", 1)[-1], 40)
+    return f"{name}, row {row}" if row >= 0 else name
+
+
+def picture(panel: NDArray[np.uint8]) -> str:
+    """A uint8 (H, W, 3) RGB picture as an address for an `img` of a page."""
+    return data_uri(encode_image(panel, "jpeg"), "jpeg")

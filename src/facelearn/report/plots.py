@@ -8,30 +8,32 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facelearn.report.headline import Estimate, cumulative_curve, estimate, number_text
-from facelearn.report.results import RunFacts, RunResult
+from facelearn.report.finished_run import FinishedRun
+from facelearn.report.headline import Estimate, estimate
+from facelearn.report.shown_numbers import number_text
 from facelearn.report.style import (
     GRID,
     INK,
     MUTED,
     SURFACE,
     house_style,
+    log_ticks,
     new_figure,
     note,
+    number_ticks,
     plain_text,
     run_colour,
     run_marker,
 )
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from facelearn.report.style import Axes, Figure
 
-_SIZE = (5.6, 3.7)
-_ERROR_COLUMNS = ("valid_rmse_px", "valid_rmse_error")
+SIZE = (5.6, 3.7)
+"""Inches of a plot beside which another stands."""
 
 
-def loss_curves(runs: Sequence[RunFacts], *, normalise: bool = False) -> Figure:
+def loss_curves(runs: Sequence[FinishedRun], *, normalise: bool = False) -> Figure:
     """Training and validation loss by epoch on a log scale, the epoch of the lowest validation loss marked.
 
     Args:
@@ -45,7 +47,7 @@ def loss_curves(runs: Sequence[RunFacts], *, normalise: bool = False) -> Figure:
     )
     scale = largest if normalise and largest > 0 else 1.0
     with house_style():
-        figure = new_figure(*_SIZE)
+        figure = new_figure(*SIZE)
         axes = figure.add_subplot()
         axes.set_title("Loss, as a share of the largest" if normalise else "Loss")
         drawn = False
@@ -53,53 +55,25 @@ def loss_curves(runs: Sequence[RunFacts], *, normalise: bool = False) -> Figure:
             epochs = run.column("epoch")
             colour, several = run_colour(i), len(runs) > 1
             label = plain_text(run.name, 34) if several else "validation"
-            drawn |= _curve(axes, epochs, losses[i, "train"] / scale, colour, "" if several else "training", thin=True)
-            drawn |= _curve(axes, epochs, losses[i, "valid"] / scale, colour, label)
-            _mark_lowest(axes, epochs, losses[i, "valid"] / scale, colour, None if several else "")
+            drawn |= curve(axes, epochs, losses[i, "train"] / scale, colour, "" if several else "training", thin=True)
+            drawn |= curve(axes, epochs, losses[i, "valid"] / scale, colour, label)
+            mark_lowest(axes, epochs, losses[i, "valid"] / scale, colour, None if several else "")
         if not drawn:
             note(axes, "no loss was recorded")
             return figure
         log_scale(axes)
         epoch_axis(axes)
-        _legend(axes, len(runs), "thin training, thick validation" if len(runs) > 1 else "")
+        legend(axes, len(runs), "thin training, thick validation" if len(runs) > 1 else "")
     return figure
 
 
-def validation_error_curves(runs: Sequence[RunResult]) -> Figure:
-    """RMSE on the held-out rows by epoch, in pixels of the network's input, the lowest marked."""
-    with house_style():
-        figure = new_figure(*_SIZE)
-        axes = figure.add_subplot()
-        axes.set_title("Validation error: RMSE, pixels of the network's input")
-        drawn = False
-        for i, run in enumerate(runs):
-            values, epochs = validation_error(run), run.column("epoch")
-            drawn |= _curve(axes, epochs, values, run_colour(i), plain_text(run.name, 34) if len(runs) > 1 else "")
-            _mark_lowest(axes, epochs, values, run_colour(i), " px" if len(runs) == 1 else None)
-        if not drawn:
-            note(axes, "no validation error was recorded")
-            return figure
-        log_scale(axes)
-        epoch_axis(axes)
-        _legend(axes, len(runs))
-    return figure
-
-
-def validation_error(run: RunResult) -> NDArray[np.float64]:
-    """float64 (epochs,): the history's RMSE on the held-out rows in pixels, NaN where none was recorded."""
-    for name in _ERROR_COLUMNS:
-        if any(name in epoch for epoch in run.history):
-            return run.column(name)
-    return np.full(len(run.history), np.nan)
-
-
-def learning_rate(run: RunFacts) -> Figure:
+def learning_rate(run: FinishedRun) -> Figure:
     """The learning rate at the end of each epoch."""
     with house_style():
-        figure = new_figure(*_SIZE)
+        figure = new_figure(*SIZE)
         axes = figure.add_subplot()
         axes.set_title("Learning rate")
-        if not _curve(axes, run.column("epoch"), run.column("learning_rate"), MUTED, ""):
+        if not curve(axes, run.column("epoch"), run.column("learning_rate"), MUTED, ""):
             note(axes, "no learning rate was recorded")
             return figure
         axes.set_ylim(bottom=0)
@@ -107,33 +81,7 @@ def learning_rate(run: RunFacts) -> Figure:
     return figure
 
 
-def cumulative_error(runs: Sequence[RunResult]) -> Figure:
-    """The share of the labels whose error is at most x per cent of the image width, up to the failure threshold."""
-    with house_style():
-        figure = new_figure(*_SIZE)
-        axes = figure.add_subplot()
-        curves = [(i, run, curve) for i, run in enumerate(runs) if (curve := cumulative_curve(run.metrics)) is not None]
-        if not curves:
-            note(axes, "no held-out face has a label")
-            return figure
-        for i, run, curve in curves:
-            name = f"{plain_text(run.name, 30)}: " if len(runs) > 1 else ""
-            label = f"{name}AUC {curve.area:.3f} over {curve.count:,} {curve.over}"
-            axes.plot(curve.error * 100, curve.share * 100, color=run_colour(i), label=label)
-        axes.set_title("Cumulative error: points with an error of at most ...")
-        axes.set_xlim(0, max(float(curve.error[-1]) for _, _, curve in curves) * 100)
-        axes.set_ylim(0, 101)
-        axes.set_xlabel("... this share of the image width")
-        axes.xaxis.set_major_formatter("{x:g}%")
-        axes.yaxis.set_major_formatter("{x:g}%")
-        axes.legend(loc="best")
-    return figure
-
-
-KEYPOINT_PANELS = (("rmse_error", "RMSE in pixels"), ("point_failure_error", "Failed points in %"))
-
-
-def comparison_bars(runs: Sequence[RunFacts], panels: Sequence[tuple[str, str]] = KEYPOINT_PANELS) -> Figure:
+def comparison_bars(runs: Sequence[FinishedRun], panels: Sequence[tuple[str, str]]) -> Figure:
     """Metrics of several runs side by side, each with its confidence interval.
 
     Args:
@@ -152,8 +100,6 @@ def comparison_bars(runs: Sequence[RunFacts], panels: Sequence[tuple[str, str]] 
 
 
 def _interval_plot(axes: Axes, estimates: Sequence[Estimate | None]) -> None:
-    from matplotlib.ticker import MaxNLocator
-
     axes.grid(visible=False, axis="y")
     for i, found in enumerate(estimates):
         if found is None:
@@ -169,11 +115,11 @@ def _interval_plot(axes: Axes, estimates: Sequence[Estimate | None]) -> None:
             number_text(value), (right, i), (7, 0), textcoords="offset points", va="center", color=INK, fontsize=9
         )
     highest = max((found.scale * np.nanmax([found.value, found.high]) for found in estimates if found), default=0.0)
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10]))
+    number_ticks(axes.xaxis, 5, steps=[1, 2, 5, 10])
     axes.set_xlim(0, highest * 1.22 or 1)  # room for the number behind the longest bar
 
 
-def _curve(
+def curve(
     axes: Axes, epochs: NDArray[np.float64], values: NDArray[np.float64], colour: str, label: str, *, thin: bool = False
 ) -> bool:
     """Draw what is finite and above 0 (the scale is logarithmic); False where that is nothing."""
@@ -188,7 +134,7 @@ def _curve(
     return True
 
 
-def _mark_lowest(
+def mark_lowest(
     axes: Axes, epochs: NDArray[np.float64], values: NDArray[np.float64], colour: str, unit: str | None
 ) -> None:
     """Ring the lowest value; with a unit (or "" for none) the legend says it, with None it does not."""
@@ -209,8 +155,6 @@ def _mark_lowest(
 
 def log_scale(axes: Axes, top: float | None = None) -> None:
     """A logarithmic axis labelled with plain numbers, with room above and below the curves; `top` lets what is higher leave the frame."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
     axes.set_yscale("log")
     low, high = axes.dataLim.intervaly
     low, high = low / 1.12, (high if top is None else min(high, top)) * 1.2
@@ -223,24 +167,21 @@ def log_scale(axes: Axes, top: float | None = None) -> None:
         if decades > 0.8
         else tuple(np.arange(1.0, 10.0, 0.5 if decades < 0.3 else 1.0))
     )
-    axes.yaxis.set_major_locator(LogLocator(subs=steps, numticks=12))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.4g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    log_ticks(axes.yaxis, lambda value: f"{value:.4g}", steps)
 
 
 def epoch_axis(axes: Axes) -> None:
     """An axis of whole epochs."""
-    from matplotlib.ticker import MaxNLocator
-
     axes.set_xlabel("epoch")
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True, min_n_ticks=1))
+    number_ticks(axes.xaxis, 10, whole=True)
     axes.grid(visible=False, axis="x")
     left, right = axes.dataLim.intervalx
     if left == right:
         axes.set_xlim(left - 1, right + 1)
 
 
-def _legend(axes: Axes, runs: int, title: str = "") -> None:
+def legend(axes: Axes, runs: int, title: str = "") -> None:
+    """A legend where something has a label, in two columns for many runs."""
     if not axes.get_legend_handles_labels()[1]:
         return
     axes.legend(loc="best", title=title or None, title_fontsize=9, ncols=2 if runs > 4 else 1)

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from facelearn.report import page, plots
-from facelearn.report.headline import number_text, training_cost
+from facelearn.report.finished_run import FinishedRun
+from facelearn.report.headline import training_cost
 from facelearn.report.page import Tile
-from facelearn.report.results import RunFacts
+from facelearn.report.shown_numbers import number_text
 from facelearn.report.style import plain_text, svg
 from facelearn.report.tables import fact_rows, toml_text
 
@@ -21,7 +22,7 @@ def duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
-def cost_tile(run: RunFacts) -> list[Tile]:
+def cost_tile(run: FinishedRun) -> list[Tile]:
     """The headline's tile about what training took; none where it was not recorded."""
     cost = training_cost(run)
     if not np.isfinite(cost["images_per_second"]):
@@ -33,7 +34,7 @@ def cost_tile(run: RunFacts) -> list[Tile]:
     ]
 
 
-def differences(runs: Sequence[RunFacts], names: Sequence[str]) -> str:
+def differences(runs: Sequence[FinishedRun], names: Sequence[str]) -> str:
     """A table of what the recipes of the runs do not share, with a column for each of `names`; nothing where they are alike."""
     flat = [dict(fact_rows(run.recipe)) for run in runs]
     keys = list(dict.fromkeys(key for recipe in flat for key in recipe))
@@ -44,13 +45,13 @@ def differences(runs: Sequence[RunFacts], names: Sequence[str]) -> str:
     return "<h3>What their recipes do not share</h3>" + page.table(["setting", *names], differing)
 
 
-def unique_names(runs: Sequence[RunFacts]) -> list[str]:
+def unique_names(runs: Sequence[FinishedRun]) -> list[str]:
     """The runs' names, numbered where two would be the same."""
     names = [plain_text(run.name) for run in runs]
     return [name if names.count(name) == 1 else f"{name} ({i + 1})" for i, name in enumerate(names)]
 
 
-def training_curves(runs: Sequence[RunFacts]) -> str:
+def training_curves(runs: Sequence[FinishedRun]) -> str:
     """A section with the losses of all runs by epoch; nothing where no history was recorded."""
     if not any(run.history for run in runs):
         return ""
@@ -64,7 +65,7 @@ def training_curves(runs: Sequence[RunFacts]) -> str:
     return page.section("Training", page.plots(*figures))
 
 
-def recipes(runs: Sequence[RunFacts]) -> str:
+def recipes(runs: Sequence[FinishedRun]) -> str:
     """A section with the recipe of every run that has one, opened where there is only one run."""
     shown = [run for run in runs if run.recipe]
     parts = [

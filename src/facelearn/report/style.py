@@ -7,7 +7,7 @@ import html
 import io
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +17,14 @@ from numpy.typing import NDArray
 from facelearn.errors import MissingExtraError
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.axes import Axes as Axes
+    from matplotlib.axis import Axis
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Colormap
+    from matplotlib.figure import Figure as Figure
+    from matplotlib.image import AxesImage as AxesImage
+    from matplotlib.patches import Rectangle
+    from matplotlib.text import Annotation as Annotation
 
 # Okabe and Ito's order darkened until each reads on white; told apart under the common colour-vision deficiencies.
 RUN_COLOURS = ("#0b69b4", "#cf5600", "#0a8763", "#a8469a", "#8f6b00", "#3a93c9", "#6b6f76", "#7a3b12")
@@ -117,6 +123,66 @@ def plain_text(text: object, limit: int = 60) -> str:
     """A name from a file as matplotlib and a page may show it: no control characters, cut at `limit` characters."""
     clean = "".join(character if character.isprintable() else " " for character in str(text))
     return clean if len(clean) <= limit else clean[: limit - 1] + "…"
+
+
+def number_ticks(axis: Axis, most: int, *, whole: bool = False, steps: Sequence[float] | None = None) -> None:
+    """At most so many ticks at round numbers; `whole` keeps them to whole numbers, `steps` says what is round (of 1 to 10)."""
+    from matplotlib.ticker import MaxNLocator
+
+    axis.set_major_locator(MaxNLocator(nbins=most, integer=whole, steps=steps, min_n_ticks=1 if whole else 2))
+
+
+def log_ticks(axis: Axis, text: Callable[[float], str], steps: Sequence[float] = ()) -> None:
+    """Ticks of a logarithmic axis with their numbers as `text` has them, at `steps` of each decade where they are given."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    if steps:
+        axis.set_major_locator(LogLocator(subs=steps, numticks=12))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: text(value)))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def colour_map(name: str) -> Colormap:
+    """A scale of colours: called with numbers from 0 to 1, it gives their red, green, blue and opacity."""
+    import matplotlib
+
+    return matplotlib.colormaps[name]
+
+
+def two_colours(first: str, second: str) -> Colormap:
+    """A scale of two colours without steps between them."""
+    from matplotlib.colors import ListedColormap
+
+    return ListedColormap([first, second])
+
+
+def red_green_blue(colour: str) -> tuple[float, float, float]:
+    """A colour as numbers from 0 to 1."""
+    from matplotlib.colors import to_rgb
+
+    return to_rgb(colour)
+
+
+def colour_text(colour: Sequence[float]) -> str:
+    """Numbers from 0 to 1 as a colour, "#rrggbb"."""
+    from matplotlib.colors import to_hex
+
+    return to_hex(tuple(colour))  # type: ignore[arg-type]
+
+
+def empty_scale(low: float, high: float, colours: str) -> ScalarMappable:
+    """What a bar of colours needs where no picture has that scale."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+
+    return ScalarMappable(Normalize(low, high), colours)
+
+
+def rectangle(corner: tuple[float, float], width: float, height: float, **style: Any) -> Rectangle:
+    """A box for `Axes.add_patch`."""
+    from matplotlib.patches import Rectangle
+
+    return Rectangle(corner, width, height, **style)
 
 
 def note(axes: Axes, text: str) -> None:

@@ -6,81 +6,9 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from facelearn.report.headline import (
-    TITLES,
-    estimate,
-    failure_threshold,
-    labels_text,
-    normalised_error,
-    number_text,
-    to_number,
-)
 from facelearn.report.style import plain_text
 
 _MOST_ITEMS = 24
-
-
-def comparison_rows(runs: Mapping[str, Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
-    """Several runs side by side: the heading and a row of texts for each run.
-
-    Args:
-        runs: name -> {"metrics": as `metrics.keypoints.keypoint_metrics`, "images_per_second", "seconds", "epochs",
-            "parameters"}; what is missing shows as "-".
-    """
-    heading = ["run", "RMSE px", "95% interval", "median px", "failed points", "95% interval", "failed faces", "labels"]
-    heading += ["images/s", "seconds"]
-    rows = []
-    for name, facts in runs.items():
-        given = facts.get("metrics")
-        metrics = given if isinstance(given, Mapping) else {}
-        cells = [plain_text(name)]
-        for key, with_interval in (
-            ("rmse_error", True),
-            ("median_error", False),
-            ("point_failure_error", True),
-            ("face_failure_error", False),
-        ):
-            found = estimate(metrics, key)
-            cells.append("-" if found is None else found.text.removesuffix(" px"))
-            if with_interval:
-                cells.append((found.interval_text if found else "") or "-")
-        points = estimate(metrics, "mean_error")
-        cells.append(f"{points.count:,}" if points else "-")
-        cells += [number_text(to_number(facts.get(key))) for key in ("images_per_second", "seconds")]
-        rows.append(cells)
-    return heading, rows
-
-
-def comparison(runs: Mapping[str, Mapping[str, Any]], *, markdown: bool = False) -> str:
-    """`comparison_rows` as an aligned text table, or as Markdown."""
-    heading, rows = comparison_rows(runs)
-    return markdown_table(heading, rows) if markdown else text_table(heading, rows)
-
-
-def headline(metrics: Mapping[str, Any]) -> str:
-    """The headline numbers of one model as aligned lines, each with its interval and over how many labels it ran.
-
-    Args:
-        metrics: as `metrics.keypoints.keypoint_metrics`.
-    """
-    limit = f"above {failure_threshold(metrics):.0%} of the image width"
-    nme = normalised_error(metrics)
-    names = ["rmse_error", "median_error", "mean_error", "robust_rmse_error", "outlier_error"]
-    names += [nme[0]] if nme else []
-    notes = {"point_failure_error": limit, "face_failure_error": limit}
-    rows = []
-    for name in (*names, "point_failure_error", "face_failure_error", "auc_score"):
-        found = estimate(metrics, name)
-        if found is None:
-            continue
-        value = f"{found.value:.3f}" if name == "auc_score" else found.text
-        interval = f"({found.interval_text})" if found.interval_text and name != "auc_score" else ""
-        rows.append([TITLES[name], value, interval, f"over {found.count:,} {found.over}", notes.get(name, "")])
-    if not rows:
-        return "nothing was measured: no held-out face has a label"
-    body = text_table(["", "", "95% interval", "", ""], rows)
-    summary = labels_text(metrics)
-    return f"{body}\n{summary}" if summary else body
 
 
 def text_table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facelearn.report.style import MUTED, new_figure, plain_text
+from facelearn.report.style import MUTED, colour_map, new_figure, plain_text
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-    from matplotlib.image import AxesImage
+    from facelearn.report.style import Axes, AxesImage, Figure
 
 DIVERGING, RISING = "RdBu_r", "viridis"
 PAGE_WIDTH = 8.4  # inches
@@ -62,8 +60,6 @@ def show(axes: Axes, picture: Picture, limits: tuple[float, float], colours: str
         limits: the numbers at the ends of the scale `colours`; of no account for a picture in colour.
         colours: a colour map's name.
     """
-    import matplotlib
-
     if picture.ndim == 3:
         seen = ~np.isnan(picture).any(2, keepdims=True)
         picture = np.concatenate([np.nan_to_num(picture), seen], 2)
@@ -73,7 +69,7 @@ def show(axes: Axes, picture: Picture, limits: tuple[float, float], colours: str
     axes.set_yticks([])
     for spine in axes.spines.values():
         spine.set_visible(False)
-    shades = matplotlib.colormaps[colours].with_extremes(bad=_GAP_COLOUR)
+    shades = colour_map(colours).with_extremes(bad=_GAP_COLOUR)
     return axes.imshow(picture, vmin=limits[0], vmax=limits[1], cmap=shades, interpolation="none")
 
 

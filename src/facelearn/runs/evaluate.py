@@ -7,12 +7,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from facelearn.data import readers
 from facelearn.data.faces import Faces
+from facelearn.data.listing import write_skipped
 from facelearn.errors import DataError
 from facelearn.prediction.backends import open_backend
 from facelearn.prediction.open import OpenModel
-from facelearn.report.results import save_metrics
+from facelearn.record.folder import RunFolder
+from facelearn.record.results import load_run, save_metrics
+from facelearn.runs.prepare import read_with_report
 from facelearn.tasks.task import Asked
 
 
@@ -63,12 +65,13 @@ def evaluate(
     flat = faces.replace(to_photo=np.broadcast_to(np.eye(2, 3), (len(faces), 2, 3)).copy())
     measured = task.measure_answers(opened.predict(flat), faces, asked, opened.bundle.data)
     if out is not None:
-        folder, source = Path(out), "Faces in memory" if isinstance(data, Faces) else str(data)
+        folder, source = RunFolder(out), "Faces in memory" if isinstance(data, Faces) else str(data)
         facts = {"source": source, "fingerprint": faces.fingerprint(), "model": str(model)}
-        save_metrics(folder, measured.metrics, data=facts)
+        save_metrics(folder.path, measured.metrics, data=facts)
         if measured.evaluation is not None:
-            task.save_evaluation(folder, **measured.evaluation)
-        task.page(folder, f"{Path(model).name} on {Path(source).name}", Path(model).stem)
+            task.save_evaluation(folder.evaluation, **measured.evaluation)
+        run = load_run(folder.path, name=Path(model).stem)
+        task.page(folder.report, run, f"{Path(model).name} on {Path(source).name}")
     return {**measured.metrics, **said}
 
 
@@ -77,9 +80,9 @@ def _read(
     on_error: Literal["stop", "skip"],
 ) -> tuple[Faces, dict[str, list[str]]]:  # fmt: skip
     """The faces, and what the reader has to say of them."""
-    result = readers.read_with_report(data, size=size, crop=crop, list_file=list_file, on_error=on_error)
+    result = read_with_report(data, size=size, crop=crop, list_file=list_file, on_error=on_error)
     if out is not None and result.skipped:
-        readers.write_skipped(result.skipped, Path(out) / "skipped.csv")
+        write_skipped(result.skipped, Path(out) / "skipped.csv")
     return result.faces, {
         "warnings": list(result.warnings),
         "skipped": [str(problem) for problem in result.skipped],

@@ -20,7 +20,8 @@ from facelearn.files import write_text
 from facelearn.models import zoo
 from facelearn.models.layers.initialise import initialise
 from facelearn.recipe.recipe import Recipe
-from facelearn.report.results import save_metrics
+from facelearn.record.folder import RunFolder
+from facelearn.record.results import load_run, save_metrics
 from facelearn.runs.plan import LICENCE_NOTE, MODEL, Fitted, Plan, TrainResult, versions
 from facelearn.splits.split import Split
 from facelearn.tasks import TASKS
@@ -110,13 +111,13 @@ def write_fitted(fitted: Fitted, out: str | Path) -> TrainResult:
     )  # fmt: skip
     measured = plan.task.measure(held_out)
     if measured.evaluation is not None:
-        plan.task.save_evaluation(out, **measured.evaluation)
+        plan.task.save_evaluation(RunFolder(out).evaluation, **measured.evaluation)
     summary = _summary(result) | {"parameters": sum(p.numel() for p in result.model.parameters())}
     environment = {**describe_machine(plan.settings), **versions()}
     save_metrics(out, {**measured.metrics, "summary": summary}, environment=environment, data=plan.facts, split=split)
     # the model file comes last of what must be whole
     model = bundles.save(_bundle(plan, result, measured.metrics, measured.facts), out / MODEL)
-    report = plan.task.page(out, f"facelearn: {plan.recipe.model.name}")
+    report = plan.task.page(RunFolder(out).report, load_run(out), f"facelearn: {plan.recipe.model.name}")
     return TrainResult(out, model, measured.metrics, summary, plan.task.name, warnings=said, report=report)
 
 

@@ -13,10 +13,11 @@ from numpy.typing import ArrayLike
 from facelearn.errors import FacelearnError
 from facelearn.metrics.class_averages import class_average_intervals
 from facelearn.metrics.classes import balanced_accuracy_difference, class_metrics
-from facelearn.report.headline import to_number
+from facelearn.record.results import load_class_run
+from facelearn.report.shown_numbers import to_number
 from facelearn.report.tables import markdown_table, text_table
-from facelearn.studies.people_numbers import number_text
-from facelearn.tasks.identification.evaluation import ClassResult, load_class_run
+from facelearn.tasks.identification.class_results import ClassResult
+from facelearn.tasks.identification.class_study import number_text
 
 SCORES = {
     "balanced_accuracy_score": "balanced accuracy",

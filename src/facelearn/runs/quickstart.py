@@ -12,7 +12,7 @@ from typing import Any
 from facelearn.data.synthetic import synthetic_faces
 from facelearn.files import whole_file
 from facelearn.recipe.recipe import Recipe
-from facelearn.report.results import load_run
+from facelearn.record.results import load_point_run
 from facelearn.runs.fit_rows import train_parts
 from facelearn.runs.plan import MODEL, TrainResult
 from facelearn.splits.split import split
@@ -93,7 +93,7 @@ def quickstart(
     with whole_file(out / MODEL) as scratch:
         shutil.copyfile(out / best / MODEL, scratch)
     report = write_report(
-        out / "report.html", [load_run(out / name, name=name) for name in runs], title="facelearn quickstart"
+        out / "report.html", [load_point_run(out / name, name=name) for name in runs], title="facelearn quickstart"
     )
     return QuickstartResult(out, runs, best, out / MODEL, report, dict(parts.report()))
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from facelearn.data import readers
 from facelearn.data.faces import Faces
+from facelearn.data.listing import write_skipped
 from facelearn.errors import DataError, FacelearnError, Problem, RecipeError
 from facelearn.files import write_text
 from facelearn.recipe.recipe import Recipe
@@ -16,6 +16,7 @@ from facelearn.recipe.resolve import SourceNetwork, draft, resolve
 from facelearn.recipe.starting_weights import TransferSettings
 from facelearn.runs.fit_rows import parts_of, train_parts
 from facelearn.runs.plan import MODEL, TrainResult
+from facelearn.runs.prepare import read_with_report
 from facelearn.tasks import TASKS
 from facelearn.training.device import apply, choose_device
 from facelearn.training.loop import Reporter
@@ -185,7 +186,7 @@ def read_rows(
         _check_teaches(data, task, "the table")
         return data, (), ()
     settings = recipe.read
-    result = readers.read_with_report(
+    result = read_with_report(
         data,
         size=settings.size,
         crop=settings.crop,
@@ -196,7 +197,7 @@ def read_rows(
     )
     _check_teaches(result.faces, task, str(data))
     if result.skipped:
-        readers.write_skipped(result.skipped, out / "skipped.csv")
+        write_skipped(result.skipped, out / "skipped.csv")
     return result.faces, result.skipped, tuple(str(warning) for warning in result.warnings)
 
 

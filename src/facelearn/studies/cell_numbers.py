@@ -10,13 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facelearn.studies import people_numbers as study_classes
 from facelearn.studies.definition import Study
-
-Cells = Mapping[str, Sequence[Mapping[str, Any]]]
+from facelearn.tasks import TASKS
+from facelearn.tasks.study_numbers import Cell, Cells, StudyNumbers, trained
 
 LOSSES = ("train_loss", "valid_loss", "best_valid_loss", "normalised_valid_loss")
-METRICS = ("rmse_error", "robust_rmse_error", "point_failure_error", "face_failure_error", "face_any_failure_error")
 STUDENT = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23)
 """97.5% quantiles of Student's t with 1, 2, ... 10 degrees of freedom, for means over folds."""
 
@@ -83,14 +81,15 @@ class Row:
 
 def rows(study: Study, cells: Cells) -> list[Row]:
     """One row for each cell that was run, in the study's order."""
+    kind = TASKS[study.task].study
     largest = _largest_loss(cells)
     targets = _targets(study, cells)
     found = []
     for variation in study.variations:
-        runs = [run for run in cells.get(variation.name, ()) if "diverged" not in run]
+        runs = trained(cells.get(variation.name, ()))
         if not runs:
             continue
-        each = [_measures(run, largest, targets.get(_fold(run), -math.inf)) for run in runs]
+        each = [_measures(run, kind, largest, targets.get(_fold(run), -math.inf)) for run in runs]
         # what a fold did not reach has no mean over the folds
         names = [
             name for name in dict.fromkeys(name for one in each for name in one) if all(name in one for one in each)
@@ -99,7 +98,7 @@ def rows(study: Study, cells: Cells) -> list[Row]:
         published = dict(variation.published)
         epochs, seconds = published.pop("epochs", None), published.pop("seconds_per_epoch", math.nan)
         summary = runs[0]["summary"]
-        images, label_share = study_classes.images_of(runs[0]["data"]["counts"])
+        images, label_share = kind.images_of(runs[0]["data"]["counts"])
         found.append(Row(
             name=variation.name, position=variation.position, ours=ours, published=published,
             epochs=int(summary["epochs"]), planned_epochs=variation.epochs,
@@ -108,33 +107,27 @@ def rows(study: Study, cells: Cells) -> list[Row]:
             seconds=float(np.median([_epoch_seconds(run) for run in runs])), published_seconds=seconds,
             parameters=int(summary["parameters"]), steps=summary["steps"] / max(1, summary["epochs"]),
             falling=float(np.mean([_falling(run) for run in runs])), folds=len(runs) if runs[0]["fold"] else 0,
-            multiply_adds=int(summary.get("multiply_adds") or 0), criterion=study_classes.criterion_of(runs[0]),
+            multiply_adds=int(summary.get("multiply_adds") or 0), criterion=kind.criterion(runs[0]["recipe"]),
         ))  # fmt: skip
     return found
 
 
-def column(run: Mapping[str, Any], name: str) -> NDArray[np.float64]:
+def column(run: Cell, name: str) -> NDArray[np.float64]:
     """float64 (epochs,): one column of a cell's history, NaN where it was not recorded."""
     return np.asarray([row.get(name, math.nan) for row in run["history"]], np.float64)
 
 
-def _measures(run: Mapping[str, Any], largest: float, target: float) -> dict[str, Number]:
+def _measures(run: Cell, kind: StudyNumbers, largest: float, target: float) -> dict[str, Number]:
     result: dict[str, Number] = {}
     train, valid = column(run, "train_loss"), column(run, "valid_loss")
     for name, values in (("train_loss", train), ("valid_loss", valid)):
         known = values[np.isfinite(values)]
         if len(known):
             result[name] = Number(float(known[-1]))
-    for name in METRICS:
-        facts = run["metrics"].get(name)
-        if isinstance(facts, Mapping) and facts.get("value") is not None:
-            low, high = (math.nan if facts.get(key) is None else facts[key] for key in ("low", "high"))
-            result[name] = Number(facts["value"], low=low, high=high)
-    people = study_classes.class_numbers(run)
-    for part in ("train", "valid") if people else ():
-        if f"{part}_loss" in result:
-            result[f"{part}_cross_entropy_loss"] = result[f"{part}_loss"]
-    result |= {name: Number(value, low=low, high=high) for name, (value, low, high) in people.items()}
+    measured = kind.numbers(run)
+    if measured:
+        result |= {own: result[name] for name, own in kind.LOSS_NAMES.items() if name in result}
+    result |= {name: Number(value, low=low, high=high) for name, (value, low, high) in measured.items()}
     known = valid[np.isfinite(valid)]
     if len(known):
         result["valid_loss"] = _with_interval(result["valid_loss"], result.get("rmse_error"))
@@ -168,8 +161,8 @@ def _over_folds(numbers: Sequence[Number]) -> Number:
 
 
 def _largest_loss(cells: Cells) -> float:
-    trained = [run for runs in cells.values() for run in runs if "diverged" not in run]
-    losses = [column(run, name) for run in trained for name in ("train_loss", "valid_loss")]
+    whole = [run for runs in cells.values() for run in trained(runs)]
+    losses = [column(run, name) for run in whole for name in ("train_loss", "valid_loss")]
     known = np.concatenate([loss[np.isfinite(loss)] for loss in losses]) if losses else np.zeros(0)
     return float(known.max()) if len(known) and known.max() > 0 else 1.0
 
@@ -177,10 +170,10 @@ def _largest_loss(cells: Cells) -> float:
 def _targets(study: Study, cells: Cells) -> dict[int, float]:
     """Fold (0 for a plain split) -> the best validation loss of the cell that others are timed against."""
     runs = cells.get(study.reach.of, ()) if study.reach else ()
-    return {_fold(run): float(np.nanmin(column(run, "valid_loss"))) for run in runs if "diverged" not in run}
+    return {_fold(run): float(np.nanmin(column(run, "valid_loss"))) for run in trained(runs)}
 
 
-def _fold(run: Mapping[str, Any]) -> int:
+def _fold(run: Cell) -> int:
     return int(run["fold"][0]) if run["fold"] else 0
 
 
@@ -192,12 +185,12 @@ def machine(environment: Mapping[str, Any]) -> str:
     return f"{device}, {threads} thread{many} a cell, {environment.get('precision')}, torch {environment.get('torch')}"
 
 
-def _epoch_seconds(run: Mapping[str, Any]) -> float:
+def _epoch_seconds(run: Cell) -> float:
     taken = np.diff(column(run, "seconds"), prepend=0.0)
     return float(np.median(taken)) if len(taken) else math.nan
 
 
-def _falling(run: Mapping[str, Any]) -> float:
+def _falling(run: Cell) -> float:
     valid = column(run, "valid_loss")
     known = valid[np.isfinite(valid)]
     tenth = max(1, len(known) // 10)
@@ -211,13 +204,12 @@ def number_text(measure: str, value: float) -> str:
     """A value in the form that its measure is read in; "-" where there is none."""
     if not math.isfinite(value):
         return "-"
-    people = study_classes.number_text(measure, value)
-    if people is not None:
-        return people
+    for task in TASKS.values():
+        text = task.study.number_text(measure, value)
+        if text is not None:
+            return text
     if measure in LOSSES:
         return f"{value:.3f}" if measure == "normalised_valid_loss" else f"{value:.5f}"
-    if measure.endswith("failure_error"):
-        return f"{value:.2%}" if value < 0.1 else f"{value:.1%}"
     if measure == "unsteadiness":
         return f"{value:.3f}"
     return f"{value:.3g}" if abs(value) < 100 else f"{value:,.0f}"

@@ -17,7 +17,7 @@ from facelearn.errors import DivergedError, FacelearnError
 from facelearn.files import write_text
 from facelearn.models.layers.profile import profile
 from facelearn.recipe.recipe import Recipe
-from facelearn.report.results import load_run
+from facelearn.record.results import load_run, read_run
 from facelearn.runs.fit_rows import train_split
 from facelearn.runs.plan import MODEL
 from facelearn.splits.split import Split
@@ -115,7 +115,7 @@ def run_cell(
                 return None
             facts = _numbers(plan, folder, result.summary)
             facts["summary"]["multiply_adds"] = _multiply_adds(folder / MODEL)
-            facts |= TASKS[recipe.task].cell_numbers(folder, faces, parts)
+            facts |= TASKS[recipe.task].cell_numbers(load_run(folder), faces, parts)
         except DivergedError as error:
             data = {"table": plan.data}
             facts = {
@@ -165,7 +165,7 @@ def _multiply_adds(model: Path) -> int:
 
 def _numbers(plan: CellPlan, folder: Path, summary: Mapping[str, Any]) -> dict[str, Any]:
     """What tables and curves are made of."""
-    run = load_run(folder)
+    run = read_run(folder)
     return {
         "key": plan.key,
         "fold": list(plan.fold) if plan.fold else None,

@@ -6,7 +6,7 @@ import dataclasses
 import itertools
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,14 @@ from facelearn.report import page
 from facelearn.report.style import png, svg
 from facelearn.report.tables import markdown_table, text_table
 from facelearn.runs.folds_summary import kfold_lines, kfold_table
-from facelearn.studies.cell_numbers import Cells, Number, Row, number_text, rows
+from facelearn.studies.cell_numbers import Number, Row, number_text, rows
 from facelearn.studies.definition import Study
 from facelearn.studies.measures import MEASURES
-from facelearn.studies.people_numbers import class_lines, images_of, names_lines, ranked_table
-from facelearn.studies.store import Folds, mean_face, stored
+from facelearn.studies.store import Folds, stored
 from facelearn.studies.study_plots import costs_are_drawn, is_sweep, study_cost, study_curves, study_sweep
 from facelearn.studies.verdicts import Verdict, verdicts
+from facelearn.tasks import TASKS
+from facelearn.tasks.study_numbers import Cells, Table, trained
 
 TERMINAL = 120
 SHORT_MARK, UNKNOWN_MARK = "*", "**"
@@ -52,7 +53,7 @@ def write_study(study: Study, cells: Cells, folder: str | Path, *, folds: Folds 
     ]
     orders = page.bullets([verdict_text(one) for one in verdicts(study, found)], most=50)
     remarks = page.bullets(_lines(study, found, cells, folds), most=50)
-    tables = [*_narrow(*table(study, found)), *_of_people(study, cells, folds)]
+    tables = [*_narrow(*table(study, found)), *_further(study, cells, folds)]
     sections = [
         page.section("Published and ours", remarks, *[page.table(*part) for part in tables]),
         page.section("Published orders", orders) if study.claims else "",
@@ -70,13 +71,13 @@ _CAPTIONS = {
 }
 
 
-def _of_people(study: Study, cells: Cells, folds: Folds | None) -> list[tuple[list[str], list[list[str]]]]:
-    """The further tables of identification: best and worst people, and what the folds of each cell make together."""
-    best_and_worst = ranked_table(study, cells)
-    return [*([best_and_worst] if best_and_worst else []), *([kfold_table(folds)] if folds else [])]
+def _further(study: Study, cells: Cells, folds: Folds | None) -> list[Table]:
+    """The tables of the study's task, and what the folds of each cell make together."""
+    published = {one.name: {"best": one.published_best, "worst": one.published_worst} for one in study.variations}
+    return [*TASKS[study.task].study.tables(cells, published), *([kfold_table(folds)] if folds else [])]
 
 
-def table(study: Study, found: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
+def table(study: Study, found: Sequence[Row]) -> Table:
     """The heading and one row of texts for each cell: published, ours and their ratio for each measure."""
     shown = [name for name in study.measures if any(name in row.ours or name in row.published for row in found)]
     heading = ["cell", "epochs"]
@@ -99,7 +100,7 @@ def table(study: Study, found: Sequence[Row]) -> tuple[list[str], list[list[str]
     return heading, body
 
 
-def cost(found: Sequence[Row], images: int | None = None) -> tuple[list[str], list[list[str]]]:
+def cost(found: Sequence[Row], images: int | None = None) -> Table:
     """What an epoch costs, then and now, as a heading and rows of texts; `images` are those of a published epoch."""
     counted = any(row.multiply_adds for row in found)
     heading = [
@@ -140,7 +141,7 @@ def text(study: Study, cells: Cells, *, folds: Folds | None = None) -> str:
         f"{study.source}. {study.question}",
         "",
         *[line for part in _narrow(*table(study, found)) for line in (text_table(*part), "")],
-        *[line for part in _of_people(study, cells, folds) for line in (text_table(*part), "")],
+        *[line for part in _further(study, cells, folds) for line in (text_table(*part), "")],
     ]
     parts += _lines(study, found, cells, folds)
     parts += [verdict_text(one) for one in verdicts(study, found)]
@@ -148,7 +149,7 @@ def text(study: Study, cells: Cells, *, folds: Folds | None = None) -> str:
     return "\n".join(parts)
 
 
-def _narrow(heading: list[str], body: list[list[str]]) -> list[tuple[list[str], list[list[str]]]]:
+def _narrow(heading: list[str], body: list[list[str]]) -> list[Table]:
     """A table as several (heading, rows) of at most `TERMINAL` characters, each with names and epochs in front; a measure is not torn."""
     starts = [i for i in range(2, len(heading)) if heading[i] != "ratio" and not heading[i].endswith(", ours")]
     measures = [list(range(first, after)) for first, after in itertools.pairwise([*starts, len(heading)])]
@@ -172,7 +173,7 @@ def markdown(
     parts = [
         f"## {study.title}",
         f"{study.source}. {study.question}",
-        *[markdown_table(*part) for part in (*_narrow(*table(study, found)), *_of_people(study, cells, folds))],
+        *[markdown_table(*part) for part in (*_narrow(*table(study, found)), *_further(study, cells, folds))],
     ]
     parts.append("\n".join(f"- {line}" for line in _lines(study, found, cells, folds)))
     if study.claims:
@@ -220,11 +221,11 @@ def verdict_text(verdict: Verdict) -> str:
 
 def _lines(study: Study, found: Sequence[Row], cells: Cells, folds: Folds | None = None) -> list[str]:
     """What the table leaves unsaid: data, machine, marks, what differs."""
-    runs = [run for many in cells.values() for run in many if "diverged" not in run]
-    if not runs:
+    kind = TASKS[study.task].study
+    if not any(trained(runs) for runs in cells.values()):
         return ["no cell has been run yet"]
     lines = [*study.notes]
-    lines += class_lines(cells) if study.task == "identification" else [_held_out(found, runs)]
+    lines += kind.data_lines(cells)
     lines.append("Machine: " + "; ".join(sorted({row.machine for row in found})) + ".")
     if any(row.short and row.published_epochs for row in found):
         lines.append(f"{SHORT_MARK} fewer epochs than published.")
@@ -234,14 +235,11 @@ def _lines(study: Study, found: Sequence[Row], cells: Cells, folds: Folds | None
         )
     diverged = {name: run["diverged"] for name, many in cells.items() for run in many if "diverged" in run}
     lines += [f"{name} diverged: {why}." for name, why in diverged.items()]
-    guess = mean_face(max(runs, key=lambda run: images_of(run["data"]["counts"])[0]))
-    if guess:
-        shown = ", ".join(f"{MEASURES[name]} {number_text(name, value['value'])}" for name, value in guess.items())
-        lines.append(f"The mean face of the training rows scores: {shown}.")
+    lines += kind.remarks(cells)
     missing = [variation.name for variation in study.variations if variation.name not in cells]
     if missing:
         lines.append(f"Not run: {', '.join(missing)}.")
-    lines += [*names_lines(cells), *kfold_lines(folds or {})]
+    lines += kfold_lines(folds or {})
     counts = {row.folds for row in found if row.folds}
     if counts:
         lines.append(f"Mean and standard deviation over {'/'.join(map(str, sorted(counts)))} folds.")
@@ -249,14 +247,6 @@ def _lines(study: Study, found: Sequence[Row], cells: Cells, folds: Folds | None
         published = f" Published: {study.reach.published}." if study.reach.published else ""
         lines.append(f"Epochs and seconds to reach the best validation loss of {study.reach.of}.{published}")
     return lines
-
-
-def _held_out(found: Sequence[Row], runs: Sequence[Mapping[str, Any]]) -> str:
-    counts = {run["data"]["counts"]["valid_faces"] for run in runs}
-    held, trained = (
-        " or ".join(f"{n:,}" for n in sorted(numbers)) for numbers in (counts, {row.images for row in found})
-    )
-    return f"Trained on {trained} faces; held out: {held} faces, near-duplicates (or people) kept together."
 
 
 def _epochs(row: Row) -> str:

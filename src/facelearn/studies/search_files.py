@@ -11,7 +11,7 @@ import numpy as np
 
 from facelearn.files import whole_file, write_text
 from facelearn.recipe.recipe import Recipe
-from facelearn.report.headline import number_text
+from facelearn.report.shown_numbers import number_text
 from facelearn.studies.search import Search, TrialFacts
 from facelearn.studies.search_page import TuningReport, write_tuning_report
 from facelearn.studies.search_plots import Parameter

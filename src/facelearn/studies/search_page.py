@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from facelearn.files import whole_file, write_text
 from facelearn.report import page
-from facelearn.report.headline import number_text
 from facelearn.report.page import Tile
+from facelearn.report.shown_numbers import number_text
 from facelearn.report.style import plain_text, png, svg
 from facelearn.studies.search_plots import (
     Parameter,

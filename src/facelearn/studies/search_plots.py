@@ -9,24 +9,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facelearn.report.headline import number_text
 from facelearn.report.plots import log_scale
+from facelearn.report.shown_numbers import number_text
 from facelearn.report.style import (
     ALARM,
     GRID,
     INK,
     MUTED,
     SURFACE,
+    colour_map,
     house_style,
     new_figure,
     note,
+    number_ticks,
     plain_text,
     run_colour,
 )
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from facelearn.report.style import Axes, Figure
 
 SCORE_MAP = "viridis_r"  # dark is good
 MOST_AXES = 9
@@ -64,8 +65,6 @@ def search_history(
         others: numbers of the trials without a score, by what became of them ("pruned", "refused", ...).
         title: what the score is.
     """
-    from matplotlib.ticker import MaxNLocator
-
     with house_style():
         figure = new_figure(7.4, 3.9)
         axes = figure.add_subplot()
@@ -99,7 +98,7 @@ def search_history(
                 )  # fmt: skip
         axes.grid(visible=False, axis="x")
         axes.set_xlabel("trial")
-        axes.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True, min_n_ticks=1))
+        number_ticks(axes.xaxis, 10, whole=True)
         axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
     return figure
 
@@ -277,8 +276,6 @@ def _short(name: str, width: int) -> str:
 
 def _score_colours(scores: NDArray[np.float64]) -> list[tuple[float, ...]]:
     """A colour for each score by its rank: a few trials that failed badly do not make the others look alike."""
-    import matplotlib
-
     rank = np.argsort(np.argsort(scores, kind="stable"), kind="stable") / max(1, len(scores) - 1)
-    colours = matplotlib.colormaps[SCORE_MAP](0.95 - 0.85 * rank)
+    colours = colour_map(SCORE_MAP)(0.95 - 0.85 * rank)
     return [tuple(float(part) for part in colour) for colour in colours]

@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from facelearn.report.results import plain
-from facelearn.studies.cell_numbers import Cells, Number, Row, rows
+from facelearn.record.results import plain
+from facelearn.studies.cell_numbers import Number, Row, rows
 from facelearn.studies.definition import Study
-from facelearn.studies.people_numbers import kept_metrics
+from facelearn.tasks import TASKS
+from facelearn.tasks.study_numbers import Cell, Cells, StudyNumbers
 
 Folds = Mapping[str, Mapping[str, Any]]
 """Cell -> what `report.kfold.kfold_summary` says of its folds."""
@@ -24,7 +25,7 @@ def stored(study: Study, cells: Cells, *, folds: Folds | None = None) -> dict[st
     return {
         "study": study.name,
         "rows": found,
-        "cells": {name: [_slim(run) for run in runs] for name, runs in cells.items()},
+        "cells": {name: [_slim(run, TASKS[study.task].study) for run in runs] for name, runs in cells.items()},
         **({"folds": plain(dict(folds))} if folds else {}),
     }
 
@@ -43,7 +44,7 @@ def restored(facts: Mapping[str, Any]) -> tuple[list[Row], Cells]:
     return found, facts["cells"]
 
 
-def _slim(run: Mapping[str, Any]) -> dict[str, Any]:
+def _slim(run: Cell, kind: StudyNumbers) -> dict[str, Any]:
     recipe = _without_paths(run["recipe"])
     if "diverged" in run:
         return {"fold": run["fold"], "recipe": recipe, "diverged": run["diverged"]}
@@ -54,7 +55,7 @@ def _slim(run: Mapping[str, Any]) -> dict[str, Any]:
     counts = {name: value for name, value in run["data"]["counts"].items() if name != "images_per_person"}
     return {
         "fold": run["fold"], "recipe": recipe, "environment": run["environment"], "summary": run["summary"],
-        "data": {"table": run["data"].get("table"), "counts": counts}, "metrics": {"mean_face": mean_face(run), **kept_metrics(run)},
+        "data": {"table": run["data"].get("table"), "counts": counts}, "metrics": kind.kept_metrics(run),
         "history": [_rounded(row) for row in kept],
     }  # fmt: skip
 
@@ -66,13 +67,6 @@ def _without_paths(recipe: Mapping[str, Any]) -> dict[str, Any]:
         if (facts.get(table) or {}).get(name):
             facts[table][name] = Path(facts[table][name]).name
     return dict(facts)
-
-
-def mean_face(run: Mapping[str, Any]) -> dict[str, dict[str, float]]:
-    """What the mean face of the training rows scored on the held-out ones; empty where it was not measured."""
-    facts = run["metrics"].get("mean_face") or {}
-    names = ("rmse_error", "robust_rmse_error", "point_failure_error")
-    return {name: {"value": facts[name]["value"]} for name in names if (facts.get(name) or {}).get("value") is not None}
 
 
 def _rounded(row: Mapping[str, float]) -> dict[str, float]:

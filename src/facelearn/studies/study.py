@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from facelearn.runs.train import read_rows, source_network
 from facelearn.studies.cells import CellPlan, finished_cells
 from facelearn.studies.definition import Study, load_study
 from facelearn.studies.pool import Job, Outcome, run_apart, run_here
+from facelearn.tasks.study_numbers import Cell
 from facelearn.training.loop import Reporter
 
 DisplayFactory = Callable[[str], AbstractContextManager[Reporter | None]]
@@ -42,7 +43,7 @@ class StudyResult:
     """
 
     study: Study
-    cells: dict[str, list[dict[str, Any]]]
+    cells: dict[str, list[Cell]]
     label: str
     computed: int
     problems: dict[str, str]
@@ -217,11 +218,11 @@ def _known(
     return {key: kept[key] for key in keys}, {key: Path(known[key]["folder"]) for key in keys}
 
 
-def _by_name(plans: list[tuple[str, CellPlan]], found: dict[str, dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    cells: dict[str, list[dict[str, Any]]] = {}
+def _by_name(plans: list[tuple[str, CellPlan]], found: dict[str, dict[str, Any]]) -> dict[str, list[Cell]]:
+    cells: dict[str, list[Cell]] = {}
     for cell, plan in plans:
         if plan.key in found:
-            cells.setdefault(cell, []).append(found[plan.key])
+            cells.setdefault(cell, []).append(cast(Cell, found[plan.key]))
     return cells
 
 

@@ -7,17 +7,29 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from facelearn.report.plots import epoch_axis, log_scale
-from facelearn.report.style import GRID, MUTED, SURFACE, house_style, new_figure, plain_text, run_colour, run_marker
-from facelearn.studies.cell_numbers import LOSSES, Cells, Row, column
+from facelearn.report.style import (
+    GRID,
+    MUTED,
+    SURFACE,
+    colour_map,
+    colour_text,
+    house_style,
+    new_figure,
+    plain_text,
+    run_colour,
+    run_marker,
+)
+from facelearn.studies.cell_numbers import LOSSES, Row, column
+from facelearn.studies.cost_plot import accuracy_against_cost
 from facelearn.studies.definition import Study
 from facelearn.studies.measures import MEASURES
-from facelearn.tasks.identification.class_plots import accuracy_against_cost
+from facelearn.tasks import TASKS
+from facelearn.tasks.study_numbers import Cell, Cells, trained
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from facelearn.report.style import Axes, Figure
 
 
 def study_curves(study: Study, cells: Cells) -> Figure:
@@ -27,7 +39,7 @@ def study_curves(study: Study, cells: Cells) -> Figure:
         study: the experiment.
         cells: name -> its runs (one for each fold; the mean over folds is drawn).
     """
-    cells = {name: [run for run in runs if "diverged" not in run] for name, runs in cells.items()}
+    cells = {name: trained(runs) for name, runs in cells.items()}
     names = [variation.name for variation in study.variations if cells.get(variation.name)]
     losses = {(name, part): _mean_curve(cells[name], f"{part}_loss") for name in names for part in ("train", "valid")}
     largest = max(
@@ -49,8 +61,7 @@ def study_curves(study: Study, cells: Cells) -> Figure:
                 axes.plot(epochs[known], values[known], color=colour, linewidth=width, alpha=alpha, label=label)
         log_scale(axes, _highest_after_the_start(axes))
         epoch_axis(axes)
-        unit = "cross-entropy, nats" if study.task == "identification" else "mean square, unit coordinates"
-        axes.set_ylabel("share of the largest loss" if study.normalise else unit)
+        axes.set_ylabel("share of the largest loss" if study.normalise else TASKS[study.task].study.LOSS_UNIT)
         axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=8.5)
     return figure
 
@@ -122,9 +133,9 @@ def _highest_after_the_start(axes: Axes) -> float | None:
     return max(float(curve[len(curve) // 30 :].max()) for curve in curves)
 
 
-def _mean_curve(runs: Sequence[object], name: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def _mean_curve(runs: Sequence[Cell], name: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     """The mean over folds, to the length of the shortest."""
-    columns = [column(run, name) for run in runs]  # type: ignore[arg-type]
+    columns = [column(run, name) for run in runs]
     shortest = min(len(values) for values in columns)
     return np.asarray(np.mean([values[:shortest] for values in columns], axis=0), np.float64)
 
@@ -133,7 +144,4 @@ def _colour(index: int, count: int) -> str:
     """The house's colours while they last, else steps of one map, so that a sweep's order can be seen."""
     if count <= 8:
         return run_colour(index)
-    import matplotlib
-    from matplotlib.colors import to_hex
-
-    return to_hex(matplotlib.colormaps["turbo"](0.06 + 0.88 * index / (count - 1)))
+    return colour_text(colour_map("turbo")(0.06 + 0.88 * index / (count - 1)))

@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 from facelearn.data.faces import Faces
 from facelearn.data.schema import KeypointSchema
 from facelearn.models.registry import Gives
+from facelearn.report.finished_run import FinishedRun
 from facelearn.splits.split import Split
 from facelearn.tasks.settings import TaskSettings
+from facelearn.tasks.study_numbers import StudyNumbers
 from facelearn.transforms.preprocess import Preprocess
 
 if TYPE_CHECKING:
@@ -341,14 +343,21 @@ class Task(Protocol):
             train_facts: what the model file says of its training data.
         """
 
-    def cell_numbers(self, folder: Path, faces: Faces, parts: Split) -> dict[str, Any]:
-        """What a study keeps of the finished run in `folder` beside its metrics."""
+    @property
+    def study(self) -> StudyNumbers:
+        """Its part of the page of a study."""
 
-    def save_evaluation(self, folder: Path, **evaluation: Any) -> Path:
-        """Write evaluation.npz, from which the page draws."""
+    def cell_numbers(self, run: FinishedRun, faces: Faces, parts: Split) -> dict[str, Any]:
+        """What a study keeps of a finished run, as `load_evaluation` gives it, beside its metrics."""
 
-    def page(self, folder: Path, title: str, name: str | None = None) -> Path:
-        """Draw report.html from what stands in `folder`."""
+    def save_evaluation(self, file: Path, **evaluation: Any) -> Path:
+        """Write the held-out images and what was said of them to `file`, from which the page draws."""
+
+    def load_evaluation(self, run: FinishedRun, file: Path) -> FinishedRun:
+        """The run with what `save_evaluation` wrote to `file`; without any where there is no such file yet."""
+
+    def page(self, path: Path, run: FinishedRun, title: str) -> Path:
+        """Write the page about a run, as `load_evaluation` gives it, to `path`."""
 
     def headline(self, metrics: Mapping[str, Any]) -> str:
         """The few numbers that a reader looks for first, as text for a terminal."""

@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facelearn.errors import FacelearnError
 from facelearn.report.style import svg
-from facelearn.tasks.identification.class_plots import accuracy_against_cost, calibration_figure, recall_against_images
+from facelearn.tasks.identification.class_plots import calibration_figure, recall_against_images
 from facelearn.tasks.identification.confusion import confusion_figure, confusion_order, most_confused
 from facelearn.tasks.identification.unknown_plots import open_set_curves, probability_histogram
 
@@ -153,37 +152,3 @@ def test_histograms_are_shares_of_each():
     drawn(figure)
     drawn(probability_histogram([], [0.3], threshold=float("nan")))
     assert "no image" in texts(probability_histogram([], [], threshold=0.5))[0]
-
-
-def test_accuracy_against_cost_joins_what_nothing_beats():
-    names, cost, score = ["cheap", "bad", "good", "unknown"], [1e6, 1e9, 1e8, 1e7], [0.3, 0.6, 0.8, np.nan]
-    figure = accuracy_against_cost(names, cost, score, [[0.2, 0.4], [0.5, 0.7], [np.nan] * 2, [np.nan] * 2])
-    axes = figure.axes[0]
-    np.testing.assert_allclose(axes.lines[0].get_xydata(), [[1e6, 30], [1e8, 80]])
-    assert sorted(texts(figure)) == ["bad", "cheap", "good"]
-    boxes = [text.get_window_extent() for text in axes.texts]
-    assert not any(box.overlaps(other) for i, box in enumerate(boxes) for other in boxes[:i])
-    drawn(figure)
-    assert "no network" in texts(accuracy_against_cost(["a"], [1], [np.nan]))[0]
-
-
-def test_names_of_close_networks_do_not_cover_each_other():
-    figure = accuracy_against_cost(
-        ["network one", "network two", "network three"], [1e8, 1.1e8, 1.05e8], [0.5, 0.5, 0.51]
-    )
-    boxes = [text.get_window_extent() for text in figure.axes[0].texts]
-    assert len(boxes) == 3
-    assert not any(box.overlaps(other) for i, box in enumerate(boxes) for other in boxes[:i])
-
-
-@pytest.mark.parametrize(
-    ("cost", "score", "intervals", "words"),
-    [
-        ([1], [0.5, 0.5], None, "2 networks"),
-        ([1, 0], [0.5, 0.5], None, "above 0"),
-        ([1, 2], [0.5, 0.5], [[0, 1]], "shapes"),
-    ],
-)
-def test_costs_that_do_not_fit_are_refused(cost, score, intervals, words):
-    with pytest.raises(FacelearnError, match=words):
-        accuracy_against_cost(["a", "b"], cost, score, intervals)

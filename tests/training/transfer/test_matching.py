@@ -10,7 +10,7 @@ from facelearn.errors import BundleError, RecipeError
 from facelearn.models import zoo
 from facelearn.recipe.recipe import Recipe
 from facelearn.recipe.starting_weights import TransferSettings
-from facelearn.tasks.keypoints.learn import Keypoints
+from facelearn.tasks.keypoints.learn import KeypointLearner
 from facelearn.training.batches import TrainingData
 from facelearn.training.device import choose_device
 from facelearn.training.loop import Reporter, fit
@@ -192,13 +192,12 @@ def run(chosen, *, folder=None, network=None, **options):
     faces = blob_faces(120)
     train, valid = faces[:96], faces[96:]
     preprocess = Preprocess.from_steps(list(chosen.preprocess)).fit(train.images)
-    task = Keypoints.from_recipe(chosen, train, (24, 24))
     network = network or small_network(seed=2)
     transfer(network, chosen.transfer, from_tensors(small_network(seed=1, outputs=10).state_dict()))
-    data = [TrainingData(rows, preprocess, task.targets(rows)) for rows in (train, valid)]
+    learner = KeypointLearner(chosen, train, network, image_size=(24, 24))
+    data = [TrainingData(rows, preprocess, learner.targets(rows)) for rows in (train, valid)]
     return fit(
-        network,
-        task,
+        learner,
         *data,
         chosen,
         choose_device("cpu", precision="32", threads=1),
@@ -285,7 +284,7 @@ class KilledError(Exception):
 
 @pytest.mark.parametrize("transferred", [{}, {"freeze": 2, "body_rate": 0.2}, {"freeze": "body"}])
 def test_killed_and_resumed_equals_uninterrupted(tmp_path, monkeypatch, transferred):
-    import facelearn.training.run as running
+    import facelearn.training.loop as running
 
     monkeypatch.setattr(running, "SAVE_SECONDS", 0.0)
     monkeypatch.setattr(running, "SAVE_SHARE", 0.0)

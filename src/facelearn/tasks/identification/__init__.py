@@ -14,15 +14,19 @@ from facelearn.data.schema import NO_KEYPOINTS
 from facelearn.errors import BundleError, DataError, RecipeError
 from facelearn.models import zoo
 from facelearn.models.registry import Gives
+from facelearn.report.finished_run import FinishedRun
 from facelearn.splits.groups import By, Rows, WithinBy, person_units
 from facelearn.splits.listed import split_listed
 from facelearn.splits.split import Parts, Split, reported
 from facelearn.splits.within_people import kfold_within_people, split_within_people
+from facelearn.tasks.identification import class_study
 from facelearn.tasks.identification import measure as measures
 from facelearn.tasks.identification.answer import Identities, NameAnswering
+from facelearn.tasks.identification.class_results import ClassResult, load_class_results, save_class_results
 from facelearn.tasks.identification.measure import STRANGERS_TUNE
 from facelearn.tasks.identification.settings import DEFAULTS, NEUTRAL, OF_ANOTHER_NETWORK, IdentificationSettings
 from facelearn.tasks.settings import TaskSettings
+from facelearn.tasks.study_numbers import StudyNumbers
 from facelearn.tasks.task import (
     FALSE_ALARM,
     NOTHING_ASKED,
@@ -52,6 +56,7 @@ class Identification:
     default_steps = 14_800
     purpose = "Says which of the people it was trained on a face shows."
     search_columns: Mapping[str, str] = {}
+    study: StudyNumbers = class_study
     in_folds = True
     usage = 'names = model.predict("photos/").names  # "unknown" where nobody is likely enough'
     answers_file = "names.csv"
@@ -171,24 +176,25 @@ class Identification:
         """See `measure.measure_answers`."""
         return measures.measure_answers(answers, faces, (train_facts.get("counts") or {}).get("images_per_person"))
 
-    def cell_numbers(self, folder: Path, faces: Faces, parts: Split) -> dict[str, Any]:
+    def cell_numbers(self, run: FinishedRun, faces: Faces, parts: Split) -> dict[str, Any]:
         """See `measure.cell_numbers`."""
-        from facelearn.tasks.identification.evaluation import load_class_run
+        assert isinstance(run, ClassResult)
+        return measures.cell_numbers(run, measures.measured_groups(faces, parts))
 
-        return measures.cell_numbers(load_class_run(folder), measures.measured_groups(faces, parts))
-
-    def save_evaluation(self, folder: Path, **evaluation: Any) -> Path:
+    def save_evaluation(self, file: Path, **evaluation: Any) -> Path:
         """Images, truth and probabilities, of known people and strangers."""
-        from facelearn.tasks.identification.evaluation import save_class_evaluation
+        return save_class_results(file, **evaluation)
 
-        return save_class_evaluation(folder, **evaluation)
+    def load_evaluation(self, run: FinishedRun, file: Path) -> ClassResult:
+        """Images, truth and probabilities, of known people and strangers."""
+        return load_class_results(run, file)
 
-    def page(self, folder: Path, title: str, name: str | None = None) -> Path:
+    def page(self, path: Path, run: FinishedRun, title: str) -> Path:
         """See `page.write_class_report`."""
-        from facelearn.tasks.identification.evaluation import load_class_run
         from facelearn.tasks.identification.page import write_class_report
 
-        return write_class_report(folder / "report.html", [load_class_run(folder, name=name)], title=title)
+        assert isinstance(run, ClassResult)
+        return write_class_report(path, [run], title=title)
 
     def headline(self, metrics: Mapping[str, Any]) -> str:
         """The few numbers that a reader looks for first."""

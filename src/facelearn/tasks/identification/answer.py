@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facelearn.data.readers.common import NOBODY
+from facelearn.data.listing import NOBODY
 from facelearn.errors import BundleError, Problem, RecipeError
 from facelearn.files import whole_file
 from facelearn.metrics.calibration import softmax

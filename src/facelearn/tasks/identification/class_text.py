@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from facelearn.report.headline import Estimate, estimate, number_text, to_number
+from facelearn.report.headline import Estimate, estimate, table_of
+from facelearn.report.shown_numbers import number_text, to_number
 from facelearn.report.style import plain_text
 from facelearn.report.tables import markdown_table, text_table
 
@@ -229,12 +230,6 @@ def percent(value: Any) -> str:
 def class_list(metrics: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The entries of `metrics["classes"]`."""
     return [one for one in metrics.get("classes") or () if isinstance(one, Mapping)]
-
-
-def table_of(facts: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    """The nested table `key`; empty where there is none."""
-    value = facts.get(key)
-    return value if isinstance(value, Mapping) else {}
 
 
 def _value(found: Estimate | None) -> str:

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from facelearn.report.style import INK, MUTED, house_style, new_figure, note, plain_text
+from facelearn.report.style import INK, MUTED, house_style, new_figure, note, plain_text, red_green_blue
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from facelearn.report.style import Axes, Figure
 
 Counts = NDArray[np.int64]
 
@@ -120,12 +119,10 @@ def confusion_figure(counts: Counts, people: Sequence[str]) -> Figure:
 
 
 def _cells(axes: Axes, counts: Counts) -> None:
-    from matplotlib.colors import to_rgb
-
     share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     picture = np.zeros((*share.shape, 4))
-    picture[..., :3] = to_rgb(_WRONG)
-    picture[np.arange(len(share)), np.arange(len(share)), :3] = to_rgb(_RIGHT)
+    picture[..., :3] = red_green_blue(_WRONG)
+    picture[np.arange(len(share)), np.arange(len(share)), :3] = red_green_blue(_RIGHT)
     # one image of many must be seen too, and a text on the darkest cell must be read, on white and on black
     faint, strong = (0.25, 0.8) if len(share) > MOST_COUNTED else (0.15, 0.65)
     picture[..., 3] = np.where(share > 0, faint + (strong - faint) * share**0.7, 0)

@@ -19,7 +19,7 @@ from facelearn.metrics.open_set import open_set_metrics, rejection_threshold
 from facelearn.splits.groups import person_units
 from facelearn.splits.split import Split
 from facelearn.tasks.identification.answer import Identities
-from facelearn.tasks.identification.evaluation import ClassResult
+from facelearn.tasks.identification.class_results import ClassResult
 from facelearn.tasks.task import FALSE_ALARM, TEST, VALID, AnswerFacts, HeldOut, Measured
 
 STRANGERS_TUNE, STRANGERS_TEST = "strangers_tune", "strangers_test"

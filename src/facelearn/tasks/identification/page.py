@@ -12,13 +12,13 @@ import numpy as np
 from facelearn.errors import FacelearnError
 from facelearn.files import write_text
 from facelearn.report import page, plots
-from facelearn.report.headline import estimate, to_number, training_cost
+from facelearn.report.headline import estimate, table_of, training_cost
 from facelearn.report.page import Tile
 from facelearn.report.run_sections import cost_tile, differences, recipes, training_curves, unique_names
+from facelearn.report.shown_numbers import to_number
 from facelearn.report.style import RUN_COLOURS, plain_text, svg
 from facelearn.tasks.identification import class_text as class_tables
-from facelearn.tasks.identification.class_text import table_of
-from facelearn.tasks.identification.evaluation import ClassResult
+from facelearn.tasks.identification.class_results import ClassResult
 from facelearn.tasks.identification.pictures import best_and_worst_people
 from facelearn.tasks.identification.sections import calibration, confusions, size_groups, unknown_people
 
@@ -52,7 +52,7 @@ def write_class_report(
     """
     if not runs:
         raise FacelearnError(
-            "a report needs at least one run; load one with facelearn.tasks.identification.evaluation.load_class_run(folder)"
+            "a report needs at least one run; load one with facelearn.record.results.load_class_run(folder)"
         )
     names = unique_names(runs)
     best = best_run(runs)

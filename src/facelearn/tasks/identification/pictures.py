@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from facelearn.report import page
 from facelearn.report.contact_sheet import face_panel
-from facelearn.report.headline import to_number
+from facelearn.report.page import picture, place_text
+from facelearn.report.shown_numbers import to_number
 from facelearn.report.style import plain_text
+from facelearn.tasks.identification.class_results import ClassResult
 from facelearn.tasks.identification.class_text import class_list, percent
-from facelearn.tasks.identification.evaluation import ClassResult
-from facelearn.tasks.keypoints.best_and_worst import picture, place_text
 
 PAIRS_SHOWN, STRANGERS_SHOWN = 12, 12
 _CARD = 4  # pictures of a person beside each other, the example first

@@ -8,23 +8,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from facelearn.report.headline import estimate, to_number
+from facelearn.report.headline import estimate, table_of
+from facelearn.report.shown_numbers import to_number
 from facelearn.report.style import (
     ALARM,
     MUTED,
     SURFACE,
     house_style,
+    log_ticks,
     new_figure,
     note,
     plain_text,
     run_colour,
     run_marker,
 )
-from facelearn.tasks.identification.class_text import false_alarm, table_of
+from facelearn.tasks.identification.class_text import false_alarm
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from facelearn.report.style import Axes, Figure
 
 _SIZE = (5.6, 3.7)
 _KNOWN, _STRANGER = run_colour(0), run_colour(1)
@@ -83,13 +84,9 @@ def _curve(facts: Mapping[str, Any]) -> tuple[NDArray[np.float64], NDArray[np.fl
 
 
 def _rate_axis(axes: Axes, left: float) -> None:
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
     axes.set_xscale("log")
     axes.set_xlim(left, 1)
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if left < 2e-3 else (1.0, 3.0), numticks=12))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value * 100:.3g}%"))
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    log_ticks(axes.xaxis, lambda value: f"{value * 100:.3g}%", (1.0,) if left < 2e-3 else (1.0, 3.0))
     axes.set_xlabel("strangers given a name")
 
 

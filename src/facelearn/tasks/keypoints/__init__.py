@@ -12,12 +12,16 @@ from facelearn.data.faces import Faces
 from facelearn.errors import BundleError, DataError, RecipeError
 from facelearn.models import zoo
 from facelearn.models.registry import Gives
+from facelearn.report.finished_run import FinishedRun
 from facelearn.splits.split import Split, kfold, split
 from facelearn.tasks.keypoints import measure as measures
+from facelearn.tasks.keypoints import point_study
 from facelearn.tasks.keypoints.answer import PointAnswering, Predictions
+from facelearn.tasks.keypoints.point_results import PointResult, load_point_results, save_point_results
 from facelearn.tasks.keypoints.schemes import scheme_differences
 from facelearn.tasks.keypoints.settings import DEFAULTS, NEUTRAL, OF_ANOTHER_NETWORK, KeypointSettings
 from facelearn.tasks.settings import TaskSettings
+from facelearn.tasks.study_numbers import StudyNumbers
 from facelearn.tasks.task import NOTHING_ASKED, VALID, AnswerFacts, Asked, HeldOut, Learner, Measured
 
 if TYPE_CHECKING:
@@ -38,6 +42,7 @@ class Keypoints:
     default_steps = None
     purpose = "Finds facial keypoints in the crop of one face."
     search_columns: Mapping[str, str] = {"rmse": "valid_rmse_error", "loss": "valid_loss"}
+    study: StudyNumbers = point_study
     in_folds = False
     usage = 'points = model.predict("photos/").points  # float32 (N, K, 2), x and y in pixels of each photo'
     answers_file = "points.csv"
@@ -149,26 +154,28 @@ class Keypoints:
         """See `measure.measure_answers`."""
         return measures.measure_answers(answers, faces, asked)
 
-    def cell_numbers(self, folder: Path, faces: Faces, parts: Split) -> dict[str, Any]:
+    def cell_numbers(self, run: FinishedRun, faces: Faces, parts: Split) -> dict[str, Any]:
         """Nothing more."""
         return {}
 
-    def save_evaluation(self, folder: Path, **evaluation: Any) -> Path:
+    def save_evaluation(self, file: Path, **evaluation: Any) -> Path:
         """Images, labels and predictions."""
-        from facelearn.report.results import save_evaluation
+        return save_point_results(file, **evaluation)
 
-        return save_evaluation(folder, **evaluation)
+    def load_evaluation(self, run: FinishedRun, file: Path) -> PointResult:
+        """Images, labels and predictions."""
+        return load_point_results(run, file)
 
-    def page(self, folder: Path, title: str, name: str | None = None) -> Path:
+    def page(self, path: Path, run: FinishedRun, title: str) -> Path:
         """See `page.write_report`."""
-        from facelearn.report.results import load_run
         from facelearn.tasks.keypoints.page import write_report
 
-        return write_report(folder / "report.html", [load_run(folder, name=name)], title=title)
+        assert isinstance(run, PointResult)
+        return write_report(path, [run], title=title)
 
     def headline(self, metrics: Mapping[str, Any]) -> str:
         """The few numbers that a reader looks for first."""
-        from facelearn.report.tables import headline
+        from facelearn.tasks.keypoints.point_text import headline
 
         return headline(metrics)
 

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from facelearn.report import page
 from facelearn.report.contact_sheet import face_panel
-from facelearn.report.results import RunResult
-from facelearn.report.style import data_uri, encode_image, plain_text
+from facelearn.report.page import picture, place_text
+from facelearn.report.style import plain_text
+from facelearn.tasks.keypoints.point_results import PointResult
 
 _LEGEND = (
     '<p class="muted"><span class="dot true"></span>labelled &nbsp; <span class="dot predicted"></span>predicted'
@@ -39,7 +39,7 @@ class RankedFace:
     worst_error: float
 
 
-def rank_faces(run: RunResult) -> list[RankedFace]:
+def rank_faces(run: PointResult) -> list[RankedFace]:
     """The run's held-out faces that have a label, from the best to the worst by their mean distance."""
     distance = run.distance
     known = np.isfinite(distance)
@@ -55,7 +55,7 @@ def rank_faces(run: RunResult) -> list[RankedFace]:
     ]
 
 
-def best_and_worst(run: RunResult, count: int) -> str:
+def best_and_worst(run: PointResult, count: int) -> str:
     """HTML: the `count` worst faces and the `count` best, with their true and predicted points.
 
     The best are sought among faces with at least half of the most labels that any face has: one label is easily met.
@@ -71,7 +71,7 @@ def best_and_worst(run: RunResult, count: int) -> str:
     return page.section("Worst and best held-out faces", _LEGEND, *parts, intro=_intro(run))
 
 
-def all_faces(run: RunResult) -> str:
+def all_faces(run: PointResult) -> str:
     """HTML: every held-out face that has a label, the worst first (meant for few)."""
     ranked = rank_faces(run)[::-1]
     if not ranked:
@@ -79,18 +79,18 @@ def all_faces(run: RunResult) -> str:
     return page.section("Held-out faces, the worst first", _LEGEND, _grid(run, ranked[:48]), intro=_intro(run))
 
 
-def _intro(run: RunResult) -> str:
+def _intro(run: PointResult) -> str:
     return (
         f"Of {plain_text(run.name)}. Ranked by the mean distance over the labels of a face. "
         "Look at the worst first: where the prediction is right, the label is wrong."
     )
 
 
-def _grid(run: RunResult, faces: Sequence[RankedFace]) -> str:
+def _grid(run: PointResult, faces: Sequence[RankedFace]) -> str:
     return f'<div class="faces">{"".join(_face(run, face) for face in faces)}</div>'
 
 
-def _face(run: RunResult, face: RankedFace) -> str:
+def _face(run: PointResult, face: RankedFace) -> str:
     i = face.index
     schema = run.schema if len(run.schema) > 30 else None
     panel = face_panel(run.images[i], truth=run.truth[i], prediction=run.prediction[i], schema=schema, side=_SIDE)
@@ -98,14 +98,3 @@ def _face(run: RunResult, face: RankedFace) -> str:
     worst = plain_text(face.worst.replace("_", " "), 30)
     caption = f"<b>{face.error:.2f} px</b> over {face.labels}<br>{page.escape(worst)}: {face.worst_error:.1f}<br>{page.escape(place)}"
     return f'<figure><img src="{picture(panel)}" alt="{page.escape(place)}" loading="lazy"><figcaption>{caption}</figcaption></figure>'
-
-
-def place_text(source: str, row: int) -> str:
-    """Where a face came from: the name of its file without the folders, and its row where that is 0 or more."""
-    name = plain_text(source.replace("\\", "/").rsplit("/", 1)[-1], 40)
-    return f"{name}, row {row}" if row >= 0 else name
-
-
-def picture(panel: NDArray[np.uint8]) -> str:
-    """A uint8 (H, W, 3) RGB picture as an address for an `img` of a page."""
-    return data_uri(encode_image(panel, "jpeg"), "jpeg")

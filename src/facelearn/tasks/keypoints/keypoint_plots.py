@@ -12,7 +12,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from facelearn.data.schema import KeypointSchema
 from facelearn.errors import FacelearnError
-from facelearn.report.results import RunResult
 from facelearn.report.style import (
     ERROR_MAP,
     GRID,
@@ -25,17 +24,18 @@ from facelearn.report.style import (
     plain_text,
     run_colour,
     run_marker,
+    two_colours,
 )
+from facelearn.tasks.keypoints.point_results import PointResult
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from facelearn.report.style import Axes, Figure
 
 _MANY = 30  # from here on a keypoint has no line of its own in a figure
 _MOST_ROWS = 480
 
 
-def keypoint_errors(run: RunResult) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def keypoint_errors(run: PointResult) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Mean distance between prediction and truth of each keypoint in pixels, float64 (K,), NaN without labels; labels, int64 (K,)."""
     distance = run.distance
     counts = np.isfinite(distance).sum(0)
@@ -43,7 +43,7 @@ def keypoint_errors(run: RunResult) -> tuple[NDArray[np.float64], NDArray[np.int
     return np.where(counts > 0, total / np.maximum(counts, 1), np.nan), counts.astype(np.int64)
 
 
-def keypoint_bars(runs: Sequence[RunResult]) -> Figure:
+def keypoint_bars(runs: Sequence[PointResult]) -> Figure:
     """Mean error of each keypoint in pixels, with how many labels it was measured over.
 
     One run gives bars, several give a mark for each run on the keypoint's line. All must have one schema.
@@ -63,7 +63,7 @@ def keypoint_bars(runs: Sequence[RunResult]) -> Figure:
         return _lines(runs, schema, measured)
 
 
-def error_face(run: RunResult) -> Figure:
+def error_face(run: PointResult) -> Figure:
     """The mean of the true faces, each keypoint a circle coloured by its mean error; a keypoint without labels is left out."""
     errors, _ = keypoint_errors(run)
     points = mean_points(run.truth)
@@ -146,13 +146,11 @@ def missing_pattern(keypoints: ArrayLike, schema: KeypointSchema) -> Figure:
 
 
 def _pattern_image(axes: Axes, labelled: NDArray[np.bool_]) -> None:
-    from matplotlib.colors import ListedColormap
-
     n, k = labelled.shape
     order = np.lexsort((*labelled.T[::-1], labelled.sum(1)))[::-1]
     shown = labelled[order[np.linspace(0, n - 1, min(n, _MOST_ROWS)).round().astype(np.int64)]]
     axes.imshow(
-        shown, aspect="auto", interpolation="nearest", cmap=ListedColormap(["#ffffff00", run_colour(0)]), vmin=0, vmax=1,
+        shown, aspect="auto", interpolation="nearest", cmap=two_colours("#ffffff00", run_colour(0)), vmin=0, vmax=1,
         extent=(-0.5, k - 0.5, n, 0),
     )  # fmt: skip
     axes.grid(visible=False)
@@ -160,7 +158,9 @@ def _pattern_image(axes: Axes, labelled: NDArray[np.bool_]) -> None:
 
 
 def _lines(
-    runs: Sequence[RunResult], schema: KeypointSchema, measured: Sequence[tuple[NDArray[np.float64], NDArray[np.int64]]]
+    runs: Sequence[PointResult],
+    schema: KeypointSchema,
+    measured: Sequence[tuple[NDArray[np.float64], NDArray[np.int64]]],
 ) -> Figure:
     """A line for each keypoint, from the top; how many labels it has stands at the right."""
     k = len(schema)
@@ -217,7 +217,9 @@ def _counts_at_right(axes: Axes, measured: Sequence[tuple[NDArray[np.float64], N
 
 
 def _columns(
-    runs: Sequence[RunResult], schema: KeypointSchema, measured: Sequence[tuple[NDArray[np.float64], NDArray[np.int64]]]
+    runs: Sequence[PointResult],
+    schema: KeypointSchema,
+    measured: Sequence[tuple[NDArray[np.float64], NDArray[np.int64]]],
 ) -> Figure:
     """A thin column for each of many keypoints, in families named below."""
     figure = new_figure(5.8, 3.7)
@@ -265,7 +267,7 @@ def mean_points(truth: ArrayLike) -> NDArray[np.float64]:
         return np.asarray(np.nanmean(np.asarray(truth, np.float64), axis=0))
 
 
-def _one_schema(runs: Sequence[RunResult]) -> KeypointSchema:
+def _one_schema(runs: Sequence[PointResult]) -> KeypointSchema:
     schemas = {run.schema.names for run in runs}
     if len(schemas) != 1:
         raise FacelearnError(

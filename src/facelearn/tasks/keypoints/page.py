@@ -11,27 +11,27 @@ import numpy as np
 from facelearn.errors import FacelearnError
 from facelearn.files import write_text
 from facelearn.report import page, plots
-from facelearn.report.headline import (
+from facelearn.report.headline import estimate, training_cost
+from facelearn.report.page import Tile
+from facelearn.report.run_sections import cost_tile, differences, recipes, training_curves, unique_names
+from facelearn.report.style import RUN_COLOURS, plain_text, svg
+from facelearn.tasks.keypoints import error_curves, keypoint_plots
+from facelearn.tasks.keypoints.best_and_worst import all_faces, best_and_worst
+from facelearn.tasks.keypoints.point_results import PointResult
+from facelearn.tasks.keypoints.point_text import (
     TITLES,
-    estimate,
+    comparison_rows,
     failure_threshold,
     labels_text,
     normalised_error,
-    training_cost,
 )
-from facelearn.report.page import Tile
-from facelearn.report.results import RunResult
-from facelearn.report.run_sections import cost_tile, differences, recipes, training_curves, unique_names
-from facelearn.report.style import RUN_COLOURS, plain_text, svg
-from facelearn.report.tables import comparison_rows
-from facelearn.tasks.keypoints import keypoint_plots
-from facelearn.tasks.keypoints.best_and_worst import all_faces, best_and_worst
 
 FACES_SHOWN = 12
+_PANELS = (("rmse_error", "RMSE in pixels"), ("point_failure_error", "Failed points in %"))
 
 
 def write_report(
-    path: str | Path, runs: Sequence[RunResult], *, title: str = "facelearn report", notes: Sequence[str] = ()
+    path: str | Path, runs: Sequence[PointResult], *, title: str = "facelearn report", notes: Sequence[str] = ()
 ) -> Path:
     """Write one HTML file about one or several runs; it needs no network, no script and no other file.
 
@@ -51,7 +51,9 @@ def write_report(
         MissingExtraError: matplotlib is not installed.
     """
     if not runs:
-        raise FacelearnError("a report needs at least one run; load one with facelearn.report.results.load_run(folder)")
+        raise FacelearnError(
+            "a report needs at least one run; load one with facelearn.record.results.load_point_run(folder)"
+        )
     best = best_run(runs)
     body = [
         page.bullets([plain_text(note, 1000) for note in notes], most=50),
@@ -69,14 +71,14 @@ def write_report(
     return write_text(path, document)
 
 
-def best_run(runs: Sequence[RunResult]) -> RunResult:
+def best_run(runs: Sequence[PointResult]) -> PointResult:
     """The run with the lowest RMSE on its held-out faces; the first where none was measured."""
     found = [estimate(run.metrics, "rmse_error") for run in runs]
     values = [np.inf if one is None else one.value for one in found]
     return runs[int(np.argmin(values))]
 
 
-def _subtitle(runs: Sequence[RunResult], best: RunResult) -> str:
+def _subtitle(runs: Sequence[PointResult], best: PointResult) -> str:
     labels = labels_text(best.metrics)
     measured = f"Measured over {labels}." if labels else "No held-out face with a label was measured."
     if len(runs) == 1:
@@ -84,12 +86,12 @@ def _subtitle(runs: Sequence[RunResult], best: RunResult) -> str:
     return f"{len(runs)} runs compared; the lowest error is that of {plain_text(best.name)}. {measured}"
 
 
-def _footer(run: RunResult) -> str:
+def _footer(run: PointResult) -> str:
     version = run.environment.get("facelearn")
     return f"Written by facelearn{f' {plain_text(version)}' if version else ''}. Missing labels are counted nowhere."
 
 
-def _headline(run: RunResult) -> list[Tile]:
+def _headline(run: PointResult) -> list[Tile]:
     """The tiles of the best run; what was not measured is left out."""
     limit = f"error above {failure_threshold(run.metrics):.0%} of the width"
     nme = normalised_error(run.metrics)
@@ -107,14 +109,14 @@ def _headline(run: RunResult) -> list[Tile]:
     return [*found, *cost_tile(run)]
 
 
-def _baseline(run: RunResult) -> str:
+def _baseline(run: PointResult) -> str:
     """What the mean face scores, where the run measured it."""
     facts = run.metrics.get("mean_face")
     found = estimate(facts, "rmse_error") if isinstance(facts, dict) else None
     return f"the mean face: {found.text}" if found else ""
 
 
-def _comparison(runs: Sequence[RunResult], best: RunResult) -> str:
+def _comparison(runs: Sequence[PointResult], best: PointResult) -> str:
     if len(runs) < 2:
         return ""
     names = unique_names(runs)
@@ -122,7 +124,7 @@ def _comparison(runs: Sequence[RunResult], best: RunResult) -> str:
     heading, rows = comparison_rows(costs)
     order = list(runs).index(best)
     colours = [f"var(--run-{i % len(RUN_COLOURS)})" for i in range(len(runs))]
-    bars = plots.comparison_bars(runs)
+    bars = plots.comparison_bars(runs, _PANELS)
     return page.section(
         "The runs side by side",
         page.table(heading, rows, best=order, colours=colours),
@@ -136,14 +138,14 @@ def _comparison(runs: Sequence[RunResult], best: RunResult) -> str:
     )
 
 
-def _errors(runs: Sequence[RunResult], best: RunResult) -> str:
+def _errors(runs: Sequence[PointResult], best: PointResult) -> str:
     """Everything about the error on the held-out faces that is a curve or a bar."""
     figures = []
     if any(run.history for run in runs):
-        errors = svg(plots.validation_error_curves(runs), "Validation RMSE in pixels by epoch, logarithmic")
+        errors = svg(error_curves.validation_error_curves(runs), "Validation RMSE in pixels by epoch, logarithmic")
         figures.append(page.figure(errors, "Logarithmic. Rings mark the lowest error."))
     if any(labels_text(run.metrics) for run in runs):
-        curve = svg(plots.cumulative_error(runs), "Share of the points within an error, by error")
+        curve = svg(error_curves.cumulative_error(runs), "Share of the points within an error, by error")
         caption = (
             "The area under the curve (AUC) is 1 for exact predictions; the axis ends where a point counts as failed."
         )
@@ -162,7 +164,7 @@ def _errors(runs: Sequence[RunResult], best: RunResult) -> str:
     return page.section("Error on the held-out faces", page.plots(*figures))
 
 
-def _data(run: RunResult) -> str:
+def _data(run: PointResult) -> str:
     facts: dict[str, Any] = {key: value for key, value in run.data.items() if key != "split"}
     missing = len(run.schema) and len(run) and bool(np.isnan(run.truth).any())
     pattern = ""
@@ -173,7 +175,7 @@ def _data(run: RunResult) -> str:
     return page.section("Data and split", page.facts_table(facts), f"<h3>Split</h3>{split}" if split else "", pattern)
 
 
-def _measures(runs: Sequence[RunResult], best: RunResult) -> str:
+def _measures(runs: Sequence[PointResult], best: PointResult) -> str:
     """Every metric of the best run with its interval and count, the mean face's beside it."""
     given = best.metrics.get("mean_face")
     baseline: dict[str, Any] = given if isinstance(given, dict) else {}

@@ -1,0 +1,190 @@
+"""`facelearn study`."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from facelearn.cli import options
+from facelearn.cli.app import command
+from facelearn.cli.printing import print_json, say
+from facelearn.cli.signals import stop_requests
+from facelearn.cli.typed_settings import settings_typed
+
+if TYPE_CHECKING:
+    from facelearn.studies.study import StudyResult
+    from facelearn.training.loop import Reporter
+
+
+Data = Annotated[
+    Path | None,
+    typer.Option(rich_help_panel=options.DATA, help="Faces with labels or names: file or folder in any known format."),
+]
+Rows = Annotated[
+    int | None, typer.Option(min=20, rich_help_panel=options.DATA, help="Use so many rows, instead of all.")
+]
+# not --list as in other commands, which lists the studies here
+Images = Annotated[
+    Path | None,
+    options.Sets("read.list_file"),
+    typer.Option(
+        "--list-file",
+        rich_help_panel=options.DATA,
+        help="Read only the images that this text file names, one path a line.",
+    ),
+]
+TrainList = Annotated[
+    Path | None,
+    typer.Option(
+        rich_help_panel=options.PEOPLE,
+        help="Train on the images that this file names; all others of these people are the test.",
+    ),
+]
+Epochs = Annotated[
+    int | None,
+    typer.Option(min=1, rich_help_panel=options.TRAINING, help="Epochs of every cell, instead of the published."),
+]
+Folds = Annotated[
+    int | None,
+    typer.Option(
+        min=2,
+        rich_help_panel=options.TRAINING,
+        help="Cross-validate every cell with so many folds, instead of the study's.",
+    ),
+]
+Only = Annotated[
+    list[str] | None,
+    typer.Option(rich_help_panel=options.TRAINING, help="Run this cell only; may be given several times."),
+]
+Source = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        rich_help_panel=options.WEIGHTS,
+        help="Weights for the cells that start from some: a model file, .safetensors or .pth.",
+    ),
+]
+Checksum = Annotated[
+    str | None,
+    typer.Option(rich_help_panel=options.WEIGHTS, help="Checksum of the weights; must be given for hf://."),
+]
+Out = Annotated[Path, typer.Option(rich_help_panel=options.RUN, help="Folder for finished cells and results.")]
+Jobs = Annotated[
+    int, typer.Option(min=1, rich_help_panel=options.RUN, help="Cells at a time, each with its share of the cores.")
+]
+Device = Annotated[str, typer.Option(rich_help_panel=options.RUN, help="auto, cpu or cuda.")]
+KeepModels = Annotated[
+    bool, typer.Option("--keep-models", rich_help_panel=options.RUN, help="Keep each cell's model file.")
+]
+
+
+@command(epilog="Example: facelearn study ml_resnet --data training.zip --epochs 30")
+def study(
+    context: typer.Context,
+    name: Annotated[str | None, typer.Argument(help="Study, as --list shows them, or a TOML file of your own.")] = None,
+    data: Data = None,
+    rows: Rows = None,
+    size: options.Size = None,
+    crop: options.Crop = None,
+    color: options.Colors = None,
+    list_file: Images = None,
+    on_error: options.BadRowsOfRecipe = None,
+    train_list: TrainList = None,
+    epochs: Epochs = None,
+    folds: Folds = None,
+    only: Only = None,
+    source: Source = None,
+    sha256: Checksum = None,
+    out: Out = Path("runs/studies"),
+    jobs: Jobs = 1,
+    device: Device = "auto",
+    keep_models: KeepModels = False,
+    list_all: Annotated[bool, typer.Option("--list", help="List the studies and stop.")] = False,
+    as_json: options.AsJson = False,
+) -> None:
+    """Run a published experiment and put its numbers beside the published ones. Finished cells are not run again."""
+    if list_all:
+        _list(as_json)
+        return
+    if name is None or data is None:
+        raise typer.BadParameter(
+            "say which study and which faces, e.g. facelearn study ml_resnet --data training.zip; --list shows the studies"
+        )
+    reading = {path.removeprefix("read__"): value for path, value in settings_typed(context).items()}
+    settings = {
+        "epochs": epochs, "rows": rows, "folds": folds, "only": tuple(only or ()), "jobs": jobs, "device": device, "source": source,
+        "sha256": sha256, "train_list": train_list, "keep_models": keep_models, "reading": reading,
+    }  # fmt: skip
+    _run(name, data, out, settings, as_json)
+
+
+def _run(name: str, data: Path, out: Path, settings: dict[str, Any], as_json: bool) -> None:
+    from facelearn.cli.display import ReadDisplay, training_display
+    from facelearn.studies.study import study as run
+
+    def display(cell: str) -> AbstractContextManager[Reporter | None]:
+        return training_display(cell, quiet=as_json)
+
+    def started(cell: str) -> None:
+        typer.echo(f"{cell}: training", err=True)
+
+    shown: dict[str, Any] = {} if as_json else {"started": started, "done": _say_done}
+    progress = ReadDisplay(quiet=as_json)
+    with stop_requests() as stop:
+        result = run(name, data, out, **settings, stop=stop, display=display, read_progress=progress, **shown)
+    for cell, why in result.problems.items():
+        typer.echo(f"{cell}: {why}", err=True)
+    if result.cells:
+        _print(result, out, as_json)
+    if result.stopped:
+        typer.echo("stopped; the same command goes on where it was", err=True)
+    if result.stopped or result.problems:
+        raise typer.Exit(1)
+
+
+def _say_done(cell: str, numbers: dict[str, Any], cached: bool) -> None:
+    facts = numbers.get("summary", {})
+    how = (
+        "found in the cache"
+        if cached
+        else f"{facts['epochs']} epochs in {facts['seconds']:.0f} s"
+        if facts
+        else "diverged"
+    )
+    typer.echo(f"{cell}: {how}", err=True)
+
+
+def _print(result: StudyResult, out: Path, as_json: bool) -> None:
+    from facelearn.studies.page import summary, text, write_study
+
+    page = write_study(result.study, result.cells, out / result.label, folds=result.folds)
+    if as_json:
+        facts = {**summary(result.study, result.cells), "computed": result.computed, "folder": page.parent}
+        print_json({**facts, "folds": result.folds} if result.folds else facts)
+        return
+    say(
+        "",
+        text(result.study, result.cells, folds=result.folds),
+        "",
+        f"page:   {page}",
+        f"curves: {page.parent / 'curves.png'}",
+    )
+
+
+def _list(as_json: bool) -> None:
+    from facelearn.report.tables import text_table
+    from facelearn.studies.definition import load_study, study_names
+
+    studies = [load_study(name) for name in study_names()]
+    if as_json:
+        print_json([
+            {"name": one.name, "title": one.title, "source": one.source, "question": one.question,
+             "cells": [variation.name for variation in one.variations]}
+            for one in studies
+        ])  # fmt: skip
+        return
+    rows = [[one.name, str(len(one.variations)), one.title, one.source] for one in studies]
+    say(text_table(["study", "cells", "what", "source"], rows))

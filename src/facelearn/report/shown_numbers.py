@@ -1,0 +1,33 @@
+"""Numbers as a reader wants them, and whatever a file holds as a number."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+
+def to_number(value: Any) -> float:
+    """`value` as a float; NaN for what is none, null and text included."""
+    if value is None or isinstance(value, bool):
+        return math.nan
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return math.nan
+
+
+def number_text(value: float) -> str:
+    """A number as a reader wants it: three significant digits, thousands parted, "-" for NaN."""
+    if not math.isfinite(value):
+        return "-"
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}" if abs(value) >= 0.1 or value == 0 else f"{value:.2g}"
+
+
+def short_number(value: float) -> str:
+    """1,234 as "1.23 k", 9,513,130 as "9.51 M"."""
+    for size, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if value >= size:
+            return f"{value / size:.3g}{unit}"
+    return f"{value:g}"

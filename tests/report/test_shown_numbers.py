@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from facelearn.report.shown_numbers import number_text, short_number
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0.00"),
+        (1.234, "1.23"),
+        (12.34, "12.3"),
+        (1234.5, "1,234"),
+        (0.00123, "0.0012"),
+        (math.nan, "-"),
+        (math.inf, "-"),
+    ],
+)
+def test_numbers_are_short(value, text):
+    assert number_text(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0, "0"), (999, "999"), (1234, "1.23 k"), (9_513_130, "9.51 M"), (2e9, "2 G")]
+)
+def test_short_numbers(value, text):
+    assert short_number(value) == text
