@@ -1,14 +1,17 @@
-"""Memory of training on memory-mapped tables of growing size: it follows the batch, not the data.
+"""Own memory of `facelearn.train` on saved tables of growing size: it follows the batch, not the data.
 
-    python benchmarks/memory.py [--counts 10000 30000 100000] [--steps 60]
+    python benchmarks/memory.py [--counts 10000 30000 100000]
 
-Prints the peak of anonymous memory (what the process itself holds; pages of the mapped file, which the system may drop at any time,
-are listed apart), each count in a process of its own.
+Each table, memory-mapped, is trained on by a small network for about as many steps, measured and reported, in a process of its own:
+training keeps what it frees, and touches more of it the longer it goes on, up to a bound. Printed is the peak of that process's
+anonymous memory (what it holds itself; pages of mapped files, which the system may drop at any time, are listed apart), where in
+facelearn it was at the time, and the ratio to the smallest table. Linux only.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import subprocess
 import sys
 import tempfile
@@ -17,41 +20,43 @@ from pathlib import Path
 import numpy as np
 
 CODE = """
-import sys, threading, time
-import numpy as np, torch
-from facelearn.data.faces import Faces
-from facelearn.models import zoo
-from facelearn.training.batches import TrainingData
-from facelearn.training.device import choose_device, apply
-from facelearn.training.loop import fit
-from facelearn.training.loop import Reporter
-from facelearn.recipe.recipe import Recipe
-from facelearn.tasks.keypoints.learn import Keypoints
-from facelearn.transforms.augment.variation import Augment
-from facelearn.transforms.preprocess import Preprocess
+import json, sys, threading, time
+from pathlib import Path
+import facelearn
 
 def memory():
     lines = open("/proc/self/status").read().splitlines()
-    return [int(next(l for l in lines if l.startswith(k)).split()[1]) / 1024 for k in ("RssAnon", "RssFile")]
+    return [int(next(line for line in lines if line.startswith(key)).split()[1]) / 1024 for key in ("RssAnon", "RssFile")]
 
-faces = Faces.load(sys.argv[1])
-steps, peak = int(sys.argv[2]), [0.0, 0.0]
-recipe = Recipe().with_changes(model={"name": "mlp"}, batch_size=128, epochs=1, schemes="one", device="cpu")
-settings = choose_device("cpu")
-apply(settings)
-preprocess = Preprocess.from_steps(["standardise"]).fit(faces.images)
-task = Keypoints.from_recipe(recipe, faces, (faces.height, faces.width))
-data = TrainingData(faces, preprocess, task.targets(faces))
-class Enough(Exception): pass
-def watch(progress, images, loss):
-    peak[:] = [max(a, b) for a, b in zip(peak, memory())]
-    if progress.step >= steps: raise Enough
+def place(frame):
+    while frame is not None:
+        if "facelearn" in frame.f_code.co_filename:
+            return f"{Path(frame.f_code.co_filename).name}: {frame.f_code.co_name}, line {frame.f_lineno}"
+        frame = frame.f_back
+    return "?"
+
+def watch():
+    main = threading.main_thread().ident
+    while not over.is_set():
+        own, mapped = memory()
+        facts["mapped"] = max(facts["mapped"], mapped)
+        if own > facts["own"]:
+            facts["own"], facts["where"] = own, place(sys._current_frames().get(main))
+        time.sleep(0.002)
+
+facts, over = {"own": 0.0, "mapped": 0.0, "where": ""}, threading.Event()
+thread = threading.Thread(target=watch)
+changes = {"model": {"name": "mlp"}, "epochs": int(sys.argv[3]), "batch_size": 128, "device": "cpu", "precision": "32", "threads": 1}
+faces = facelearn.Faces.load(sys.argv[1])
+thread.start()
+began = time.perf_counter()
 try:
-    augment = Augment(recipe.augment, faces.schema)
-    fit(zoo.build("mlp"), task, data, None, recipe, settings, augment=augment, reporter=Reporter(on_batch=watch))
-except Enough: pass
-size = faces.images.nbytes / 2**20
-print(f"{len(faces):>8} faces, images {size:7.0f} MiB   own memory {peak[0]:6.0f} MiB   mapped pages {peak[1]:6.0f} MiB")
+    facelearn.train(faces, sys.argv[2], task="keypoints", changes=changes)
+finally:
+    over.set()
+    thread.join()
+facts |= {"seconds": time.perf_counter() - began, "images": faces.images.nbytes / 2**20}
+print(json.dumps(facts))
 """
 
 
@@ -60,19 +65,36 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--counts", type=int, nargs="+", default=[10_000, 30_000, 100_000])
-    parser.add_argument("--steps", type=int, default=60)
     arguments = parser.parse_args()
     base = synthetic_faces(2_000, missing="competition")
+    smallest = 0.0
     with tempfile.TemporaryDirectory() as name:
         for count in arguments.counts:
-            # repeated rows cost the reader and the loop as much as different ones
-            folder = base[np.arange(count) % len(base)].save(Path(name) / str(count))
+            # repeated rows cost as much as different ones; the copies of a face are one group, which spares the search by pixels
+            rows = np.arange(count) % len(base)
+            folder = base[rows].replace(group=rows).save(Path(name) / "faces")
             done = subprocess.run(
-                [sys.executable, "-c", CODE, str(folder), str(arguments.steps)], capture_output=True, text=True
+                [
+                    sys.executable,
+                    "-c",
+                    CODE,
+                    str(folder),
+                    str(Path(name) / f"run{count}"),
+                    str(max(arguments.counts) // count),
+                ],
+                capture_output=True,
+                text=True,
             )
             if done.returncode:
                 raise SystemExit(done.stderr)
-            print(done.stdout.strip(), flush=True)
+            facts = json.loads(done.stdout.splitlines()[-1])
+            smallest = smallest or facts["own"]
+            print(
+                f"{count:>8} faces, images {facts['images']:6.0f} MiB   own memory {facts['own']:6.0f} MiB, "
+                f"{facts['own'] / smallest:.2f} of the smallest   mapped pages {facts['mapped']:6.0f} MiB   "
+                f"{facts['seconds']:4.0f} s   peak in {facts['where']}",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

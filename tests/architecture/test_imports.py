@@ -1,137 +1,160 @@
-"""The house: an import goes only to a room above, and some packages live in one room only."""
+"""The order of the house: every module is known, an import goes only up, and some packages live in one room only."""
 
 from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterator
-from functools import cache
 from graphlib import CycleError, TopologicalSorter
-from pathlib import Path
 
 import pytest
-
-SOURCE = Path(__file__).resolve().parents[2] / "src" / "facelearn"
-FILES = sorted(SOURCE.rglob("*.py"))
-
-# The rooms, top first. A file imports from rooms above its own, and from the files of its own room listed before it.
-ROOMS = (
-    "__init__", "errors", "files", "data", "transforms", "models", "losses", "metrics", "bundle", "training", "predict",
-    "audit", "gallery", "report", "serve", "explain", "display", "verbs", "cli", "__main__",
+from tests.architecture.house import (
+    FILES,
+    KNOWN,
+    PACKAGE,
+    PLACE,
+    TASKS,
+    TORCH,
+    imported_modules,
+    imported_packages,
+    ours,
+    packages,
+    room,
+    tree,
+    within,
 )  # fmt: skip
-# The order inside a room. What is not named here (one file a format, a family, a verb) may serve the named ones, in no circle.
-INSIDE = {
-    "data": ("schema", "faces", "images", "readers", "splits", "synthetic"),
-    "transforms": ("coordinates", "preprocess", "augment", "align"),
-    "models": ("zoo",),
-    "losses": ("keypoints", "classes", "metric"),
-    "metrics": ("keypoints", "classes", "verification"),
-    "training": ("recipe", "device", "tasks", "loop", "crossval", "tune", "study"),
+
+# Packages, and the only places that may import them.
+ONLY_IN: dict[str, tuple[str, ...]] = {
+    "matplotlib": ("report/style",),
+    "fastapi": ("serve",),
+    "starlette": ("serve",),
+    "uvicorn": ("serve",),
+    "jinja2": ("serve",),
+    "sqlalchemy": ("studies/storage", "gallery", "serve"),
+    "typer": ("cli",),
+    "rich": ("cli",),
+    "pickle": (),
+    "torchvision": (),
+    "timm": (),
+    "torchmetrics": (),
+    "albumentations": (),
 }
-# Packages and the only rooms that may import them.
-ONLY_IN = {
-    "matplotlib": {"report"},
-    "fastapi": {"serve"},
-    "starlette": {"serve"},
-    "uvicorn": {"serve"},
-    "typer": {"cli"},
-    "pickle": set(),
-    "torchvision": set(),
-    "timm": set(),
-    "torchmetrics": set(),
-    "albumentations": set(),
-}  # fmt: skip
+TORCH_PACKAGES = ("torch", "lightning_fabric")
 
-
-def module_name(path: Path) -> str:
-    parts = path.relative_to(SOURCE.parent).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 2 else parts)
-
-
-MODULES = {module_name(path): path for path in FILES}
-
-
-@cache
-def imports(path: Path) -> tuple[tuple[int, str], ...]:
-    """(line, module) of every import statement in a file, wherever it stands; names of our own modules in full."""
-    return tuple(_imports(ast.parse(path.read_text(encoding="utf-8"))))
-
-
-def _imports(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from ((node.lineno, alias.name) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, "imports are absolute"
-            for alias in node.names:
-                inner = f"{node.module}.{alias.name}"
-                yield node.lineno, inner if inner in MODULES else str(node.module)
-
-
-def room(module: str) -> str:
-    return module.split(".")[1] if "." in module else "__init__"
+each_module = pytest.mark.parametrize("module", [name for name in FILES if name != PACKAGE])
 
 
 def allowed(importer: str, imported: str) -> bool:
-    ours, theirs = room(importer), room(imported)
-    if ours != theirs:
-        return ROOMS.index(theirs) < ROOMS.index(ours)
-    order = INSIDE.get(ours, ())
-    file = [(module.split(".") + ["__init__"])[2] for module in (importer, imported)]
-    if file[0] in order and file[1] in order and file[0] != file[1]:
-        return order.index(file[1]) < order.index(file[0])
-    return True
+    return PLACE.get(imported, len(PLACE)) < PLACE.get(importer, -1)
 
 
-def test_every_file_stands_in_a_known_room() -> None:
-    assert {room(module) for module in MODULES} <= set(ROOMS)
+@each_module
+def test_module_is_known(module: str) -> None:
+    if module.endswith("/__init__") and module not in PLACE:
+        body = tree(module).body
+        assert len(body) == 1 and ast.get_docstring(tree(module)), (
+            f"src/facelearn/{module}.py holds more than its docstring: write __init__ into ORDER of tests/architecture/house.py"
+        )
+    else:
+        assert module in PLACE, f"src/facelearn/{module}.py stands nowhere in ORDER of tests/architecture/house.py"
 
 
-@pytest.mark.parametrize("module", [name for name in MODULES if name != "facelearn.__init__"])
+def test_the_order_names_nothing_twice_and_nothing_that_is_gone() -> None:
+    assert len(KNOWN) == len(PLACE), f"twice: {sorted(name for name in PLACE if KNOWN.count(name) > 1)}"
+    assert set(KNOWN) <= set(FILES), f"no such files: {sorted(set(KNOWN) - set(FILES))}"
+
+
+@each_module
 def test_imports_go_up(module: str) -> None:
+    # an empty __init__ is imported with everything below it, and may be by everybody
     wrong = [
-        f"{MODULES[module]}:{line} imports {imported}, which stands below {module}"
-        for line, imported in imports(MODULES[module])
-        if imported.split(".")[0] == "facelearn" and not allowed(module, imported)
+        f"src/facelearn/{module}.py:{line} imports {imported}, which does not stand above it"
+        for line, imported in ours(module)
+        if imported != PACKAGE and not allowed(module, imported)
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+@each_module
+def test_only_the_version_is_taken_from_the_package_itself(module: str) -> None:
+    wrong = [
+        f"src/facelearn/{module}.py:{node.lineno} takes {alias.name} from facelearn; import it from its own module"
+        for node in ast.walk(tree(module))
+        if isinstance(node, ast.ImportFrom) and node.module == "facelearn"
+        for alias in node.names
+        if alias.name != "__version__" and not {f"{alias.name}", f"{alias.name}/__init__"} & set(FILES)
     ]
     assert not wrong, "\n".join(wrong)
 
 
 def test_no_imports_in_a_circle() -> None:
-    graph = {name: {i for _, i in imports(path) if i in MODULES} for name, path in MODULES.items()}
+    graph = {name: {other for _, other in ours(name)} for name in FILES if name != PACKAGE}
     try:
         tuple(TopologicalSorter(graph).static_order())
     except CycleError as error:
         pytest.fail(f"these import each other: {' -> '.join(error.args[1])}")
 
 
+@each_module
+def test_tasks_do_not_know_each_other(module: str) -> None:
+    home = next((task for task in TASKS if within(module, (f"tasks/{task}",))), None)
+    others = tuple(f"tasks/{task}" for task in TASKS if task != home)
+    wrong = [
+        f"src/facelearn/{module}.py:{line} imports {other}" for line, other in ours(module) if within(other, others)
+    ]
+    assert home is None or not wrong, "\n".join(wrong)
+
+
 @pytest.mark.parametrize("package", ONLY_IN)
 def test_package_stays_in_its_room(package: str) -> None:
     wrong = [
-        f"{path}:{line}"
-        for name, path in MODULES.items()
-        for line, imported in imports(path)
-        if imported.split(".")[0] == package and room(name) not in ONLY_IN[package]
+        f"src/facelearn/{module}.py:{line}"
+        for module in FILES
+        for line, imported in packages(module, for_types=False)
+        if imported == package and not within(module, ONLY_IN[package])
     ]
-    assert not wrong, f"{package} is only for {sorted(ONLY_IN[package]) or 'nobody'}: {', '.join(wrong)}"
+    assert not wrong, f"{package} is only for {', '.join(ONLY_IN[package]) or 'nobody'}:\n" + "\n".join(wrong)
+
+
+@each_module
+def test_torch_stays_where_tensors_are(module: str) -> None:
+    wrong = [
+        f"src/facelearn/{module}.py:{line} imports {package}"
+        for line, package in packages(module, for_types=False)
+        if package in TORCH_PACKAGES
+    ]
+    assert within(module, TORCH) or not wrong, "\n".join(wrong)
 
 
 def test_metrics_need_numpy_only() -> None:
-    outside = {
-        imported.split(".")[0]
-        for name, path in MODULES.items()
-        if room(name) == "metrics"
-        for _, imported in imports(path)
-    }
-    assert outside <= {"numpy", "facelearn"} | sys.stdlib_module_names
+    outside = {package for name in FILES if room(name) == "metrics" for _, package in packages(name)}
+    assert outside <= {"numpy"} | sys.stdlib_module_names
 
 
-def test_the_walk_sees_imports_inside_functions_and_below() -> None:
-    tree = ast.parse("def f():\n    from facelearn.cli import main\n    import facelearn.splits.split")
-    assert [line for line, _ in _imports(tree)] == [2, 3]
-    assert allowed("facelearn.data.faces", "facelearn.data.schema")
-    assert allowed("facelearn.report.plots", "facelearn.metrics.keypoints")
-    assert not allowed("facelearn.data.schema", "facelearn.data.faces")
-    assert not allowed("facelearn.images.decode", "facelearn.data.readers.kaggle")
-    assert not allowed("facelearn.models.zoo", "facelearn.training.loop")
-    assert allowed("facelearn.losses.keypoints", "facelearn.losses")
+def test_the_walk_sees_imports_inside_functions_in_quotes_and_for_types() -> None:
+    inside = ast.parse("def f():\n    from facelearn.cli import main\n    import facelearn.splits.split")
+    assert list(imported_modules(inside)) == [(2, "cli/__init__"), (3, "splits/split")]
+    quoted = ast.parse(
+        "import_module('facelearn.data.faces')\nnames = {'a': 'facelearn.bundle'}\nimport_module(f'facelearn.data.{x}')"
+    )
+    found = set(imported_modules(quoted))
+    assert {(1, "data/faces"), (2, "bundle/__init__"), (3, "data/schema")} <= found and (3, "splits/split") not in found
+    assert not list(imported_modules(ast.parse("def f():\n    'facelearn.bundle'\n'facelearn'")))
+    assert list(imported_modules(ast.parse("from facelearn.verbs import train"))) == [(1, "facelearn.verbs")]
+    types = ast.parse(
+        "if TYPE_CHECKING:\n    from torch import nn\n    from facelearn.data.faces import Faces\nimport cv2"
+    )
+    assert list(imported_modules(types)) == [(3, "data/faces")]
+    assert list(imported_packages(types)) == [(4, "cv2"), (2, "torch")]
+    assert list(imported_packages(types, for_types=False)) == [(4, "cv2")]
+    assert list(imported_packages(ast.parse("import_module('torch.nn')"))) == [(1, "torch")]
+
+
+def test_the_order_is_read_as_it_is_written() -> None:
+    assert allowed("data/faces", "data/schema") and not allowed("data/schema", "data/faces")
+    assert allowed("data/readers/coco", "data/faces") and not allowed("images/decode", "data/readers/kaggle")
+    assert not allowed("models/zoo", "training/loop") and allowed("models/zoo", "models/networks/w207")
+    assert not allowed("models/networks/w207", "models/zoo") and not allowed("data/faces", "data/faces")
+    assert not allowed("unknown", "errors") and not allowed("cli/__init__", "unknown")
+    assert within("tasks/keypoints/learn", TORCH) and not within("tasks/keypoints/answer", TORCH)
+    assert within("models/layers/blocks", TORCH) and not within("models/registry", TORCH)

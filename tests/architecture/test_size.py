@@ -1,4 +1,8 @@
-"""A file past about 300 lines, or a function past about 40, is asking to be two. Every public function says what it does."""
+"""No file and no function is out of hand, and every public function says what it does.
+
+That a file past about 300 lines, or a function past about 40, may be asking to be two is a hint for its reader; here only what no reason
+excuses fails.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,11 @@ import ast
 from pathlib import Path
 
 import pytest
+from tests.architecture.house import FILES, SOURCE
 
-SOURCE = Path(__file__).resolve().parents[2] / "src" / "facelearn"
-FILES = sorted(SOURCE.rglob("*.py"))
-FILE_LINES, FUNCTION_LINES = 320, 45
+FILE_LINES, FUNCTION_LINES = 400, 60
 
-each_file = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
+each_file = pytest.mark.parametrize("path", FILES.values(), ids=lambda path: str(path.relative_to(SOURCE)))
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 

@@ -102,7 +102,7 @@ def test_sizes_that_differ_are_fitted_and_said(people: Path, capsys: pytest.Capt
 
 
 def test_above_the_limit_people_are_not_compared(people: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("facelearn.auditing.inspect.COMPARE_AT_MOST", 10)
+    monkeypatch.setattr("facelearn.splits.groups.COMPARE_AT_MOST", 10)
     facts = inspect(people)
     assert (
         "photos of different people were not compared with each other: 31 images are more than 10" in facts["warnings"]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from facelearn.auditing.people import SamePhoto, findings_text, people_findings, same_photos, size_groups, spelling
 from facelearn.data.faces import Faces
-from facelearn.images.hashes import near_duplicate_groups
+from facelearn.splits.groups import near_duplicate_groups
 
 SHARED = Path(__file__).resolve().parents[2] / "../shared/data"
 

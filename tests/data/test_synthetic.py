@@ -11,7 +11,7 @@ import facelearn.data.synthetic as synthetic
 from facelearn.data.faces import Faces
 from facelearn.data.schema import FKD15, IBUG68
 from facelearn.data.synthetic import synthetic_faces, synthetic_faces_with_truth
-from facelearn.data.synthetic.labels import assign_people, competition_labelled
+from facelearn.data.synthetic.labelling import assign_people, competition_labelled
 from facelearn.data.synthetic.numbers import normals, uniforms
 from facelearn.errors import DataError
 

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import Normalize
 
-from facelearn.explaining import face_pictures as explain_faces
-from facelearn.explaining import map_plots as explain_plots
+from facelearn.explaining import face_pictures, map_plots
 from facelearn.explaining.network_picture import Block, architecture_figure
 from facelearn.explaining.page import Shown, explain_page, layer_rows, layer_table
 from facelearn.report.style import png, svg
@@ -39,7 +38,7 @@ def test_tiles_keep_every_number_at_its_place():
 def test_kernels_share_one_scale_around_zero():
     tiles = np.random.default_rng(0).normal(size=(6, 20, 20)).astype(np.float32)
     tiles[4, 3, 2] = -9.0
-    drawn = pictures(explain_plots.kernels_figure(tiles, 3, title="weights"))[0]
+    drawn = pictures(map_plots.kernels_figure(tiles, 3, title="weights"))[0]
     assert isinstance(drawn.norm, Normalize) and (drawn.norm.vmin, drawn.norm.vmax) == (-9, 9)
     numbers = np.ma.filled(drawn.get_array(), np.nan)
     assert sorted(numbers[np.isfinite(numbers)].tolist()) == sorted(tiles.ravel().tolist())
@@ -47,14 +46,14 @@ def test_kernels_share_one_scale_around_zero():
 
 def test_small_kernels_are_enlarged_without_a_change():
     tiles = np.arange(18, dtype=np.float32).reshape(2, 3, 3)
-    drawn = np.ma.filled(pictures(explain_plots.kernels_figure(tiles, 2, title="weights"))[0].get_array(), np.nan)
+    drawn = np.ma.filled(pictures(map_plots.kernels_figure(tiles, 2, title="weights"))[0].get_array(), np.nan)
     np.testing.assert_array_equal(drawn[:12:4, :12:4], tiles[0])
 
 
 def test_colour_kernels_are_grey_at_zero():
     tiles = np.zeros((2, 12, 12, 3), np.float32)
     tiles[0, 0, 0] = [2, -2, 1]
-    drawn = pictures(explain_plots.kernels_figure(tiles, 2, title="weights"))[0].get_array()
+    drawn = pictures(map_plots.kernels_figure(tiles, 2, title="weights"))[0].get_array()
     np.testing.assert_allclose(drawn[0, 0], [1, 0, 0.75, 1])
     np.testing.assert_allclose(drawn[1, 1], [0.5, 0.5, 0.5, 1])
     assert drawn[0, 12, 3] == 0  # between the tiles the page shows through
@@ -63,7 +62,7 @@ def test_colour_kernels_are_grey_at_zero():
 @pytest.mark.parametrize(("least", "limits"), [(-1.0, (-3, 3)), (0.0, (0, 3))])
 def test_activations_share_a_scale_that_fits_their_sign(least, limits):
     maps = np.linspace(least, 3, 2 * 3 * 4 * 4, dtype=np.float32).reshape(2, 3, 4, 4)
-    figure = explain_plots.activations_figure(np.zeros((2, 9, 9, 1), np.uint8), maps, [0, 5, 7], title="maps")
+    figure = map_plots.activations_figure(np.zeros((2, 9, 9, 1), np.uint8), maps, [0, 5, 7], title="maps")
     drawn = pictures(figure)[0]
     assert (drawn.norm.vmin, drawn.norm.vmax) == limits
     numbers = np.ma.filled(drawn.get_array(), np.nan)
@@ -76,7 +75,7 @@ def test_saliency_is_laid_over_a_pale_image():
     image = np.full((6, 6, 1), 100, np.uint8)
     values = np.zeros((6, 6), np.float32)
     values[1, 1], values[4, 4] = 2.0, -2.0
-    drawn = explain_faces.overlay(image, values, (12, 12), 2.0)
+    drawn = face_pictures.overlay(image, values, (12, 12), 2.0)
     assert drawn.shape == (12, 12, 3) and drawn[0, 0].tolist() == [182, 182, 182]
     assert drawn[2, 2, 0] > drawn[2, 2, 2] + 50  # red raises
     assert drawn[9, 9, 2] > drawn[9, 9, 0] + 50  # blue lowers
@@ -90,13 +89,13 @@ def test_every_figure_draws_for_grey_and_colour_and_odd_sizes(channels):
     made = np.random.default_rng(3).normal(size=(2, 7, 10, channels)).astype(np.float32)
     box = (2, 1, 6, 5)
     figures = [
-        explain_faces.saliency_figure(images, [("a\nb", values), ("c", values[:, ::3, ::3])], points=points, title="t"),
-        explain_faces.excited_figure(
+        face_pictures.saliency_figure(images, [("a\nb", values), ("c", values[:, ::3, ::3])], points=points, title="t"),
+        face_pictures.excited_figure(
             made, [[*images], [images[0]]], [[box] * 3, [(0, 0, 10, 7)] * 2], names=["unit 1", "unit 2"],
             notes=[["0 → 1", "2", "1"], ["0 → 1", "2"]], title="t",
         ),
-        explain_plots.units_figure(values.reshape(2, -1), title="t"),
-        explain_plots.activations_figure(images, values[:, None], [0], title="t"),
+        map_plots.units_figure(values.reshape(2, -1), title="t"),
+        map_plots.activations_figure(images, values[:, None], [0], title="t"),
     ]  # fmt: skip
     for figure in figures:
         assert png(figure).startswith(b"\x89PNG") and svg(figure, "a < b").startswith("<svg")
@@ -128,7 +127,7 @@ def test_the_layer_table_ends_with_its_totals():
 
 
 def test_the_page_is_whole_and_asks_for_nothing(self_contained):
-    figure = explain_plots.kernels_figure(np.ones((2, 3, 3), np.float32), 2, title="<b>weights</b>")
+    figure = map_plots.kernels_figure(np.ones((2, 3, 3), np.float32), 2, title="<b>weights</b>")
     document = explain_page(
         "Inside <model>",
         "subtitle & more",

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from facelearn.data.faces import Faces
 from facelearn.errors import DataError
-from facelearn.images.hashes import HASH_BITS, join, perceptual_hash
-from facelearn.splits.split import find_leaks, kfold, near_duplicate_groups, split
+from facelearn.images.hashes import HASH_BITS, perceptual_hash
+from facelearn.splits.groups import join, near_duplicate_groups
+from facelearn.splits.leaks import find_leaks
+from facelearn.splits.split import kfold, split
 
 SHARED = Path(__file__).resolve().parents[2] / "../shared/data"
 

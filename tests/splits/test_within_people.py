@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from facelearn.data.faces import Faces
 from facelearn.errors import DataError
-from facelearn.images.hashes import SAME_PHOTO_DISTANCE, near_duplicate_groups, perceptual_hash
+from facelearn.images.hashes import SAME_PHOTO_DISTANCE, perceptual_hash
+from facelearn.splits.groups import near_duplicate_groups
 from facelearn.splits.within_people import STRANGERS, kfold_within_people, split_within_people
 
 SHARED = Path(__file__).resolve().parents[2] / "../shared/data"

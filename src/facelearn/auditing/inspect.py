@@ -17,13 +17,12 @@ from facelearn.data.listing import write_skipped
 from facelearn.data.readers.folder import empty_folders
 from facelearn.files import write_text
 from facelearn.geometry.coordinates import inside
+from facelearn.images.quality import flat
 from facelearn.report.contact_sheet import contact_sheet
 from facelearn.runs.prepare import ReadResult, read_with_report
-from facelearn.splits.groups import COMPARE_AT_MOST
-from facelearn.splits.split import near_duplicate_groups
+from facelearn.splits.groups import near_duplicates_in_time
 from facelearn.tasks.keypoints.schemes import scheme_differences
 
-FLAT_DEVIATION = 8.0  # grey levels; less contrast than this is a blank or near-blank picture
 MOST_PATTERNS = 8
 
 
@@ -53,7 +52,7 @@ def inspect(
     result = read_with_report(
         data, size=size, crop=crop, color=color, on_error=on_error, list_file=list_file, progress=progress
     )
-    groups, notes = _near_duplicates(result.faces)
+    groups, note = near_duplicates_in_time(result.faces)
     facts = {"source": str(data), "format": result.format, **describe(result.faces, groups)}
     in_folders = result.format == "image-folder"
     facts["findings"] = people_findings(
@@ -64,7 +63,7 @@ def inspect(
         in_folders=in_folders,
     )
     facts["problems"] = [str(problem) for problem in result.skipped]
-    facts["warnings"] = [*map(str, result.warnings), *notes]
+    facts["warnings"] = [*map(str, result.warnings), *([note] if note else [])]
     if out is not None:
         folder = Path(out)
         folder.mkdir(parents=True, exist_ok=True)
@@ -75,16 +74,6 @@ def inspect(
             write_skipped(result.skipped, folder / "skipped.csv")
         facts["written"] = sorted(str(path) for path in folder.iterdir() if path.is_file())
     return facts
-
-
-def _near_duplicates(faces: Faces) -> tuple[NDArray[np.int64], list[str]]:
-    """Near-duplicate group of each face, -1 alone, and what was not looked for."""
-    if not len(faces):
-        return np.empty(0, np.int64), []
-    everyone = len(faces) <= COMPARE_AT_MOST or not len(faces.people)
-    groups = near_duplicate_groups(faces.images, identity=faces.identity, across_people=everyone)
-    limit = f"{len(faces):,} images are more than {COMPARE_AT_MOST:,}"
-    return groups, [] if everyone else [f"photos of different people were not compared with each other: {limit}"]
 
 
 def _folders_without_faces(data: Path, result: ReadResult, *, whole: bool) -> list[str]:
@@ -124,11 +113,8 @@ def describe(faces: Faces, groups: NDArray[np.int64]) -> dict[str, Any]:
             "images": int(sizes[sizes > 1].sum()),
             "largest": int(sizes.max()),
         }
-        deviation = np.concatenate(
-            [faces.images[i : i + 1024].astype(np.float32).std((1, 2, 3)) for i in range(0, len(faces), 1024)]
-        )
-        flat = np.flatnonzero(deviation < FLAT_DEVIATION)
-        facts["flat_images"] = {"count": len(flat), "first": [_place(faces, i) for i in flat[:10]]}
+        blank = np.flatnonzero(flat(faces.images))
+        facts["flat_images"] = {"count": len(blank), "first": [_place(faces, i) for i in blank[:10]]}
     return facts
 
 

@@ -32,7 +32,7 @@ def inspection_html(facts: Mapping[str, Any], faces: Faces, *, near_duplicates: 
     Args:
         facts: what `verbs.inspect` found, nested; every key may be missing, and unknown keys are shown as they are.
         faces: the data, any number of them, with keypoints or without.
-        near_duplicates: int64 (N,) group of each face, -1 alone, as `data.splits.near_duplicate_groups` gives; the largest
+        near_duplicates: int64 (N,) group of each face, -1 alone, as `splits.groups.near_duplicates` gives; the largest
             groups are shown.
 
     Raises:

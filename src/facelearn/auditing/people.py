@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from facelearn.data.faces import Faces
-from facelearn.images.hashes import SAME_PHOTO_DISTANCE, perceptual_hash
+from facelearn.images.hashes import SAME_PHOTO_DISTANCE, as_signs, near, perceptual_hash
+from facelearn.splits.groups import together
 from facelearn.splits.leaks import find_leaks
-from facelearn.splits.split import together
 
 FEW, MANY = 20, 100
 """Images of a person: below the first are few, above the second many, as Liu et al. 2019, "Large-scale long-tailed recognition"."""
@@ -56,7 +56,7 @@ def people_findings(
 
     Args:
         faces: the table.
-        groups: int64 (N,) near-duplicate group of each face, -1 alone, as `near_duplicate_groups(..., identity=faces.identity)` gives.
+        groups: int64 (N,) near-duplicate group of each face, -1 alone, as `splits.groups.near_duplicates` gives.
         split: str (N,), the data's own split of each face, "" where it names none.
         empty_folders: folders of people from which no image came.
         in_folders: the people are folders; else a column of a table. It decides how the remedy is worded.
@@ -96,8 +96,8 @@ def same_photos(faces: Faces, groups: NDArray[np.int64]) -> list[SamePhoto]:
         identity = faces.identity[members]
         if len(np.unique(identity[identity >= 0])) < 2:
             continue
-        signs = np.where(perceptual_hash(faces.images[members]), np.float32(1), np.float32(-1))
-        one_photo = signs @ signs.T >= signs.shape[1] - 2 * SAME_PHOTO_DISTANCE
+        signs = as_signs(perceptual_hash(faces.images[members]))
+        one_photo = near(signs, signs, SAME_PHOTO_DISTANCE)
         across = one_photo & (identity[:, None] != identity) & (identity >= 0) & (identity >= 0)[:, None]
         linked = np.flatnonzero(across.any(1))
         if len(linked):

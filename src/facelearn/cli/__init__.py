@@ -1,4 +1,7 @@
-"""The command line: it parses, calls one public function a verb, and prints. Exit codes: 0 done, 1 failed, 2 wrong usage."""
+"""The command line, one file a command: it parses, calls one public function, and prints.
+
+Exit codes: 0 done, 1 failed, or stopped and ready to go on, 2 wrong usage, 130 ended by Ctrl-C.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,19 @@ import sys
 
 import typer
 
-from facelearn.cli import explaining as _explaining  # noqa: F401 - registers its commands
-from facelearn.cli import studying as _studying  # noqa: F401 - registers its command
-from facelearn.cli import training as _training  # noqa: F401 - registers its commands
-from facelearn.cli import tuning as _tuning  # noqa: F401 - registers its commands
-from facelearn.cli import using as _using  # noqa: F401 - registers its commands
+from facelearn.cli import (  # noqa: F401 - each registers its command
+    card_command,
+    convert_command,
+    evaluate_command,
+    explain_command,
+    inspect_command,
+    models_command,
+    predict_command,
+    quickstart_command,
+    study_command,
+    train_command,
+    tune_command,
+)  # fmt: skip
 from facelearn.cli.app import app
 from facelearn.errors import FacelearnError, MissingExtraError
 
@@ -37,7 +48,4 @@ def main() -> None:
         sys.exit(1)
     except OSError as error:  # a full disk, a folder that may not be written
         typer.echo(f"facelearn: {error.filename or 'a file'}: {error.strerror or error}", err=True)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        typer.echo("facelearn: stopped", err=True)
         sys.exit(1)

@@ -1,19 +1,84 @@
-"""The command line's application object, the options that commands share, and how results are printed."""
+"""The command line's application object: how a command is registered, how its help is grouped, and what Ctrl-C does to it."""
 
 from __future__ import annotations
 
-import json
-from enum import StrEnum
-from pathlib import Path
-from typing import Annotated, Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
-from facelearn.errors import RecipeError
+COMMANDS = {
+    "Train": ("quickstart", "train", "tune", "study"),
+    "Use": ("evaluate", "predict", "convert"),
+    "Look": ("inspect", "explain", "models", "card"),
+}
+"""All commands by the heading of the help that they stand under, in its order."""
+INTERRUPTED = 130  # 128 and the number of SIGINT, as shells count
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def _write_groups(formatter: Any, rows: Iterable[tuple[str, Any]]) -> None:
+    """Rows of (heading, text and explanation), each heading once, in the order in which the headings come."""
+    groups: dict[str, list[Any]] = {}
+    for heading, row in rows:
+        groups.setdefault(heading, []).append(row)
+    for heading, lines in groups.items():
+        with formatter.section(heading):
+            formatter.write_dl(lines)
+
+
+class Verb(TyperCommand):
+    """A command with its options under the headings that they name (`rich_help_panel`), in plain text, and a line for Ctrl-C."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Arguments, then the options by heading; those that name none, `--help` among them, are last."""
+        arguments, headed, others = [], [], []
+        for parameter in self.get_params(ctx):
+            row, heading = parameter.get_help_record(ctx), getattr(parameter, "rich_help_panel", None)
+            if row is None:
+                continue
+            if parameter.param_type_name == "argument":
+                arguments.append(("Arguments", row))
+            elif heading:
+                headed.append((heading, row))
+            else:
+                others.append(("Options", row))
+        _write_groups(formatter, [*arguments, *headed, *others])
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; Ctrl-C that it does not answer itself ends it with one line and exit code 130."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            typer.echo("facelearn: stopped", err=True)
+            raise typer.Exit(INTERRUPTED) from None
+
+
+class House(TyperGroup):
+    """All commands, listed as `COMMANDS` has them."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Their names, in the order of the help."""
+        return [name for names in COMMANDS.values() for name in names]
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Name and first sentence of every command, by heading."""
+        width = formatter.width - 6 - max(map(len, self.commands))
+        rows = [
+            (heading, (name, self.commands[name].get_short_help_str(width)))
+            for heading, names in COMMANDS.items()
+            for name in names
+        ]
+        _write_groups(formatter, rows)
+
 
 app = typer.Typer(
     name="facelearn",
+    cls=House,
     help="Train, check and serve face models from the labels people really have.",
+    epilog="Exit codes: 0 done, 1 failed, or stopped and ready to go on, 2 wrong usage, 130 ended by Ctrl-C.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -21,69 +86,6 @@ app = typer.Typer(
 )
 
 
-class OnError(StrEnum):
-    """What a bad row does."""
-
-    stop = "stop"
-    skip = "skip"
-
-
-class Task(StrEnum):
-    """What a model learns."""
-
-    keypoints = "keypoints"
-    identification = "identification"
-
-
-class Color(StrEnum):
-    """How images are stored."""
-
-    grey = "grey"
-    rgb = "rgb"
-
-
-JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")]
-OnErrorOption = Annotated[OnError, typer.Option("--on-error", help="stop at bad rows, or skip, count and list them.")]
-SizeOption = Annotated[
-    int | None, typer.Option("--size", help="Resize every image to this many pixels a side while reading.", min=8)
-]
-CropOption = Annotated[
-    float | None, typer.Option("--crop", help="Crop by the labels, with this margin as a share of their box.", min=0)
-]
-ColorOption = Annotated[
-    Color | None, typer.Option("--color", help="Read images as grey or rgb (default: as the files have them).")
-]
-ListOption = Annotated[
-    Path | None, typer.Option("--list", help="Read only the images that this text file names, one path a line.")
-]
-DeviceOption = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
-SchemeOption = Annotated[
-    str | None, typer.Option(help="Annotation scheme, where a model has several: complete or partial.")
-]
-
-
-def print_json(value: Any) -> None:
-    """Print one JSON document; paths and other objects as text."""
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
-
-
-def say(*lines: str) -> None:
-    """Print lines to standard output."""
-    for line in lines:
-        typer.echo(line)
-
-
-def warn(warnings: tuple[str, ...] | list[str]) -> None:
-    """Print notes to standard error."""
-    for warning in warnings:
-        typer.echo(f"note: {warning}", err=True)
-
-
-def seconds_of(budget: str | None) -> float | None:
-    """A duration as typed, in seconds; one that is none is a wrong use of the command."""
-    from facelearn.recipe.recipe import seconds
-
-    try:
-        return None if budget is None else seconds(budget)
-    except RecipeError as error:
-        raise typer.BadParameter(str(error)) from error
+def command(*, epilog: str) -> Callable[[Function], Function]:
+    """Register a function as the command of its name; `epilog` shows how it is typed."""
+    return app.command(cls=Verb, epilog=epilog)

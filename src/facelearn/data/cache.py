@@ -182,7 +182,7 @@ class Writer:
 
     def _file_of(self, images: NDArray[np.uint8]) -> Path | None:
         """The file that holds exactly `images`, if that was allocated here."""
-        if self._stored is None or self._stored[0].shape != images.shape:
+        if self._stored is None or not isinstance(images, np.ndarray) or self._stored[0].shape != images.shape:
             return None
         same = self._stored[0].__array_interface__["data"][0] == images.__array_interface__["data"][0]
         return self._stored[1] if same else None

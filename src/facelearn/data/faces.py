@@ -1,4 +1,8 @@
-"""`Faces`: the one table between files and models."""
+"""`Faces`: the one table between files and models.
+
+Rows of a table (`faces[index]`) are a view: its wide columns are an index over the table's own (`data.arrays.Rows`), only the three int64
+columns are copied. What is worked out about a table (what looks alike) is kept with it and answers for its views; see `Lineage`.
+"""
 
 from __future__ import annotations
 
@@ -9,27 +13,61 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from facelearn.data.arrays import Rows, joined, piece_slices, pieces, write_array
 from facelearn.data.schema import NO_KEYPOINTS, KeypointSchema, schema_for_count
 from facelearn.errors import DataError
 from facelearn.geometry.affine import apply
 
 FORMAT_VERSION = 1
 _ARRAYS = ("images", "keypoints", "identity", "group", "source", "row", "to_photo")
+_WIDE = ("images", "keypoints", "source", "to_photo")
+
+
+@dataclass(frozen=True, eq=False)
+class Lineage:
+    """Which table some rows are of, and what has been worked out about the images and people of each.
+
+    Attributes:
+        images, identity: of these rows, as in `Faces`.
+        parent, index: whose rows they are, int64 (N,) which of them; both None for a table of its own.
+        known: int64 (N,) by what it is: a fact of each row about the others.
+    """
+
+    images: NDArray[np.uint8]
+    identity: NDArray[np.int64]
+    parent: Lineage | None = None
+    index: NDArray[np.int64] | None = None
+    known: dict[Hashable, NDArray[np.int64]] = field(default_factory=dict)
+
+    @property
+    def table(self) -> Lineage:
+        """The table that is nobody's rows."""
+        return self if self.parent is None else self.parent.table
+
+    def find(self, what: Hashable, among: Callable[[Lineage], bool] = lambda lineage: True) -> NDArray[np.int64] | None:
+        """What is known of these rows: their own, or that of the nearest ancestor for which `among` is true, at these rows."""
+        if what in self.known and among(self):
+            return self.known[what]
+        if self.parent is None or self.index is None:
+            return None
+        found = self.parent.find(what, among)
+        return None if found is None else found[self.index]
 
 
 @dataclass(frozen=True, eq=False)
 class Faces:
     """N faces and everything known about them; immutable, sliceable by index array, concatenable, memory-mappable.
 
-    Make one with `Faces.create`, which fills in what is not given and checks every shape.
+    Make one with `Faces.create`, which fills in what is not given and checks every shape. The images, keypoints, sources and maps of
+    `faces[index]` are `data.arrays.Rows`: they read like arrays, and copy only the rows that are asked for.
 
     Attributes:
         images: uint8 (N, H, W, C), C 1 (grey) or 3 (RGB); in memory or memory-mapped.
@@ -53,6 +91,10 @@ class Faces:
     source: NDArray[np.str_]
     row: NDArray[np.int64]
     to_photo: NDArray[np.float64]
+    lineage: Lineage = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "lineage", Lineage(self.images, self.identity))
 
     @classmethod
     def create(
@@ -73,7 +115,7 @@ class Faces:
         Raises:
             DataError: a shape, dtype or value that breaks the contract above, named with what is accepted.
         """
-        pixels = np.asarray(images) if not isinstance(images, np.ndarray) else images
+        pixels: Any = images if isinstance(images, (np.ndarray, Rows)) else np.asarray(images)
         if pixels.ndim == 3:
             pixels = pixels[..., None]
         n = len(pixels) if pixels.ndim else 0
@@ -101,11 +143,15 @@ class Faces:
     def _check(self) -> None:
         self._check_images_and_keypoints()
         self._check_columns()
+        self._freeze()
+
+    def _freeze(self) -> None:
         for name in _ARRAYS:
             # views of a caller's array are frozen without freezing the caller's own
-            view = getattr(self, name)[...]
-            view.flags.writeable = False
-            object.__setattr__(self, name, view)
+            if not isinstance(column := getattr(self, name), Rows):
+                view = column[...]
+                view.flags.writeable = False
+                object.__setattr__(self, name, view)
 
     def _check_images_and_keypoints(self) -> None:
         pixels, points = self.images, self.keypoints
@@ -123,12 +169,13 @@ class Faces:
             raise DataError(
                 f"schema '{self.schema.name}' has {len(self.schema)} keypoints but the data has {self.keypoints.shape[1]}"
             )
-        half = np.isnan(self.keypoints).sum(2) == 1
-        if half.any():
-            raise DataError(
-                f"a missing keypoint is NaN in both x and y; row {int(np.argwhere(half)[0, 0])} (0-based) has only one"
-            )
-        if np.isinf(self.keypoints).any():
+        for piece in piece_slices(points):
+            missing = np.isnan(points[piece])
+            half = missing[..., 0] != missing[..., 1]
+            if half.any():
+                row = piece.start + int(np.argwhere(half)[0, 0])
+                raise DataError(f"a missing keypoint is NaN in both x and y; row {row} (0-based) has only one")
+        if any(np.isinf(piece).any() for piece in pieces(points)):
             raise DataError("keypoints must be finite or NaN; received infinity")
 
     def _check_columns(self) -> None:
@@ -149,19 +196,51 @@ class Faces:
         return len(self.images)
 
     def __getitem__(self, index: slice | ArrayLike) -> Faces:
-        """The faces at a slice, an integer index array or a boolean mask; always a `Faces` (a lone integer gives one of length 1)."""
-        if not isinstance(index, slice):
+        """The faces at a slice, an integer index array or a boolean mask; always a `Faces` (a lone integer gives one of length 1).
+
+        It is a view: no image is copied. It keeps the whole table alive; `concatenate([view])` makes a table of its own.
+
+        Raises:
+            DataError: an index of more than one dimension.
+            IndexError: rows that are not there, or a mask of another length.
+        """
+        rows = np.arange(len(self))
+        if isinstance(index, slice):
+            rows = rows[index]
+        else:
             index = np.atleast_1d(np.asarray(index))
-            if index.size == 0:
-                index = index.astype(np.int64)
-        parts = {name: getattr(self, name)[index] for name in _ARRAYS}
-        return self.replace(**parts)
+            if index.ndim > 1:
+                raise DataError(
+                    f"faces are chosen by a list of rows or one mask; received an index of shape {index.shape}"
+                )
+            rows = rows[index.astype(np.int64) if index.size == 0 else index]
+        composed: dict[int, NDArray[np.int64]] = {}  # one index for all columns that share one
+
+        def of(column: Any) -> Any:
+            if isinstance(column, Rows):
+                return Rows(column.base, composed.setdefault(id(column.index), column.index[rows]))
+            return column[index] if isinstance(index, slice) else Rows(column, rows)
+
+        parts = {name: of(getattr(self, name)) for name in _WIDE}
+        parts |= {name: getattr(self, name)[rows] for name in _ARRAYS if name not in _WIDE}
+        faces = dataclasses.replace(self, **parts)
+        faces._freeze()
+        object.__setattr__(faces, "lineage", Lineage(faces.images, faces.identity, self.lineage, rows))
+        return faces
 
     def replace(self, **changes: Any) -> Faces:
         """A copy with some columns exchanged, checked again."""
         faces = dataclasses.replace(self, **changes)
         faces._check()
+        if not {"images", "identity"} & set(changes):
+            object.__setattr__(
+                faces, "lineage", self.lineage
+            )  # what was worked out holds for the same images and people
         return faces
+
+    def __reduce__(self) -> Any:
+        names = [one.name for one in dataclasses.fields(self) if one.init]
+        return Faces, tuple(getattr(self, name) for name in names)
 
     @property
     def height(self) -> int:
@@ -181,7 +260,10 @@ class Faces:
     @property
     def labelled(self) -> NDArray[np.bool_]:
         """bool (N, K): True where a keypoint is known."""
-        return ~np.isnan(self.keypoints[..., 0])
+        known = np.empty(self.keypoints.shape[:2], np.bool_)
+        for piece in piece_slices(self.keypoints):
+            np.logical_not(np.isnan(self.keypoints[piece][..., 0]), out=known[piece])
+        return known
 
     @property
     def complete(self) -> NDArray[np.bool_]:
@@ -203,10 +285,9 @@ class Faces:
         digest = hashlib.sha256(
             json.dumps([self.schema.to_dict(), list(self.people), list(self.images.shape)]).encode()
         )
-        for start in range(0, len(self), 4096):
-            digest.update(np.ascontiguousarray(self.images[start : start + 4096]).tobytes())
-        for name in ("keypoints", "identity", "group", "row", "to_photo"):
-            digest.update(np.ascontiguousarray(getattr(self, name)).tobytes())
+        for name in ("images", "keypoints", "identity", "group", "row", "to_photo"):
+            for piece in pieces(getattr(self, name)):
+                digest.update(np.ascontiguousarray(piece).data)
         return digest.hexdigest()
 
     def save(self, folder: str | Path) -> Path:
@@ -232,7 +313,7 @@ class Faces:
 
     @classmethod
     def load(cls, folder: str | Path, *, memory_map: bool = True) -> Faces:
-        """Read what `save` wrote; images stay on disk and are paged in when touched, unless `memory_map` is False.
+        """Read what `save` wrote; every column stays on disk and is paged in when touched, unless `memory_map` is False.
 
         Raises:
             DataError: not such a folder, or written by a newer version.
@@ -241,9 +322,7 @@ class Faces:
         try:
             facts = json.loads((folder / "faces.json").read_text(encoding="utf-8"))
             if facts["version"] <= FORMAT_VERSION:
-                columns = {
-                    name: _load_column(folder / f"{name}.npy", memory_map and name == "images") for name in _ARRAYS
-                }
+                columns = {name: _load_column(folder / f"{name}.npy", memory_map) for name in _ARRAYS}
                 faces = cls(schema=KeypointSchema.from_dict(facts["schema"]), people=tuple(facts["people"]), **columns)
                 faces._check()
                 return faces
@@ -273,7 +352,8 @@ def write_columns(faces: Faces, folder: Path, *, images_file: Path | None = None
         if name == "images" and images_file is not None:
             os.replace(images_file, folder / "images.npy")
         else:
-            np.save(folder / f"{name}.npy", getattr(faces, name), allow_pickle=False)
+            with (folder / f"{name}.npy").open("wb") as file:
+                write_array(file, getattr(faces, name))
     facts = {"version": FORMAT_VERSION, "schema": faces.schema.to_dict(), "people": list(faces.people)}
     (folder / "faces.json").write_text(json.dumps(facts), encoding="utf-8")
 
@@ -301,11 +381,11 @@ def concatenate(parts: Sequence[Faces]) -> Faces:
         identity.append(new[part.identity])
         group.append(np.where(part.group < 0, -1, part.group + offset))
         offset += int(part.group.max(initial=-1)) + 1
-    joined = {
-        name: np.concatenate([getattr(part, name) for part in parts])
+    columns = {
+        name: joined([getattr(part, name) for part in parts])
         for name in ("images", "keypoints", "source", "row", "to_photo")
     }
-    return first.replace(identity=np.concatenate(identity), group=np.concatenate(group), people=people, **joined)
+    return first.replace(identity=np.concatenate(identity), group=np.concatenate(group), people=people, **columns)
 
 
 def _column(values: ArrayLike | None, n: int, dtype: type, default: int) -> NDArray[Any]:

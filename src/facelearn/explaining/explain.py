@@ -91,14 +91,14 @@ def explain(
     given = _images(opened.bundle, images, rows, seed, on_error, album.notes)
     table = profile(opened.network, opened.input_shape)
     look = Look(opened, table, given, layer, tuple(units), show, top, steps, seed)
-    parts.architecture(album, opened.network, table, opened.input_shape, opened.bundle.network)
+    parts.draw_architecture(album, opened.network, table, opened.input_shape, opened.bundle.network)
     facts = {
         "model": str(model),
         "network": opened.bundle.network,
         "images": {"count": len(given), "origin": given.origin},
-        "kernels": parts.kernels(album, look),
-        "activations": parts.activations(album, look),
-        "saliency": parts.saliency(album, look, output),
+        "kernels": parts.draw_kernels(album, look),
+        "activations": parts.draw_activations(album, look),
+        "saliency": parts.draw_saliency(album, look, output),
         "units": units_part(album, look),
     }
     title = f"Inside {Path(model).name}"
@@ -130,7 +130,7 @@ def explain_network(name: str, *, out: str | Path | None = None) -> dict[str, An
         network = zoo.build(name)
     table = profile(network, tuple(info.input))
     album = Album(Path(out) if out is not None else FOLDER / name)
-    parts.architecture(album, network, table, tuple(info.input), name)
+    parts.draw_architecture(album, network, table, tuple(info.input), name)
     subtitle = f"{info.summary} {info.source}."
     return {"network": name} | _finish(album, f"Network {name}", subtitle, table, tuple(info.input))
 

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facelearn.errors import FacelearnError
-from facelearn.explaining import face_pictures as explain_faces
-from facelearn.explaining import map_plots as explain_plots
+from facelearn.explaining import face_pictures, map_plots
 from facelearn.explaining.album import Album
 from facelearn.explaining.network_picture import TIMES, architecture_figure
 
@@ -64,7 +63,9 @@ class Look:
         return self.model.inputs(self.images.pixels[: self.show])
 
 
-def architecture(album: Album, network: nn.Module, table: list[Layer], input_shape: tuple[int, ...], name: str) -> None:
+def draw_architecture(
+    album: Album, network: nn.Module, table: list[Layer], input_shape: tuple[int, ...], name: str
+) -> None:
     """Draw the network as blocks."""
     from facelearn.explaining.architecture import blocks
 
@@ -76,7 +77,7 @@ def architecture(album: Album, network: nn.Module, table: list[Layer], input_sha
     album.add("Architecture", figure, "architecture.png", caption)
 
 
-def kernels(album: Album, look: Look) -> dict[str, Any]:
+def draw_kernels(album: Album, look: Look) -> dict[str, Any]:
     """Draw the kernels of the layer asked for, or of the first convolution (the first layer with weights where there is none)."""
     from facelearn.explaining.kernels import kernels as read
     from facelearn.explaining.layers import convolutions, fully_connected
@@ -97,7 +98,7 @@ def kernels(album: Album, look: Look) -> dict[str, Any]:
         album.notes.append("the network has neither a convolution nor a fully connected layer, so no kernels to show")
         return {}
     size = f" {TIMES} ".join(str(n) for n in found.shape)
-    figure = explain_plots.kernels_figure(found.tiles, found.columns, title=f"Weights of '{found.layer}' ({size})")
+    figure = map_plots.kernels_figure(found.tiles, found.columns, title=f"Weights of '{found.layer}' ({size})")
     album.add(
         "Kernels",
         figure,
@@ -107,7 +108,7 @@ def kernels(album: Album, look: Look) -> dict[str, Any]:
     return {"layer": found.layer, "shape": list(found.shape), "largest": found.largest, "shown": len(found.tiles)}
 
 
-def activations(album: Album, look: Look) -> list[dict[str, Any]]:
+def draw_activations(album: Album, look: Look) -> list[dict[str, Any]]:
     """Draw what some layers give for the first images: the one asked for, or the first and the deepest with maps."""
     from facelearn.explaining.activations import activations as read
     from facelearn.explaining.layers import convolutions, map_layer, unit_layer
@@ -130,10 +131,10 @@ def activations(album: Album, look: Look) -> list[dict[str, Any]]:
         if values.ndim != 4:
             flat = values.reshape(len(values), -1)
             caption = f"Layer '{name}': all {flat.shape[1]:,} units for {len(flat)} images ({look.images.origin})."
-            album.add("Activations", explain_plots.units_figure(flat, title=f"What '{name}' gives"), file, caption)
+            album.add("Activations", map_plots.units_figure(flat, title=f"What '{name}' gives"), file, caption)
             continue
         maps = np.sort(np.argsort(-values.std((0, 2, 3)), kind="stable")[:MAPS_SHOWN])
-        figure = explain_plots.activations_figure(
+        figure = map_plots.activations_figure(
             look.images.pixels[: look.show], values[:, maps], maps.tolist(), title=f"What '{name}' gives"
         )
         size = f"{values.shape[2]} {TIMES} {values.shape[3]}"
@@ -142,7 +143,7 @@ def activations(album: Album, look: Look) -> list[dict[str, Any]]:
     return facts
 
 
-def saliency(album: Album, look: Look, output: str | None) -> dict[str, Any]:
+def draw_saliency(album: Album, look: Look, output: str | None) -> dict[str, Any]:
     """Draw integrated gradients and Grad-CAM of the outputs asked for over the first images."""
     from facelearn.explaining.layers import map_layer
     from facelearn.explaining.opened import targets
@@ -167,7 +168,7 @@ def saliency(album: Album, look: Look, output: str | None) -> dict[str, Any]:
     if layer is None and look.layer is None:
         album.notes.append("no layer of the network gives maps, so there is no Grad-CAM")
     pixels = look.images.pixels[: look.show]
-    figure = explain_faces.saliency_figure(
+    figure = face_pictures.saliency_figure(
         pixels, [*gradients, *cams], points=look.model.points(inputs), title="What moves the outputs"
     )
     gap = max((abs(g) for one in facts for g in one["gap"]), default=0.0)

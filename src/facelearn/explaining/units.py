@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facelearn.explaining import face_pictures as explain_faces
+from facelearn.explaining import face_pictures
 from facelearn.explaining.album import Album
 from facelearn.explaining.parts import Look
 
@@ -35,7 +35,7 @@ def units(album: Album, look: Look) -> dict[str, Any]:
     boxes, middle = _fields(look, layer)
     made = _made(look, layer, chosen, scores, middle)
     facts = [_unit_facts(look, scores, unit, boxes, (made.before[i], made.after[i])) for i, unit in enumerate(chosen)]
-    figure = explain_faces.excited_figure(
+    figure = face_pictures.excited_figure(
         made.inputs.transpose(0, 2, 3, 1),
         [[look.images.pixels[one["image"]] for one in fact["top"]] for fact in facts],
         [[middle, *(tuple(one["box"]) for one in fact["top"])] for fact in facts],

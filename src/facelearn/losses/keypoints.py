@@ -35,7 +35,7 @@ def _flat(points: Tensor, name: str) -> Tensor:
     return points.float() if points.dtype in (torch.bfloat16, torch.float16) else points
 
 
-def _difference(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+def _masked_difference(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """(B, 2K) prediction - target, 0 where the target is NaN, and the (B, 2K) mask of targets that are there."""
     prediction, target = _flat(prediction, "prediction"), _flat(target, "target")
     if prediction.shape != target.shape:
@@ -82,7 +82,7 @@ def masked_mse_per_target(
 
     A row with few labels pulls less than a complete one. Shapes and weights: see the module.
     """
-    difference, valid = _difference(prediction, target)
+    difference, valid = _masked_difference(prediction, target)
     return _sum(difference.square(), torch.ones_like(valid), weight, row_weight)
 
 
@@ -90,7 +90,7 @@ def masked_mse_per_valid(
     prediction: Tensor, target: Tensor, *, weight: Tensor | None = None, row_weight: Tensor | None = None
 ) -> LossSum:
     """Squared error over the coordinates that are labelled in the whole batch. Shapes and weights: see the module."""
-    difference, valid = _difference(prediction, target)
+    difference, valid = _masked_difference(prediction, target)
     return _sum(difference.square(), valid, weight, row_weight)
 
 
@@ -98,7 +98,7 @@ def masked_l1(
     prediction: Tensor, target: Tensor, *, weight: Tensor | None = None, row_weight: Tensor | None = None
 ) -> LossSum:
     """Absolute error over the labelled coordinates; a wrong label pulls no harder than a right one. Shapes: see the module."""
-    difference, valid = _difference(prediction, target)
+    difference, valid = _masked_difference(prediction, target)
     return _sum(difference.abs(), valid, weight, row_weight)
 
 
@@ -118,7 +118,7 @@ def masked_smooth_l1(
         RecipeError: beta is not positive.
     """
     _require_positive("masked_smooth_l1", beta=beta)
-    difference, valid = _difference(prediction, target)
+    difference, valid = _masked_difference(prediction, target)
     size = difference.abs()
     losses = torch.where(size < beta, difference.square() / (2 * beta), size - beta / 2)
     return _sum(losses, valid, weight, row_weight)
@@ -142,7 +142,7 @@ def masked_wing(
         RecipeError: width or epsilon is not positive.
     """
     _require_positive("masked_wing", width=width, epsilon=epsilon)
-    difference, valid = _difference(prediction, target)
+    difference, valid = _masked_difference(prediction, target)
     size = difference.abs()
     offset = width - width * math.log1p(width / epsilon)
     losses = torch.where(size < width, width * torch.log1p(size / epsilon), size - offset)
@@ -163,7 +163,7 @@ def plain_mse(
             f"plain_mse received {missing} missing targets (NaN) of {target.numel()}; "
             "type loss='masked_mse_per_target' to learn from incomplete rows, or train on complete rows only"
         )
-    difference, valid = _difference(prediction, target)
+    difference, valid = _masked_difference(prediction, target)
     return _sum(difference.square(), valid, weight, row_weight)
 
 

@@ -24,7 +24,7 @@ from __future__ import annotations
 import difflib
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, Self, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
@@ -183,8 +183,8 @@ def check_paths(space: Mapping[str, Any], settings: type[BaseModel]) -> None:
             space, or a list that takes its length from none.
     """
     for path, dimension in space.items():
-        if not _exists(path, settings):
-            raise ValueError(f"'{path}' is no setting of a recipe{_closest(path, settings)}")
+        if not setting_exists(path, settings):
+            raise ValueError(f"'{path}' is no setting of a recipe{closest_setting(path, settings)}")
         if path.split(".")[0] in SHARED:
             raise ValueError(f"'{path}' is the same for all trials of a search; set it in the recipe itself")
         inside = next((other for other in space if path.startswith(f"{other}.")), None)
@@ -198,7 +198,8 @@ def check_paths(space: Mapping[str, Any], settings: type[BaseModel]) -> None:
             )
 
 
-def _exists(path: str, settings: type[BaseModel]) -> bool:
+def setting_exists(path: str, settings: type[BaseModel]) -> bool:
+    """Whether recipes of the class `settings` have a setting at a dotted path; any name does in a table of options, any path in a space."""
     first, _, rest = path.partition(".")
     if first not in settings.model_fields:
         return False
@@ -206,13 +207,13 @@ def _exists(path: str, settings: type[BaseModel]) -> bool:
     if not rest:
         return True
     if isinstance(inner, type) and issubclass(inner, BaseModel):
-        return _exists(rest, inner)
-    return get_origin(inner) is dict and "." not in rest
+        return setting_exists(rest, inner)
+    return get_origin(inner) is dict and ("." not in rest or first == "search")
 
 
-def _closest(path: str, settings: type[BaseModel]) -> str:
-    """The existing path that a wrong one is most likely meant to be, as the rest of a sentence."""
-    paths = list(_paths(settings))
+def closest_setting(path: str, settings: type[BaseModel], *, leave_out: Sequence[str] = SHARED) -> str:
+    """The existing path that a wrong one is most likely meant to be, as the rest of a sentence; `leave_out` is never meant."""
+    paths = [known for known in _paths(settings) if known.split(".")[0] not in leave_out]
     by_name = [known for known in paths if known.rpartition(".")[2] == path.rpartition(".")[2]]
     found = by_name[:1] or difflib.get_close_matches(path, paths, n=1, cutoff=0.4)
     if not found:
@@ -225,8 +226,6 @@ def _closest(path: str, settings: type[BaseModel]) -> str:
 def _paths(settings: type[BaseModel], above: str = "") -> Iterator[str]:
     for name, field in settings.model_fields.items():
         inner = field.annotation
-        if not above and name in SHARED:
-            continue
         if isinstance(inner, type) and issubclass(inner, BaseModel):
             yield from _paths(inner, f"{above}{name}.")
         else:

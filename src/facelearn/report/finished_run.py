@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from facelearn.data.arrays import load_arrays, save_arrays
 from facelearn.errors import FacelearnError
 from facelearn.files import whole_file
 from facelearn.report.shown_numbers import to_number
@@ -53,23 +54,21 @@ class FinishedRun:
 
 
 def write_arrays(file: str | Path, **arrays: Any) -> Path:
-    """Write `arrays` by name to a compressed file of NumPy's, whole or not at all; returns its path."""
-    # through a file object, because savez adds ".npz" to a name that has another ending
+    """Write `arrays` by name to a file of NumPy's, whole or not at all, large ones a piece at a time; returns its path."""
     with whole_file(file) as scratch, scratch.open("wb") as opened:
-        np.savez_compressed(opened, **arrays)
+        save_arrays(opened, arrays)
     return Path(file)
 
 
 def read_arrays(file: str | Path, names: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:
-    """Those of the arrays `names` (all by default) that a file of held-out images holds, whatever its task.
+    """Those of the arrays `names` (all by default) that a file of held-out images holds, whatever its task; many pictures stay in it.
 
     Raises:
         FacelearnError: a file that is cut short or of another kind.
     """
     file = Path(file)
     try:
-        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as stored:
-            return {key: stored[key] for key in stored.files if names is None or key in names}
+        return load_arrays(file, names)
     except (ValueError, OSError, EOFError, TypeError, zipfile.BadZipFile) as error:
         raise broken(file, error, EVALUATE_AGAIN) from error
 

@@ -1,23 +1,190 @@
-"""What must stay together when the images of each person are divided, and how they are divided evenly."""
+"""What belongs together: near-duplicates, groups, the units of people. A fact of the table, worked out once and kept with it.
+
+The search for images that look the same takes time with the square of their number, so its answer is kept in the table's lineage
+(`data.faces.Lineage`) and restricted to rows where a view of the table asks. Two images that are linked only through a third one stay
+together without it: what is on the third is known, whether or not it is among the rows.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from facelearn.data.faces import Faces
+from facelearn.data.faces import Faces, Lineage
 from facelearn.errors import DataError
-from facelearn.images.hashes import near_duplicate_groups
-from facelearn.splits.split import By, together
+from facelearn.images.hashes import (
+    HASH_BITS,
+    NEAR_DUPLICATE_DISTANCE,
+    SAME_PHOTO_DISTANCE,
+    as_signs,
+    near_pairs,
+    perceptual_hash,
+)
 
+By = Literal["auto", "person", "group", "near-duplicate", "image"]
 WithinBy = Literal["auto", "group", "near-duplicate", "image"]
+CHECK_AT_MOST = 10_000
+"""Images up to which every split is searched for near-duplicates across its parts; the search grows with the square."""
 COMPARE_AT_MOST = 50_000
 """Images up to which those of different people are compared: the search grows with the square (10,000 images 1 s, 50,000 20 s)."""
 Rows = NDArray[np.int64]
+
+
+def near_duplicates(faces: Faces, *, across_people: bool = True) -> Rows:
+    """Near-duplicate groups of the faces, as `near_duplicate_groups` finds them with who is on each; looked for once a table.
+
+    The answer is that for the whole table that `faces` are rows of, where it is known or the table holds at most 10,000 images; else
+    `faces` alone are searched, and answer for their own views from then on.
+
+    Args:
+        faces: a table, or rows of one.
+        across_people: False compares only images of one known person, where anyone is known.
+
+    Returns:
+        int64 (N,): groups numbered from 0 in order of their first image, -1 for an image that is like no other.
+    """
+    known = bool((faces.identity >= 0).any())
+    what = _search(known, across_people)
+
+    def alike(lineage: Lineage) -> bool:
+        # who is known decides how near is near: rows of nobody are compared as such, whoever else is in the table
+        return bool((lineage.identity >= 0).any()) == known
+
+    found = faces.lineage.find(what, alike)
+    if found is None:
+        table = faces.lineage.table
+        searched = table if len(table.images) <= CHECK_AT_MOST and alike(table) else faces.lineage
+        searched.known[what] = _linked(searched.images, NEAR_DUPLICATE_DISTANCE, searched.identity, across_people)
+        found = faces.lineage.find(what, alike)
+        assert found is not None
+    return _numbered(found)
+
+
+def near_duplicates_in_time(faces: Faces) -> tuple[Rows, str]:
+    """`near_duplicates`, those of different people as it was done for the table, or else up to 50,000 images; and what was not compared.
+
+    Returns:
+        groups: as `near_duplicates`.
+        note: "" where everything was compared with everything.
+    """
+    known = bool((faces.identity >= 0).any())
+    done = {across: faces.lineage.find(_search(known, across)) is not None for across in (True, False)}
+    if not known or done[True] or (not done[False] and len(faces) <= COMPARE_AT_MOST):
+        return near_duplicates(faces), ""
+    count = f"{len(faces.lineage.table.images):,} images are more than {COMPARE_AT_MOST:,}"
+    note = f"photos of different people were not compared with each other: {count}"
+    return near_duplicates(faces, across_people=False), note
+
+
+def _search(known: bool, across_people: bool) -> Hashable:
+    """The name under which a lineage keeps the labels that `_linked` found."""
+    return "near-duplicates", NEAR_DUPLICATE_DISTANCE, known, across_people or not known
+
+
+def near_duplicate_groups(
+    images: NDArray[np.uint8],
+    *,
+    max_distance: int = NEAR_DUPLICATE_DISTANCE,
+    identity: NDArray[np.int64] | None = None,
+    across_people: bool = True,
+) -> Rows:
+    """Groups of images that look the same: linked, directly or through others, by hashes at most `max_distance` bits of 256 apart.
+
+    Time grows with the square of N: under a second of one core for 10,000 images beside the 2 s of their hashes, memory with N.
+
+    Args:
+        images: uint8 (N, H, W, C), in memory or memory-mapped.
+        max_distance: 0 finds equal hashes only; 72 by default, see `NEAR_DUPLICATE_DISTANCE`.
+        identity: int64 (N,), who is on each image, -1 unknown. Where anyone is known, `max_distance` counts between images of one
+            person, and all others are linked only where they are one photo (`SAME_PHOTO_DISTANCE`): two people may look alike.
+        across_people: False compares only images of one known person, which takes time with the square of a person's images.
+
+    Returns:
+        int64 (N,): groups numbered from 0 in order of their first image, -1 for an image that is like no other.
+
+    Raises:
+        DataError: a distance outside 0 .. 255, or not one identity an image.
+    """
+    if not 0 <= max_distance < HASH_BITS:
+        raise DataError(f"max_distance is a number of bits, 0 to {HASH_BITS - 1}; received {max_distance}")
+    if identity is not None and identity.shape != (len(images),):
+        raise DataError(f"identity must have shape ({len(images)},), one for each image; received {identity.shape}")
+    return _numbered(_linked(images, max_distance, identity, across_people))
+
+
+def _linked(images: NDArray[np.uint8], max_distance: int, identity: Rows | None, across_people: bool) -> Rows:
+    """int64 (N,): images that look the same have one label, the first of their rows; arguments as `near_duplicate_groups`."""
+    signs = as_signs(perceptual_hash(images))
+    root = np.arange(len(signs))
+    everything = max_distance
+    if identity is not None and (identity >= 0).any():
+        everything = min(max_distance, SAME_PHOTO_DISTANCE)
+        by_person = np.argsort(identity, kind="stable")
+        starts = np.flatnonzero(np.diff(identity[by_person], prepend=-1))  # of each known person
+        for rows in np.split(by_person, starts)[1:]:
+            for first, second in near_pairs(signs[rows], max_distance):
+                join(root, rows[first], rows[second])
+    else:
+        across_people = True
+    if across_people:
+        for first, second in near_pairs(signs, everything):
+            join(root, first, second)
+    return root
+
+
+def _numbered(label: Rows) -> Rows:
+    """Labels that at least two rows have, numbered in order of their first row; -1 for the others."""
+    _, first, inverse, count = np.unique(label, return_index=True, return_inverse=True, return_counts=True)
+    shared = np.flatnonzero(count > 1)
+    number = np.full(len(count), -1)
+    number[shared[np.argsort(first[shared])]] = np.arange(len(shared))
+    return number[inverse]
+
+
+def join(root: NDArray[np.int64], first: NDArray[np.int64], second: NDArray[np.int64]) -> None:
+    """Union-find, all pairs at once, in place: afterwards root[first] == root[second], the smallest index of each set.
+
+    Args:
+        root: int64 (N,), smallest index of the set each index is in, to begin with itself.
+        first: int64 (P,), indices.
+        second: int64 (P,), indices.
+    """
+    while True:
+        one, other = root[first], root[second]
+        apart = one != other
+        if not apart.any():
+            return
+        first, second = first[apart], second[apart]
+        one, other = one[apart], other[apart]
+        np.minimum.at(root, np.maximum(one, other), np.minimum(one, other))
+        while not np.array_equal(root[root], root):
+            root[:] = root[root]
+
+
+def together(*labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """int64 (N,) units: rows of equal label (0 or more) share one, in any of `labels`; -1 stands alone."""
+    root = np.arange(len(labels[0]))
+    for label in labels:
+        rows = np.flatnonzero(label >= 0)
+        _, first, inverse = np.unique(label[rows], return_index=True, return_inverse=True)
+        join(root, rows, rows[first][inverse])
+    return root
+
+
+def independent_groups(faces: Faces) -> Rows:
+    """int64 (N,): which faces are no independent evidence of each other, -1 alone: a person's, else a group's, else near-duplicates.
+
+    Near-duplicates are looked for up to 10,000 images. For confidence intervals.
+    """
+    if (faces.identity >= 0).any():
+        return np.asarray(faces.identity)
+    if (faces.group >= 0).any() or len(faces) > CHECK_AT_MOST:
+        return np.asarray(faces.group)
+    return near_duplicates(faces)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,12 +232,8 @@ def person_units(faces: Faces, by: WithinBy) -> tuple[PersonUnits, list[str]]:
     if by == "group" and not grouped:
         raise DataError('no face has a group (a video or clip); split by="near-duplicate", or name the videos in a CSV')
     known_by: By = by if by != "auto" else "group" if grouped else "near-duplicate"
-    everyone = len(faces) <= COMPARE_AT_MOST
-    duplicates = near_duplicate_groups(faces.images, identity=faces.identity, across_people=everyone)
-    warnings = [] if everyone else [
-        f"photos of different people were not compared with each other: {len(faces):,} images are more than {COMPARE_AT_MOST:,}, "
-        "and the search grows with the square; each person's own were"
-    ]  # fmt: skip
+    duplicates, note = near_duplicates_in_time(faces)
+    warnings = [f"{note}, and the search grows with the square; each person's own were"] if note else []
     labels = {"group": (faces.group, duplicates), "near-duplicate": (duplicates,), "image": ()}[known_by]
     root = together(*labels) if labels else np.arange(len(faces))
     _, of_row = np.unique(root, return_inverse=True)
@@ -81,54 +244,3 @@ def person_units(faces: Faces, by: WithinBy) -> tuple[PersonUnits, list[str]]:
     owner = np.where(least == most, least, -2)
     sharing = np.unique(faces.identity[owner[of_row] == -2])
     return PersonUnits(known_by, of_row.astype(np.int64), np.bincount(of_row), owner, sharing, duplicates), warnings
-
-
-def divide(
-    people: Sequence[Rows], sizes: Rows, fractions: Sequence[float], part_of_unit: Rows, rng: np.random.Generator
-) -> None:
-    """Set the part of every unit of `people` (the units of each): first what is held out at all, then whose turn it is."""
-    for mine in people:
-        part_of_unit[mine] = 0
-    left = 1.0
-    for i in range(1, len(fractions)):
-        if i == 1:
-            people = _hold_out(people, sizes, 1 - fractions[0], rng, keep_one=True)
-            left -= fractions[0]
-        for mine in people:
-            part_of_unit[mine] = i
-        left -= fractions[i]
-        if i + 1 < len(fractions):  # part i keeps its share of what is held out, the rest goes on
-            people = _hold_out(people, sizes, left / (left + fractions[i]), rng, keep_one=False)
-
-
-def _hold_out(
-    people: Sequence[Rows], sizes: Rows, share: float, rng: np.random.Generator, *, keep_one: bool
-) -> list[Rows]:
-    """Units of each of `people` that come nearest to `share` of their images, rounded so that the totals meet it as well.
-
-    With `keep_one`, each keeps at least one unit, and gives at least one if there are two.
-    """
-    taken: list[Rows] = [mine[:0] for mine in people]
-    order = rng.permutation(len(people))
-    owed = 0.0  # images that earlier people should have given and did not
-    # people with few units first, so that the larger make up for their rounding, and people of a like size for each other's
-    for i in order[np.argsort([len(people[i]) for i in order], kind="stable")]:
-        mine = rng.permutation(people[i])
-        if not len(mine):
-            continue
-        size = sizes[mine]
-        ideal, slack = share * size.sum(), size.mean() / 2
-        wanted = min(max(ideal + owed, ideal - slack), ideal + slack)
-        given: list[int] = []
-        held = 0
-        for unit, images in zip(mine.tolist(), size.tolist(), strict=True):
-            if keep_one and len(given) == len(mine) - 1:
-                break
-            if abs(held + images - wanted) < abs(held - wanted):
-                given.append(unit)
-                held += images
-        if keep_one and not given and len(mine) > 1:
-            given, held = [int(mine[size.argmin()])], int(size.min())
-        owed += ideal - held
-        taken[i] = np.asarray(given, np.int64)
-    return taken

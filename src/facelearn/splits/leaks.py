@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from facelearn.data.faces import Faces
 from facelearn.errors import DataError
-from facelearn.images.hashes import near_duplicate_groups
+from facelearn.splits import groups
 
 _EXAMPLES = 5
 _ROWS = 3
@@ -46,7 +46,7 @@ def find_leaks(
             )
         part[rows] = i
     if isinstance(near_duplicates, bool):
-        duplicates = near_duplicate_groups(faces.images, identity=faces.identity) if near_duplicates else None
+        duplicates = groups.near_duplicates(faces) if near_duplicates else None
     else:
         duplicates = near_duplicates
     names = list(parts)

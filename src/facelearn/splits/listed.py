@@ -60,8 +60,8 @@ def split_listed(
     """
     listed = listed_rows(faces, list_file)
     rows = np.flatnonzero(listed)
+    units, warnings = person_units(faces, by)  # what it finds answers for the listed rows too
     inner = split_within_people(faces[rows], fractions, by=by, seed=seed)
-    units, warnings = person_units(faces, by)
     seen = np.isin(units.of_row, units.of_row[rows])
     known = (
         units.owner[units.of_row] >= 0

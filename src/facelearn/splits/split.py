@@ -15,15 +15,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from facelearn.data.faces import Faces
 from facelearn.errors import DataError
-from facelearn.images.hashes import join
-from facelearn.images.hashes import near_duplicate_groups as near_duplicate_groups
-from facelearn.splits.leaks import find_leaks as find_leaks
-from facelearn.splits.leaks import leak_text
+from facelearn.splits.groups import CHECK_AT_MOST, By, near_duplicates, together
+from facelearn.splits.leaks import find_leaks, leak_text
 
-By = Literal["auto", "person", "group", "near-duplicate", "image"]
 Parts = dict[str, NDArray[np.int64]]
-CHECK_AT_MOST = 10_000
-"""Images up to which every split is searched for near-duplicates across its parts; the search grows with the square."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,18 +131,6 @@ def checked_fractions(fractions: Mapping[str, float]) -> dict[str, float]:
     return dict(fractions)
 
 
-def independent_groups(faces: Faces) -> NDArray[np.int64]:
-    """int64 (N,): which faces are no independent evidence of each other, -1 alone: a person's, else a group's, else near-duplicates.
-
-    Near-duplicates are looked for up to 10,000 images. For confidence intervals.
-    """
-    if (faces.identity >= 0).any():
-        return np.asarray(faces.identity)
-    if (faces.group >= 0).any() or len(faces) > CHECK_AT_MOST:
-        return np.asarray(faces.group)
-    return near_duplicate_groups(faces.images)
-
-
 def _units(faces: Faces, by: By, parts: int) -> tuple[By, NDArray[np.int64], NDArray[np.int64] | None]:
     """What `by` means here, the unit (N,) that each face must stay with, and near-duplicate groups where they were looked for."""
     if by not in get_args(By):
@@ -157,7 +140,7 @@ def _units(faces: Faces, by: By, parts: int) -> tuple[By, NDArray[np.int64], NDA
     if by == "auto":
         by = "person" if (faces.identity >= 0).any() else "group" if (faces.group >= 0).any() else "near-duplicate"
     look = by == "near-duplicate" or len(faces) <= CHECK_AT_MOST
-    duplicates = near_duplicate_groups(faces.images, identity=faces.identity) if look else None
+    duplicates = near_duplicates(faces) if look else None
     if by == "image":
         unit = np.arange(len(faces))
     elif by == "person":
@@ -177,16 +160,6 @@ def _units(faces: Faces, by: By, parts: int) -> tuple[By, NDArray[np.int64], NDA
             f"{parts} parts cannot be made by {by}: the {len(faces)} images hold {_count(unit, by)}; {remedy}"
         )
     return by, unit, duplicates
-
-
-def together(*labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """int64 (N,) units: rows of equal label (0 or more) share one, in any of `labels`; -1 stands alone."""
-    root = np.arange(len(labels[0]))
-    for label in labels:
-        rows = np.flatnonzero(label >= 0)
-        _, first, inverse = np.unique(label[rows], return_index=True, return_inverse=True)
-        join(root, rows, rows[first][inverse])
-    return root
 
 
 def _count(unit: NDArray[np.int64], by: str) -> str:

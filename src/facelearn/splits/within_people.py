@@ -14,7 +14,7 @@ import numpy as np
 
 from facelearn.data.faces import Faces
 from facelearn.errors import DataError
-from facelearn.splits.groups import PersonUnits, Rows, WithinBy, divide, person_units
+from facelearn.splits.groups import PersonUnits, Rows, WithinBy, person_units
 from facelearn.splits.split import Parts, Split, checked_fractions, reported
 
 FEWEST_PEOPLE = 10
@@ -59,7 +59,7 @@ def split_within_people(
     held = _choose_strangers(units, strangers, rng)
     part_of_unit = np.full(len(units.sizes), -1)
     known = np.setdiff1d(faces.identity[faces.identity >= 0], np.concatenate(held))
-    divide([units.of_person(person) for person in known], units.sizes, list(fractions.values()), part_of_unit, rng)
+    _divide([units.of_person(person) for person in known], units.sizes, list(fractions.values()), part_of_unit, rng)
     part_of_unit[units.owner == -2] = 0
     for i, people in enumerate(held):
         part_of_unit[np.isin(units.owner, people)] = len(fractions) + i
@@ -113,6 +113,57 @@ def kfold_within_people(faces: Faces, k: int, *, by: WithinBy = "auto", seed: in
     ]
     nobody = (np.empty(0, np.int64), np.empty(0, np.int64))
     return [_described(faces, units, parts, nobody, list(warnings)) for parts in folds]
+
+
+def _divide(
+    people: Sequence[Rows], sizes: Rows, fractions: Sequence[float], part_of_unit: Rows, rng: np.random.Generator
+) -> None:
+    """Set the part of every unit of `people` (the units of each): first what is held out at all, then whose turn it is."""
+    for mine in people:
+        part_of_unit[mine] = 0
+    left = 1.0
+    for i in range(1, len(fractions)):
+        if i == 1:
+            people = _hold_out(people, sizes, 1 - fractions[0], rng, keep_one=True)
+            left -= fractions[0]
+        for mine in people:
+            part_of_unit[mine] = i
+        left -= fractions[i]
+        if i + 1 < len(fractions):  # part i keeps its share of what is held out, the rest goes on
+            people = _hold_out(people, sizes, left / (left + fractions[i]), rng, keep_one=False)
+
+
+def _hold_out(
+    people: Sequence[Rows], sizes: Rows, share: float, rng: np.random.Generator, *, keep_one: bool
+) -> list[Rows]:
+    """Units of each of `people` that come nearest to `share` of their images, rounded so that the totals meet it as well.
+
+    With `keep_one`, each keeps at least one unit, and gives at least one if there are two.
+    """
+    taken: list[Rows] = [mine[:0] for mine in people]
+    order = rng.permutation(len(people))
+    owed = 0.0  # images that earlier people should have given and did not
+    # people with few units first, so that the larger make up for their rounding, and people of a like size for each other's
+    for i in order[np.argsort([len(people[i]) for i in order], kind="stable")]:
+        mine = rng.permutation(people[i])
+        if not len(mine):
+            continue
+        size = sizes[mine]
+        ideal, slack = share * size.sum(), size.mean() / 2
+        wanted = min(max(ideal + owed, ideal - slack), ideal + slack)
+        given: list[int] = []
+        held = 0
+        for unit, images in zip(mine.tolist(), size.tolist(), strict=True):
+            if keep_one and len(given) == len(mine) - 1:
+                break
+            if abs(held + images - wanted) < abs(held - wanted):
+                given.append(unit)
+                held += images
+        if keep_one and not given and len(mine) > 1:
+            given, held = [int(mine[size.argmin()])], int(size.min())
+        owed += ideal - held
+        taken[i] = np.asarray(given, np.int64)
+    return taken
 
 
 def _choose_strangers(units: PersonUnits, share: float, rng: np.random.Generator) -> tuple[Rows, Rows]:

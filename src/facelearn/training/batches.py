@@ -24,9 +24,9 @@ RESIDENT_BYTES = 256 * 2**20
 class TrainingData:
     """Faces ready to be batched: deterministic preprocessing done once, everything random done per batch.
 
-    Images that the preprocessing leaves as they are stay where they are: a memory-mapped table is paged in batch by batch, so that
-    memory grows with the batch and not with the data. Changed images are kept as uint8 in memory up to 256 MiB and otherwise in a
-    memory-mapped file in `scratch`. On CUDA, tables of up to half the free device memory move there whole.
+    Images that the preprocessing leaves as they are stay where they are, and so do the keypoints: a memory-mapped table is paged in batch
+    by batch, so that memory grows with the batch and not with the data. Changed images are kept as uint8 in memory up to 256 MiB and
+    otherwise in a memory-mapped file in `scratch`. On CUDA, tables of up to half the free device memory move there whole.
 
     `label_offset` (pixels, 0 at first) says how far right of the place that a mirrored image implies the labels stand; augmentation
     moves points without it. The task may measure and set it.
@@ -55,10 +55,10 @@ class TrainingData:
         self.device = torch.device(device)
         self.memory_format = memory_format
         self.images: NDArray[np.uint8] | Tensor = prepare(faces.images, preprocess, scratch)
-        points = preprocess.points_to_prepared(np.asarray(faces.keypoints), faces.height, faces.width)
-        arrays = {"points": points.astype(np.float32), **(targets or {})}
-        self.targets = {
-            name: torch.from_numpy(np.ascontiguousarray(array)).to(self.device) for name, array in arrays.items()
+        self.faces = faces
+        self.own_targets = {
+            name: torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+            for name, array in (targets or {}).items()
         }
         self.height, self.width, self.channels = (int(n) for n in self.images.shape[1:])
         if self.device.type == "cuda" and self.images.nbytes < torch.cuda.mem_get_info(self.device)[0] // 2:
@@ -66,6 +66,18 @@ class TrainingData:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    @property
+    def targets(self) -> dict[str, Tensor]:
+        """The targets of all rows; made anew each time."""
+        return {"points": self._points(np.arange(len(self))), **self.own_targets}
+
+    def _points(self, index: NDArray[np.int64]) -> Tensor:
+        """float32 (B, K, 2) on the device: the keypoints of the rows `index`, in pixels of the prepared images."""
+        points = self.preprocess.points_to_prepared(
+            np.asarray(self.faces.keypoints[index]), self.faces.height, self.faces.width
+        )
+        return torch.from_numpy(np.ascontiguousarray(points, np.float32)).to(self.device)
 
     def batch(
         self,
@@ -85,7 +97,7 @@ class TrainingData:
         else:
             pixels = torch.from_numpy(self.images[index]).to(self.device)
         images = pixels.permute(0, 3, 1, 2)  # (B, C, H, W), channels last in memory as it was stored
-        targets = {name: values[rows] for name, values in self.targets.items()}
+        targets = {"points": self._points(index), **{name: values[rows] for name, values in self.own_targets.items()}}
         if augment is not None:
             offset = torch.tensor([self.label_offset, 0.0], device=self.device)
             images, points = augment(images, targets["points"] - offset, generator)

@@ -105,6 +105,7 @@ class Preprocess:
         """
         _check_images(images)
         if out is None:
+            images = np.asanyarray(images)  # rows of a table become an array here, once
             for step in self.pixel_steps:
                 images = step.prepare(images)
             return images

@@ -14,7 +14,7 @@ from facelearn.models.layers.imagenet_parts import BasicBlock
 from facelearn.models.layers.maxout import Maxout, UnitLength
 from facelearn.models.layers.random_wiring import Node, RandomStage
 from facelearn.models.layers.response_norm import LocalResponseNorm
-from facelearn.models.layers.sizes import Step, least_size
+from facelearn.models.layers.sizes import SizeChange, least_size
 from facelearn.models.networks import randwire as randwire_file
 from facelearn.models.networks.randwire import random_edges
 from facelearn.models.zoo import build, model_info
@@ -154,7 +154,7 @@ def test_sizes_are_those_of_torchs_pools(ceil):
     for kernel in range(1, 5):
         for stride in range(1, 6):
             for padding in range(kernel // 2 + 1):
-                step = Step("a pool", kernel, stride, padding, ceil)
+                step = SizeChange("a pool", kernel, stride, padding, ceil)
                 pool = nn.MaxPool2d(kernel, stride, padding, ceil_mode=ceil)
                 least = least_size([step])
                 for size in range(1, 14):

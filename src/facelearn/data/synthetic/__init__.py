@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from facelearn.data.faces import Faces
 from facelearn.data.schema import KNOWN_SCHEMAS
-from facelearn.data.synthetic.labels import assign_people, competition_labelled, spoil
+from facelearn.data.synthetic.labelling import assign_people, competition_labelled, spoil
 from facelearn.data.synthetic.render import render_chunk
 from facelearn.errors import DataError
 

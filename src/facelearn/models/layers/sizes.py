@@ -9,7 +9,7 @@ from facelearn.errors import RecipeError
 
 
 @dataclass(frozen=True)
-class Step:
+class SizeChange:
     """One layer that changes the size: n -> floor((n + 2 padding - kernel) / stride) + 1, or rounded up with `ceil`.
 
     A pool that rounds up leaves out a last window that would begin beyond the image and its padding before it, as torch does.
@@ -37,7 +37,7 @@ class Step:
         return max(1, (size - 1) * self.stride + self.kernel - 2 * self.padding)
 
 
-def sizes_after(network: str, image_size: tuple[int, int], steps: Sequence[Step]) -> tuple[int, int]:
+def sizes_after(network: str, image_size: tuple[int, int], steps: Sequence[SizeChange]) -> tuple[int, int]:
     """(height, width) after all `steps`.
 
     Raises:
@@ -56,7 +56,7 @@ def sizes_after(network: str, image_size: tuple[int, int], steps: Sequence[Step]
     return height, width
 
 
-def least_size(steps: Sequence[Step]) -> int:
+def least_size(steps: Sequence[SizeChange]) -> int:
     """The least side of an image that all `steps` can carry."""
     size = 1
     for step in reversed(steps):

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from facelearn.models.layers.sizes import Step, sizes_after
+from facelearn.models.layers.sizes import SizeChange, sizes_after
 from facelearn.models.registry import choice, rates, register, whole_numbers
 
 if TYPE_CHECKING:
     from torch import nn
 
 NONLINEARITIES = ("relu", "sigmoid", "tanh")
-C1, M2, C3 = Step("C1", 11), Step("the max-pool M2", 3, 2, ceil=True), Step("C3", 9)
-STEPS = (C1, M2, C3, Step("L4", 9), Step("L5", 7, 2), Step("L6", 5))
+C1, M2, C3 = SizeChange("C1", 11), SizeChange("the max-pool M2", 3, 2, ceil=True), SizeChange("C3", 9)
+STEPS = (C1, M2, C3, SizeChange("L4", 9), SizeChange("L5", 7, 2), SizeChange("L6", 5))
 MAPS = 16  # of C3 and of the locally connected layers
 
 

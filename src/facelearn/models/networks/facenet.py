@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from facelearn.models.layers.sizes import Step, sizes_after
+from facelearn.models.layers.sizes import SizeChange, sizes_after
 from facelearn.models.registry import register, whole_number, whole_numbers
 
 if TYPE_CHECKING:
     from torch import nn
 
 # (name, maps, kernel) of a convolution, or what stands between two; sizes at 220x220 beside them
-_CONV1, _POOL = Step("conv1", 7, 2, 3), Step("a max-pool", 3, 2, 1)
+_CONV1, _POOL = SizeChange("conv1", 7, 2, 3), SizeChange("a max-pool", 3, 2, 1)
 _LAYERS: tuple[tuple[str, int, int] | str, ...] = (
     ("conv1", 64, 7), "pool", "norm",  # 110, 55
     ("conv2a", 64, 1), ("conv2", 192, 3), "norm", "pool",  # 55, 28

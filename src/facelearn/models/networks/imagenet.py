@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from facelearn.models.layers.sizes import Step, sizes_after
+from facelearn.models.layers.sizes import SizeChange, sizes_after
 from facelearn.models.registry import rate, register, whole_numbers
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def vgg16(
     """
     units = whole_numbers("vgg16", "hidden", hidden, empty=True)
     dropped = rate("vgg16", "dropout", dropout)
-    sizes_after("vgg16", image_size, [Step(f"max-pool {number}", 2, 2) for number in range(1, len(_VGG16) + 1)])
+    sizes_after("vgg16", image_size, [SizeChange(f"max-pool {number}", 2, 2) for number in range(1, len(_VGG16) + 1)])
     from facelearn.models.layers.imagenet_parts import VGG
     from facelearn.models.layers.initialise import initialise
 

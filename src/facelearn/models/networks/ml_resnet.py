@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from facelearn.models.layers.sizes import Step, sizes_after
+from facelearn.models.layers.sizes import SizeChange, sizes_after
 from facelearn.models.registry import choice, rate, rates, register, whole_number, whole_numbers
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ FORMS: dict[str, tuple[tuple[int, int], tuple[int, int], int]] = {
 }
 """The two published forms: maps of the two blocks, strides of a block's two convolutions, hidden units."""
 
-_STEM = (Step("the 11x11 convolution", 11, 1, 5), Step("the max-pool", 2, 2))
-_HALVINGS = (Step("block 1", 3, 2, 1), Step("block 2", 3, 2, 1))
+_STEM = (SizeChange("the 11x11 convolution", 11, 1, 5), SizeChange("the max-pool", 2, 2))
+_HALVINGS = (SizeChange("block 1", 3, 2, 1), SizeChange("block 2", 3, 2, 1))
 
 
 @register(task="keypoints", input=(1, 96, 96), outputs=30, parameters=9_523_946, source=STUDY)
@@ -120,7 +120,7 @@ def kimura(
     steps = [
         step
         for kernel, _ in stages
-        for step in (Step(f"the {kernel}x{kernel} convolution", kernel), Step("the max-pool", 2, 2))
+        for step in (SizeChange(f"the {kernel}x{kernel} convolution", kernel), SizeChange("the max-pool", 2, 2))
     ]
     height, width = sizes_after("kimura", image_size, steps)
 

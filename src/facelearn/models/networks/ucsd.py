@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from facelearn.models.layers.sizes import Step, sizes_after
+from facelearn.models.layers.sizes import SizeChange, sizes_after
 from facelearn.models.registry import choice, rates, register, whole_numbers
 
 if TYPE_CHECKING:
@@ -100,9 +100,9 @@ def _build(
     choice(name, "nonlinearity", nonlinearity, NONLINEARITIES)
     steps = []
     for number, stage in enumerate(stages, 1):
-        steps.append(Step(f"convolution {number}", stage.kernel, stage.stride, stage.padding))
+        steps.append(SizeChange(f"convolution {number}", stage.kernel, stage.stride, stage.padding))
         if stage.pool:
-            steps.append(Step(f"the max-pool after convolution {number}", stage.pool, stage.pool))
+            steps.append(SizeChange(f"the max-pool after convolution {number}", stage.pool, stage.pool))
     height, width = sizes_after(name, image_size, steps)
 
     from torch import nn

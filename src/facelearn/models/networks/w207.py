@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from facelearn.errors import RecipeError
-from facelearn.models.layers.sizes import Step, sizes_after
+from facelearn.models.layers.sizes import SizeChange, sizes_after
 from facelearn.models.registry import choice, rate, rates, register, whole_numbers
 
 if TYPE_CHECKING:
@@ -96,14 +96,14 @@ def _stages(name: str, layout: Layout) -> list[list[tuple[int, int]]]:
     return [convolutions[start : start + count] for start, count in zip(starts, counts, strict=True)]
 
 
-def _steps(stages: list[list[tuple[int, int]]], layout: Layout) -> list[Step]:
+def _steps(stages: list[list[tuple[int, int]]], layout: Layout) -> list[SizeChange]:
     steps = []
     for number, stage in enumerate(stages, 1):
-        steps += [Step(f"a {kernel}x{kernel} convolution of stage {number}", kernel) for kernel, _ in stage]
+        steps += [SizeChange(f"a {kernel}x{kernel} convolution of stage {number}", kernel) for kernel, _ in stage]
         if layout.reduction == "pool":
-            steps.append(Step(f"the max-pool of stage {number}", layout.pool, layout.pool))
+            steps.append(SizeChange(f"the max-pool of stage {number}", layout.pool, layout.pool))
         elif layout.reduction == "strided":
-            steps.append(Step(f"the strided convolution of stage {number}", 2, 2))
+            steps.append(SizeChange(f"the strided convolution of stage {number}", 2, 2))
     return steps
 
 

@@ -15,9 +15,9 @@ from facelearn.errors import BundleError, DataError, RecipeError
 from facelearn.models import zoo
 from facelearn.models.registry import Gives
 from facelearn.report.finished_run import FinishedRun
-from facelearn.splits.groups import Rows, WithinBy, person_units
+from facelearn.splits.groups import By, Rows, WithinBy, person_units
 from facelearn.splits.listed import split_listed
-from facelearn.splits.split import By, Parts, Split, reported
+from facelearn.splits.split import Parts, Split, reported
 from facelearn.splits.within_people import kfold_within_people, split_within_people
 from facelearn.tasks.identification import class_study
 from facelearn.tasks.identification import measure as measures
@@ -94,8 +94,8 @@ class Identification:
             return kfold_within_people(faces, k, by=by, seed=settings.seed)
         others = {name: rows for name, rows in held_out.parts.items() if name not in (TRAIN, VALID)}
         rest = np.sort(np.concatenate([held_out.parts[name] for name in (TRAIN, VALID) if name in held_out.parts]))
+        duplicates = person_units(faces, by)[0].duplicates  # what it finds answers for the rest too
         found = kfold_within_people(faces[rest], k, by=by, seed=settings.seed)
-        duplicates = person_units(faces, by)[0].duplicates
         return [_with_others(faces, one, rest, others, held_out, duplicates) for one in found]
 
     def rows(

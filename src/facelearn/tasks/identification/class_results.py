@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from facelearn.data.arrays import as_rows
 from facelearn.errors import DataError, FacelearnError
 from facelearn.report.finished_run import EVALUATE_AGAIN, TASK, FinishedRun, broken, read_arrays, write_arrays
 
@@ -115,13 +116,15 @@ def save_class_results(
         probabilities=np.asarray(probabilities, np.float32),
         people=tuple(map(str, people)),
         examples=_pictures(examples),
-        source=np.asarray(source, np.str_),
+        source=as_rows(source, np.str_),
         row=np.asarray(row, np.int64),
         stranger_images=pictures,
         stranger_probabilities=unknown,
     )
     # float32, not float16: who is largest, and whether it lies above the threshold, must stay what the metrics saw
-    arrays: dict[str, Any] = {name: np.asarray(getattr(checked, name)) for name in _ARRAYS}
+    arrays = {
+        name: np.asarray(value) if isinstance(value := getattr(checked, name), tuple) else value for name in _ARRAYS
+    }
     return write_arrays(file, **{TASK: np.asarray(NAME)}, **arrays)
 
 
@@ -153,7 +156,8 @@ def load_class_results(run: FinishedRun, file: Path) -> ClassResult:
 
 
 def _pictures(images: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
-    return np.empty((0, 1, 1, 1), np.uint8) if images is None else np.asarray(images, np.uint8)
+    pictures: NDArray[np.uint8] = np.empty((0, 1, 1, 1), np.uint8) if images is None else as_rows(images, np.uint8)
+    return pictures
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -107,7 +107,8 @@ def measure_answers(found: Identities, faces: Faces, train_counts: object) -> Me
         )
     # the data's own photo of each person stands beside a confusion; a person without one gets a blank
     examples = np.full((len(people), *faces.images.shape[1:]), 127, np.uint8)
-    examples[truth[known][::-1]] = faces.images[known[::-1]]
+    classes, first = np.unique(truth[known], return_index=True)
+    examples[classes] = faces.images[known[first]]
     unknown = faces[strangers] if len(strangers) else None
     evaluation = _evaluation(
         people, faces[known], truth[known], probabilities[known], examples, unknown,

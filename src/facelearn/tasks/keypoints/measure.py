@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from facelearn.data.faces import Faces
 from facelearn.errors import DataError
 from facelearn.metrics.keypoints import keypoint_metrics, mean_face_baseline
-from facelearn.splits.split import independent_groups
+from facelearn.splits.groups import independent_groups
 from facelearn.tasks.keypoints.answer import Predictions
 from facelearn.tasks.keypoints.schemes import SCHEMES
 from facelearn.tasks.task import VALID, AnswerFacts, Asked, HeldOut, Measured

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from facelearn.data.arrays import as_rows
 from facelearn.data.schema import NO_KEYPOINTS, KeypointSchema
 from facelearn.errors import DataError
 from facelearn.report.finished_run import EVALUATE_AGAIN, TASK, FinishedRun, broken, read_arrays, write_arrays
@@ -78,12 +79,13 @@ def save_point_results(
     """
     checked = PointResult(
         name=str(Path(file).parent),
-        images=np.asarray(images, np.uint8),
-        truth=np.asarray(truth, np.float32),
-        prediction=np.asarray(prediction, np.float32),
+        # the rows of a view stay in the table until they are written, a piece at a time
+        images=as_rows(images, np.uint8),
+        truth=as_rows(truth, np.float32),
+        prediction=as_rows(prediction, np.float32),
         schema=schema,
-        source=np.asarray(source, np.str_),
-        row=np.asarray(row, np.int64),
+        source=as_rows(source, np.str_),
+        row=as_rows(row, np.int64),
     )
     arrays = {name: getattr(checked, name) for name in _ARRAYS}
     return write_arrays(file, schema=np.asarray(json.dumps(schema.to_dict())), **arrays)

@@ -1,4 +1,4 @@
-"""The command that regenerates published experiments: study."""
+"""`facelearn study`."""
 
 from __future__ import annotations
 
@@ -8,71 +8,102 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from facelearn.cli.app import (
-    ColorOption,
-    CropOption,
-    DeviceOption,
-    JsonOption,
-    OnError,
-    OnErrorOption,
-    SizeOption,
-    app,
-    print_json,
-    say,
-)
+from facelearn.cli import options
+from facelearn.cli.app import command
+from facelearn.cli.printing import print_json, say
+from facelearn.cli.signals import stop_requests
+from facelearn.cli.typed_settings import settings_typed
 
 if TYPE_CHECKING:
     from facelearn.studies.study import StudyResult
     from facelearn.training.loop import Reporter
 
 
-DataOption = Annotated[
-    Path | None, typer.Option(help="Faces with labels or names: file or folder in any known format.")
+Data = Annotated[
+    Path | None,
+    typer.Option(rich_help_panel=options.DATA, help="Faces with labels or names: file or folder in any known format."),
 ]
-OutOption = Annotated[Path, typer.Option(help="Folder for finished cells and results.")]
-EpochsOption = Annotated[int | None, typer.Option(min=1, help="Epochs of every cell, instead of the published.")]
-RowsOption = Annotated[int | None, typer.Option(min=20, help="Use so many rows, instead of all.")]
-FoldsOption = Annotated[
-    int | None, typer.Option(min=2, help="Cross-validate every cell with so many folds, instead of the study's.")
+Rows = Annotated[
+    int | None, typer.Option(min=20, rich_help_panel=options.DATA, help="Use so many rows, instead of all.")
 ]
-OnlyOption = Annotated[list[str] | None, typer.Option(help="Run this cell only; may be given several times.")]
-JobsOption = Annotated[int, typer.Option(min=1, help="Cells at a time, each with its share of the cores.")]
-SourceOption = Annotated[
-    str | None,
-    typer.Option("--from", help="Weights for the cells that start from some: a model file, .safetensors or .pth."),
-]
-HashOption = Annotated[str | None, typer.Option(help="Checksum of the weights; must be given for hf://.")]
 # not --list as in other commands, which lists the studies here
-ImagesOption = Annotated[
-    Path | None, typer.Option("--list-file", help="Read only the images that this text file names, one path a line.")
+Images = Annotated[
+    Path | None,
+    options.Sets("read.list_file"),
+    typer.Option(
+        "--list-file",
+        rich_help_panel=options.DATA,
+        help="Read only the images that this text file names, one path a line.",
+    ),
 ]
-TrainListOption = Annotated[
-    Path | None, typer.Option(help="Train on the images that this file names; all others of these people are the test.")
+TrainList = Annotated[
+    Path | None,
+    typer.Option(
+        rich_help_panel=options.PEOPLE,
+        help="Train on the images that this file names; all others of these people are the test.",
+    ),
+]
+Epochs = Annotated[
+    int | None,
+    typer.Option(min=1, rich_help_panel=options.TRAINING, help="Epochs of every cell, instead of the published."),
+]
+Folds = Annotated[
+    int | None,
+    typer.Option(
+        min=2,
+        rich_help_panel=options.TRAINING,
+        help="Cross-validate every cell with so many folds, instead of the study's.",
+    ),
+]
+Only = Annotated[
+    list[str] | None,
+    typer.Option(rich_help_panel=options.TRAINING, help="Run this cell only; may be given several times."),
+]
+Source = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        rich_help_panel=options.WEIGHTS,
+        help="Weights for the cells that start from some: a model file, .safetensors or .pth.",
+    ),
+]
+Checksum = Annotated[
+    str | None,
+    typer.Option(rich_help_panel=options.WEIGHTS, help="Checksum of the weights; must be given for hf://."),
+]
+Out = Annotated[Path, typer.Option(rich_help_panel=options.RUN, help="Folder for finished cells and results.")]
+Jobs = Annotated[
+    int, typer.Option(min=1, rich_help_panel=options.RUN, help="Cells at a time, each with its share of the cores.")
+]
+Device = Annotated[str, typer.Option(rich_help_panel=options.RUN, help="auto, cpu or cuda.")]
+KeepModels = Annotated[
+    bool, typer.Option("--keep-models", rich_help_panel=options.RUN, help="Keep each cell's model file.")
 ]
 
 
-@app.command(epilog="Example: facelearn study ml_resnet --data training.zip --epochs 30")
+@command(epilog="Example: facelearn study ml_resnet --data training.zip --epochs 30")
 def study(
+    context: typer.Context,
     name: Annotated[str | None, typer.Argument(help="Study, as --list shows them, or a TOML file of your own.")] = None,
-    data: DataOption = None,
-    out: OutOption = Path("runs/studies"),
-    epochs: EpochsOption = None,
-    rows: RowsOption = None,
-    folds: FoldsOption = None,
-    only: OnlyOption = None,
-    jobs: JobsOption = 1,
-    device: DeviceOption = "auto",
-    keep_models: Annotated[bool, typer.Option("--keep-models", help="Keep each cell's model file.")] = False,
-    source: SourceOption = None,
-    sha256: HashOption = None,
-    train_list: TrainListOption = None,
+    data: Data = None,
+    rows: Rows = None,
+    size: options.Size = None,
+    crop: options.Crop = None,
+    color: options.Colors = None,
+    list_file: Images = None,
+    on_error: options.BadRowsOfRecipe = None,
+    train_list: TrainList = None,
+    epochs: Epochs = None,
+    folds: Folds = None,
+    only: Only = None,
+    source: Source = None,
+    sha256: Checksum = None,
+    out: Out = Path("runs/studies"),
+    jobs: Jobs = 1,
+    device: Device = "auto",
+    keep_models: KeepModels = False,
     list_all: Annotated[bool, typer.Option("--list", help="List the studies and stop.")] = False,
-    size: SizeOption = None,
-    crop: CropOption = None,
-    color: ColorOption = None,
-    list_file: ImagesOption = None,
-    on_error: OnErrorOption = OnError.stop,
-    as_json: JsonOption = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Run a published experiment and put its numbers beside the published ones. Finished cells are not run again."""
     if list_all:
@@ -82,12 +113,10 @@ def study(
         raise typer.BadParameter(
             "say which study and which faces, e.g. facelearn study ml_resnet --data training.zip; --list shows the studies"
         )
-    reading = {"size": size, "crop": crop, "color": color.value if color else None, "list_file": str(list_file) if list_file else None,
-               "on_error": on_error.value if on_error is not OnError.stop else None}  # fmt: skip
-    given = {key: value for key, value in reading.items() if value is not None}
+    reading = {path.removeprefix("read__"): value for path, value in settings_typed(context).items()}
     settings = {
         "epochs": epochs, "rows": rows, "folds": folds, "only": tuple(only or ()), "jobs": jobs, "device": device, "source": source,
-        "sha256": sha256, "train_list": train_list, "keep_models": keep_models, "reading": given,
+        "sha256": sha256, "train_list": train_list, "keep_models": keep_models, "reading": reading,
     }  # fmt: skip
     _run(name, data, out, settings, as_json)
 
@@ -104,7 +133,8 @@ def _run(name: str, data: Path, out: Path, settings: dict[str, Any], as_json: bo
 
     shown: dict[str, Any] = {} if as_json else {"started": started, "done": _say_done}
     progress = ReadDisplay(quiet=as_json)
-    result = run(name, data, out, **settings, display=display, read_progress=progress, **shown)
+    with stop_requests() as stop:
+        result = run(name, data, out, **settings, stop=stop, display=display, read_progress=progress, **shown)
     for cell, why in result.problems.items():
         typer.echo(f"{cell}: {why}", err=True)
     if result.cells:

@@ -1,4 +1,4 @@
-"""The command that searches for a better recipe: tune."""
+"""`facelearn tune`."""
 
 from __future__ import annotations
 
@@ -11,23 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from facelearn.cli.app import (
-    ColorOption,
-    CropOption,
-    JsonOption,
-    OnError,
-    OnErrorOption,
-    SizeOption,
-    app,
-    print_json,
-    say,
-    seconds_of,
-    warn,
-)
-from facelearn.errors import RecipeError
+from facelearn.cli import options
+from facelearn.cli.app import command
+from facelearn.cli.printing import print_json, say, say_left_out, warn
+from facelearn.cli.signals import stop_requests
+from facelearn.cli.typed_settings import recipe_typed, seconds_of, settings_typed
 
 if TYPE_CHECKING:
-    from facelearn.recipe.recipe import Recipe
     from facelearn.studies.search import TrialFacts
     from facelearn.studies.tune import TuneResult
     from facelearn.training.loop import Reporter
@@ -47,40 +37,60 @@ class Objective(StrEnum):
     loss = "loss"
 
 
-@app.command(
-    epilog="Example: facelearn tune --data training.zip --model ml_resnet --epochs 30 --trials 40 --out runs/tune"
+Data = Annotated[
+    Path, typer.Option(rich_help_panel=options.DATA, help="Labelled faces: file or folder in any known format.")
+]
+RecipeFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--recipe", rich_help_panel=options.TRAINING, help="Recipe file (TOML); its [search] section is the space."
+    ),
+]
+Epochs = Annotated[
+    int | None,
+    options.Sets("epochs"),
+    typer.Option(min=1, rich_help_panel=options.TRAINING, help="Passes of each trial over the training rows."),
+]
+
+
+def _of_search(*names: str, help: str, **limits: Any) -> Any:
+    return typer.Option(*names, rich_help_panel=options.SEARCH, help=help, **limits)
+
+
+@command(
+    epilog="Example: facelearn tune --data training.zip --model ml_resnet --epochs 30 --trials 40 --out runs/tune",
 )
 def tune(
-    data: Annotated[Path, typer.Option(help="Labelled faces: file or folder in any known format.")],
-    out: Annotated[Path, typer.Option(help="Folder of the search; the same command goes on with it.")] = Path("runs/tune"),
-    recipe: Annotated[Path | None, typer.Option(help="Recipe file (TOML); its [search] section is the space.")] = None,
-    model: Annotated[str | None, typer.Option(help="Network, as 'facelearn models' lists them.")] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Passes of each trial over the training rows.")] = None,
-    trials: Annotated[int | None, typer.Option(min=1, help="Trials in all (default: 20, or any number in --budget).")] = None,
-    budget: Annotated[str | None, typer.Option(help="Begin no trial that would end after: 90s, 30m, 2h.")] = None,
-    folds: Annotated[int | None, typer.Option(min=2, help="Score by the mean over so many folds.")] = None,
-    objective: Annotated[Objective, typer.Option(help="Lower the held-out rmse (pixels) or loss.")] = Objective.rmse,
-    sampler: Annotated[Sampler, typer.Option(help="random, or tpe, which learns from earlier trials.")] = Sampler.random,
-    seed: Annotated[int, typer.Option(min=0, help="Of the sampler.")] = 0,
-    prune: Annotated[bool, typer.Option("--prune/--no-prune", help="End trials that are worse than half of the others.")] = True,
-    storage: Annotated[str | None, typer.Option(help="Optuna address, e.g. postgresql://...; default: a file in --out.")] = None,
-    name: Annotated[str, typer.Option(help="Of the search in the storage.")] = "facelearn",
-    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
-    size: SizeOption = None,
-    crop: CropOption = None,
-    color: ColorOption = None,
-    on_error: OnErrorOption = OnError.stop,
-    as_json: JsonOption = False,
+    context: typer.Context,
+    data: Data,
+    size: options.Size = None,
+    crop: options.Crop = None,
+    color: options.Colors = None,
+    on_error: options.BadRowsOfRecipe = None,
+    recipe: RecipeFile = None,
+    model: options.Model = None,
+    epochs: Epochs = None,
+    assignments: options.Assignments = None,
+    trials: Annotated[int | None, _of_search(min=1, help="Trials in all (default: 20, or any number in --budget).")] = None,
+    budget: Annotated[str | None, _of_search(help="Begin no trial that would end after: 90s, 30m, 2h.")] = None,
+    folds: Annotated[int | None, _of_search(min=2, help="Score by the mean over so many folds.")] = None,
+    objective: Annotated[Objective, _of_search(help="Lower the held-out rmse (pixels) or loss.")] = Objective.rmse,
+    sampler: Annotated[Sampler, _of_search(help="random, or tpe, which learns from earlier trials.")] = Sampler.random,
+    seed: Annotated[int, _of_search(min=0, help="Of the sampler.")] = 0,
+    prune: Annotated[bool, _of_search("--prune/--no-prune", help="End trials that are worse than half of the others.")] = True,
+    storage: Annotated[str | None, _of_search(help="Optuna address, e.g. postgresql://...; default: a file in --out.")] = None,
+    name: Annotated[str, _of_search(help="Of the search in the storage.")] = "facelearn",
+    out: Annotated[
+        Path, typer.Option(rich_help_panel=options.RUN, help="Folder of the search; the same command goes on with it.")
+    ] = Path("runs/tune"),
+    device: options.DeviceOfRecipe = None,
+    as_json: options.AsJson = False,
 ) -> None:  # fmt: skip
     """Search for a better recipe: random search with pruning over the settings that a recipe lets vary."""
-    changes = {
-        "model__name": model, "epochs": epochs, "device": device, "read__size": size, "read__crop": crop,
-        "read__color": color.value if color else None, "read__on_error": None if on_error is OnError.stop else on_error.value,
-    }  # fmt: skip
+    changes = settings_typed(context, assignments)  # of the recipe: all options whose annotation says what it sets
     settings = {
-        "recipe": _base(recipe, {key: value for key, value in changes.items() if value is not None}), "trials": trials,
-        "budget": seconds_of(budget), "folds": folds, "objective": objective.value, "sampler": sampler.value, "seed": seed,
-        "prune": prune, "storage": storage, "name": name,
+        "recipe": recipe_typed(changes, file=recipe), "trials": trials, "budget": seconds_of(budget), "folds": folds,
+        "objective": objective.value, "sampler": sampler.value, "seed": seed, "prune": prune, "storage": storage, "name": name,
     }  # fmt: skip
     _tune(data, out, settings, as_json)
 
@@ -90,7 +100,9 @@ def _tune(data: Path, out: Path, settings: dict[str, Any], as_json: bool) -> Non
     from facelearn.studies.tune import tune as run
 
     display, on_trial = (None, None) if as_json else _displays()
-    result = run(data, out, **settings, display=display, on_trial=on_trial, read_progress=ReadDisplay(quiet=as_json))
+    progress = ReadDisplay(quiet=as_json)
+    with stop_requests() as stop:
+        result = run(data, out, **settings, stop=stop, display=display, on_trial=on_trial, read_progress=progress)
     _print_result(result, as_json)
     if result.stopped:
         done = sum(trial.state in ("complete", "pruned") for trial in result.trials)
@@ -99,16 +111,6 @@ def _tune(data: Path, out: Path, settings: dict[str, Any], as_json: bool) -> Non
             err=True,
         )
         raise typer.Exit(1)
-
-
-def _base(recipe: Path | None, changes: dict[str, Any]) -> Recipe:
-    from facelearn.recipe.recipe import Recipe
-
-    base = Recipe.from_toml(recipe) if recipe else Recipe()
-    try:
-        return base.with_changes(**changes)
-    except RecipeError as error:  # only what was typed can be wrong here
-        raise typer.BadParameter(str(error)) from error
 
 
 def _displays() -> tuple[Callable[[str], Any], Callable[[TrialFacts, TrialFacts | None], None]]:
@@ -161,8 +163,7 @@ def _print_result(result: TuneResult, as_json: bool) -> None:
         print_json({**facts, "best": best, "trials": trials, "skipped": [str(row) for row in result.skipped]})
         return
     warn(result.warnings)
-    if result.skipped:
-        say(f"{len(result.skipped)} rows left out, listed in {result.folder / 'skipped.csv'}")
+    say_left_out(result.skipped, result.folder)
     if result.best is None:
         return
     unit = " px" if result.objective == "rmse" else ""

@@ -1,4 +1,4 @@
-"""The command that looks inside networks: explain."""
+"""`facelearn explain`."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from typing import Annotated, Any
 
 import typer
 
-from facelearn.cli.app import JsonOption, OnError, OnErrorOption, app, print_json, say, warn
+from facelearn.cli import options
+from facelearn.cli.app import command
+from facelearn.cli.printing import print_json, say, warn
 
 
-@app.command(
+@command(
     epilog="Examples: facelearn explain runs/faces/model.safetensors training.zip --output nose_tip; "
-    "facelearn explain --network ml_resnet"
+    "facelearn explain --network ml_resnet",
 )
 def explain(
     model: Annotated[Path | None, typer.Argument(help="Model file.")] = None,
@@ -38,8 +40,8 @@ def explain(
     rows: Annotated[int, typer.Option(min=1, help="Images to look through at most.")] = 10_000,
     steps: Annotated[int, typer.Option(min=1, help="Steps towards an input that excites a unit.")] = 128,
     seed: Annotated[int, typer.Option(min=0, help="Of those inputs' start, and of synthetic faces.")] = 0,
-    on_error: OnErrorOption = OnError.stop,
-    as_json: JsonOption = False,
+    on_error: options.BadRows = options.OnError.stop,
+    as_json: options.AsJson = False,
 ) -> None:
     """Look inside a model: architecture, layers, kernels, activations, saliency and what excites its units.
 

@@ -1,0 +1,59 @@
+"""`facelearn predict`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from facelearn.cli import options
+from facelearn.cli.app import command
+from facelearn.cli.printing import predictions_json, predictions_text, print_json, say, warn, warn_left_out
+
+
+@command(epilog="Example: facelearn predict model.safetensors photos/ --out points.csv")
+def predict(
+    model: Annotated[Path, typer.Argument(help="Model file.")],
+    source: Annotated[Path, typer.Argument(help="An image, a folder, or a data file.")],
+    on_error: options.BadRows = options.OnError.stop,
+    scheme: options.Scheme = None,
+    lookup: Annotated[
+        Path | None,
+        typer.Option(rich_help_panel=options.KEYPOINTS, help="Kaggle's IdLookupTable.csv: write a submission."),
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            rich_help_panel=options.PEOPLE,
+            help="A smaller probability is 'unknown' (default: the model's own).",
+            min=0,
+            max=1,
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="points.csv, points.json (COCO), submission.csv or names.csv.")
+    ] = None,
+    device: options.Device = "auto",
+    as_json: options.AsJson = False,
+) -> None:
+    """Predict keypoints in the photos' own pixels, or who is on them."""
+    from facelearn.prediction.predict import predict as run
+
+    result = run(
+        model, source, out=out, lookup=lookup, scheme=scheme, threshold=threshold, on_error=on_error.value, device=device
+    )  # fmt: skip
+    if as_json:
+        skipped = [str(problem) for problem in result.skipped]
+        print_json(
+            {
+                "out": result.path,
+                "skipped": skipped,
+                "notes": list(result.predictions.notes),
+                **predictions_json(result.predictions),
+            }
+        )
+        return
+    warn(result.predictions.notes)
+    warn_left_out(result.skipped, "images")
+    say(*predictions_text(result.predictions, result.path))

@@ -1,0 +1,101 @@
+"""Ctrl-C and SIGTERM: what a command makes of them."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from facelearn.cli.signals import SIGNALS, stop_requests
+from facelearn.data.synthetic import synthetic_faces
+from support.commands import run_quietly
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_the_first_request_is_remembered_and_the_second_acts(number):
+    before = {one: signal.getsignal(one) for one in SIGNALS}
+    acted = []
+    signal.signal(number, lambda *_: acted.append("acted"))
+    ours = signal.getsignal(number)
+    try:
+        with stop_requests() as stop:
+            assert not stop()
+            signal.raise_signal(number)
+            assert stop() and not acted
+            signal.raise_signal(number)
+            assert acted == ["acted"]
+        assert signal.getsignal(number) is ours
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+    assert {one: signal.getsignal(one) for one in SIGNALS} == before
+
+
+def test_before_anybody_listens_ctrl_c_acts_at_once():
+    before = [signal.getsignal(one) for one in SIGNALS]
+    with pytest.raises(KeyboardInterrupt), stop_requests():
+        signal.raise_signal(signal.SIGINT)
+    assert [signal.getsignal(one) for one in SIGNALS] == before
+
+
+def test_outside_the_main_thread_signals_are_left_alone():
+    seen = []
+
+    def ask():
+        with stop_requests() as stop:
+            seen.append((stop(), signal.getsignal(signal.SIGINT)))
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    thread.join()
+    assert seen == [(False, signal.getsignal(signal.SIGINT))]
+
+
+def test_ctrl_c_ends_a_command_with_one_line_and_130(capsys, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("facelearn.models.zoo.models", interrupted)
+    assert run_quietly("models") == 130
+    printed = capsys.readouterr()
+    assert printed.err == "facelearn: stopped\n" and not printed.out
+
+
+def test_a_real_interrupt_reaches_the_shell_as_130():
+    code = (
+        "import os, signal, sys\nimport facelearn.models.zoo as zoo\n"
+        "zoo.models = lambda task: os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.argv = ['facelearn', 'models']\nfrom facelearn.cli import main\nmain()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 130 and done.stderr == "facelearn: stopped\n"
+
+
+STOPPING = """
+import os, signal, sys
+from facelearn.training import loop
+once = loop._Fit.finish_epoch
+def interrupted(self):
+    once(self)
+    os.kill(os.getpid(), signal.SIGINT)
+loop._Fit.finish_epoch = interrupted
+from facelearn.cli import main
+main()
+"""
+
+
+def test_ctrl_c_saves_a_run_that_is_training_and_resume_ends_it(tmp_path, capsys):
+    synthetic_faces(60, seed=1).save(tmp_path / "faces")
+    typed = ["train", "--data", tmp_path / "faces", "--out", tmp_path / "run", "--model", "mlp", "--epochs", "3"]
+    done = subprocess.run(
+        [sys.executable, "-c", STOPPING, *map(str, typed)], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 1 and "go on with: facelearn train --resume" in done.stderr, done.stderr
+    assert "stopped after 1 epochs" in done.stderr
+    assert (tmp_path / "run" / "last.safetensors").exists() and not (tmp_path / "run" / "model.safetensors").exists()
+    assert run_quietly("train", "--resume", "--out", tmp_path / "run", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["epochs"] == 3
