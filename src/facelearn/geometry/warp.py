@@ -115,14 +115,14 @@ class Window(NamedTuple):
     high: int
 
     @property
-    def factor(self) -> NDArray[np.float64]:
-        """(2,), (x, y), pixels of the image for a pixel of the photo."""
-        return np.asarray([self.wide / self.columns, self.high / self.rows])
+    def factor(self) -> tuple[float, float]:
+        """(x, y), pixels of the image for a pixel of the photo."""
+        return self.wide / self.columns, self.high / self.rows
 
     @property
-    def offset(self) -> NDArray[np.float64]:
-        """(2,), (x, y), where the resized window begins in the image: in its middle."""
-        return np.asarray([(self.size[1] - self.wide) // 2, (self.size[0] - self.high) // 2], float)
+    def offset(self) -> tuple[int, int]:
+        """(x, y), where the resized window begins in the image: in its middle."""
+        return (self.size[1] - self.wide) // 2, (self.size[0] - self.high) // 2
 
     @property
     def to_photo(self) -> Matrix:
@@ -132,11 +132,11 @@ class Window(NamedTuple):
     def image(self, photo: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """uint8 `size`: the window cut out of the photo, resized and put in the image, edges repeated; no copy where nothing changes."""
         window = cut(photo, self.left, self.top, self.left + self.columns, self.top + self.rows)
-        left, top = (int(side) for side in self.offset)
+        left, top = self.offset
         return cut(resize(window, self.wide, self.high), -left, -top, self.size[1] - left, self.size[0] - top)
 
     def move(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """Points in pixels of the window, in pixels of the image."""
         if self.size == (self.rows, self.columns):
             return points
-        return np.asarray(scaled(points, self.factor) + self.offset)
+        return np.asarray(scaled(points, np.asarray(self.factor)) + self.offset)

@@ -253,6 +253,8 @@ def count_outside(points: NDArray[np.float64], width: int, height: int) -> int:
     Raises:
         FramingError: one lies further outside than half the photo's size: a wrong label, not a cut face.
     """
+    if not len(points):
+        return 0
     out = ~np.isnan(points[:, 0]) & ~inside(points, width, height)
     if not out.any():
         return 0
