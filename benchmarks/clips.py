@@ -25,7 +25,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from facelearn.data.faces import Faces
-from facelearn.data.readers import read_with_report
 from facelearn.geometry.coordinates import from_unit, to_unit
 from facelearn.losses import LossSum
 from facelearn.losses.keypoints import masked_l1
@@ -33,6 +32,7 @@ from facelearn.metrics.keypoints import keypoint_metrics, mean_face, paired_boot
 from facelearn.models.layers.profile import profile
 from facelearn.models.networks.clips import clip_keypoints
 from facelearn.models.networks.temporal import track_smoother
+from facelearn.runs.prepare import read_with_report
 from facelearn.training.device import describe_machine, keep_freed_memory
 from facelearn.transforms.augment.variation import Augment, AugmentSettings
 

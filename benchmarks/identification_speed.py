@@ -158,7 +158,7 @@ def measure(contender: str, network: str, folder: Path) -> dict[str, float]:
 
 def material(folder: Path, count: int, data: Path) -> float:
     """The photos that all contenders train on, in one order: files for the plain loop, a table for ours; seconds to read that."""
-    from facelearn.data.readers import read
+    from facelearn.runs.prepare import read
 
     begin = time.perf_counter()
     faces = read(data, size=SIZE, color="rgb", cache=str(folder / "cache"))

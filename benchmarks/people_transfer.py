@@ -17,9 +17,9 @@ import numpy as np
 
 from facelearn.cli.display import training_display
 from facelearn.data.faces import Faces
-from facelearn.data.readers import read
 from facelearn.recipe.recipe import Recipe
 from facelearn.runs.fit_rows import train_parts
+from facelearn.runs.prepare import read
 from facelearn.runs.train import train
 from facelearn.splits.groups import person_units
 from facelearn.training.device import apply, choose_device

@@ -18,7 +18,7 @@ from pathlib import Path
 CODE = """
 import json, sys, time
 import numpy, cv2
-from facelearn.data.readers import read
+from facelearn.runs.prepare import read
 asked = json.loads(sys.argv[1])
 begin = time.perf_counter()
 faces = read(asked["data"], size=asked["size"], list_file=asked["list"], cache=asked["cache"])

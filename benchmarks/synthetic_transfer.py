@@ -20,9 +20,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from facelearn.data.readers import read
 from facelearn.data.schema import IBUG68
 from facelearn.data.synthetic import synthetic_faces
+from facelearn.runs.prepare import read
 from facelearn.training.device import keep_freed_memory
 
 YTF = Path(__file__).resolve().parents[1] / "../shared/data/ytf"

@@ -157,7 +157,7 @@ def material(folder: Path, count: int, data: Path | None) -> None:
 
         faces = synthetic_faces(count, missing="competition")
     else:
-        from facelearn.data.readers import read
+        from facelearn.runs.prepare import read
 
         faces = read(data)[:count]
     np.save(folder / "images.npy", faces.images)

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from facelearn.bundle import Bundle as Bundle
     from facelearn.data.faces import Faces as Faces
     from facelearn.data.faces import concatenate as concatenate
-    from facelearn.data.readers import read as read
-    from facelearn.data.readers import read_with_report as read_with_report
     from facelearn.data.schema import KeypointSchema as KeypointSchema
     from facelearn.data.synthetic import synthetic_faces as synthetic_faces
     from facelearn.errors import BundleError as BundleError
@@ -30,6 +28,8 @@ if TYPE_CHECKING:
     from facelearn.recipe.recipe import Recipe as Recipe
     from facelearn.runs.convert import convert as convert
     from facelearn.runs.evaluate import evaluate as evaluate
+    from facelearn.runs.prepare import read as read
+    from facelearn.runs.prepare import read_with_report as read_with_report
     from facelearn.runs.train import train as train
     from facelearn.splits.split import kfold as kfold
     from facelearn.splits.split import split as split
@@ -60,8 +60,8 @@ _HOME = {
     "kfold": "facelearn.splits.split",
     "list_models": "facelearn.models.zoo",
     "open": "facelearn.prediction.open",
-    "read": "facelearn.data.readers",
-    "read_with_report": "facelearn.data.readers",
+    "read": "facelearn.runs.prepare",
+    "read_with_report": "facelearn.runs.prepare",
     "split": "facelearn.splits.split",
     "study": "facelearn.studies.study",
     "synthetic_faces": "facelearn.data.synthetic",

@@ -94,10 +94,10 @@ def test_relative_folders_and_tables(people: Path, tmp_path: Path, monkeypatch: 
     assert "person column" in kinds[KINDS[1]]["what_to_do"] and "wrong row" in kinds[KINDS[0]]["what_to_do"]
 
 
-def test_sizes_that_differ_name_the_option(people: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_sizes_that_differ_are_fitted_and_said(people: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save_picture(people / "Ada" / "large.png", np.zeros((50, 40, 3), np.uint8))
-    assert run_quietly("inspect", people) != 0
-    assert "add --size 112 to the command" in capsys.readouterr().err
+    assert run_quietly("inspect", people) == 0
+    assert "photos of 2 sizes: each fitted whole into 112 x 112; --size chooses another" in capsys.readouterr().out
     assert run_quietly("inspect", people, "--size", "32") == 0
 
 

@@ -196,7 +196,7 @@ def test_class_sizes_have_their_bounds() -> None:
 
 @pytest.mark.skipif(not (SHARED / "lfw/images").exists(), reason="needs ../shared/data/lfw")
 def test_what_is_wrong_with_labelled_faces_in_the_wild_is_found() -> None:
-    from facelearn.data.readers import read
+    from facelearn.runs.prepare import read
 
     findings = found(read(SHARED / "lfw", cache=False))
     assert findings["one name in several spellings"]["examples"] == [

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from facelearn.data import cache as caches
+from facelearn.data import listing
 from facelearn.data.cache import Cache
-from facelearn.data.readers import decode, read, read_with_report
 from facelearn.errors import DataError
+from facelearn.runs.prepare import read, read_with_report
 from support.pictures import gradient, save_picture
 
 
@@ -32,13 +33,13 @@ def entries(folder: Path) -> list[Path]:
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Collects every image that is decoded."""
     seen: list[Path] = []
-    real = decode.decode_with_facts
+    real = listing.decode_with_facts
 
     def watched(source: Path, **options: object) -> object:
         seen.append(source)
         return real(source, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(decode, "decode_with_facts", watched)
+    monkeypatch.setattr(listing, "decode_with_facts", watched)
     return seen
 
 
@@ -173,7 +174,7 @@ def test_a_full_disk_costs_the_cache_not_the_read(tmp_path: Path, monkeypatch: p
 
 READ = """
 import os, sys
-from facelearn.data.readers import read
+from facelearn.runs.prepare import read
 def progress(done, total):
     if sys.argv[2] == "kill" and done == total:
         os.kill(os.getpid(), 9)

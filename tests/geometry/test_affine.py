@@ -8,12 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from facelearn.data.faces import Faces
-from facelearn.data.schema import FIVE
 from facelearn.errors import DataError
 from facelearn.geometry import affine as align
 from facelearn.geometry.warp import warp
-from facelearn.transforms.framing import align_faces
+from support.pictures import centroid, spot
 
 TEMPLATE = np.asarray([[66.0, 45], [30, 45], [48, 62], [60, 75], [36, 75]])
 similarities = st.builds(
@@ -25,19 +23,6 @@ similarities = st.builds(
     st.floats(-100, 100),
     st.floats(-100, 100),
 )
-
-
-def spot(points: NDArray[np.float64], size: int = 160, sigma: float = 3.0) -> NDArray[np.uint8]:
-    """uint8 (size, size, 1) with Gaussian spots."""
-    y, x = np.mgrid[:size, :size]
-    light = sum(np.exp(-((x - px) ** 2 + (y - py) ** 2) / (2 * sigma**2)) for px, py in points)
-    return np.clip(255 * np.asarray(light), 0, 255).astype(np.uint8)[..., None]
-
-
-def centroid(image: NDArray[np.uint8]) -> NDArray[np.float64]:
-    y, x = np.mgrid[: image.shape[0], : image.shape[1]]
-    weight = image[..., 0].astype(float)
-    return np.asarray([(x * weight).sum(), (y * weight).sum()]) / weight.sum()
 
 
 @given(similarities)
@@ -98,33 +83,6 @@ def test_a_fine_pattern_shrinks_to_its_mean() -> None:
     assert np.abs(small.astype(int) - 100).max() <= 2
 
 
-def test_aligned_faces_lie_on_the_template_and_lead_back_to_their_photos() -> None:
-    rng = np.random.default_rng(1)
-    matrices = [
-        align.similarity_transform(TEMPLATE[:2], [[110 + dx, 60 + dy], [60, 70 - dy]])
-        for dx, dy in rng.normal(0, 8, (6, 2))
-    ]
-    keypoints = np.stack([align.apply(matrix, TEMPLATE) for matrix in matrices])
-    keypoints[2, 3] = np.nan
-    to_photo = np.broadcast_to([[2.0, 0, 5], [0, 2, 7]], (6, 2, 3))
-    images = np.stack([spot(points[[2]]) for points in keypoints])
-    faces = Faces.create(images, keypoints=keypoints, schema=FIVE, to_photo=to_photo)
-    aligned = align_faces(faces, TEMPLATE, 96)
-    assert aligned.images.shape == (6, 96, 96, 1) and np.isnan(aligned.keypoints[2, 3]).all()
-    known = aligned.labelled
-    np.testing.assert_allclose(aligned.keypoints[known], np.broadcast_to(TEMPLATE, (6, 5, 2))[known], atol=0.01)
-    for image, points in zip(aligned.images, aligned.keypoints, strict=True):
-        np.testing.assert_allclose(centroid(image), points[2], atol=0.15)
-    np.testing.assert_allclose(aligned.keypoints_in_photo()[known], faces.keypoints_in_photo()[known], atol=1e-4)
-
-
-def test_points_cut_off_become_missing() -> None:
-    faces = Faces.create(np.zeros((1, 50, 50), np.uint8), keypoints=TEMPLATE[None] / 2, schema=FIVE)
-    template = np.where(np.asarray([[1], [1], [0], [0], [0]]), TEMPLATE / 2, np.nan)
-    aligned = align_faces(faces, template, (30, 48))
-    assert aligned.labelled.tolist() == [[True, True, False, False, False]]
-
-
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -141,13 +99,17 @@ def test_impossible_requests_are_refused(call: Any, message: str) -> None:
         call()
 
 
-def test_faces_that_cannot_be_aligned_are_listed() -> None:
-    keypoints = np.broadcast_to(TEMPLATE, (3, 5, 2)).copy()
-    keypoints[1, 1:] = np.nan
-    faces = Faces.create(
-        np.zeros((3, 96, 96), np.uint8), keypoints=keypoints, schema=FIVE, source="set.csv", row=[1, 2, 3]
+@given(st.integers(-9, 9), st.integers(-9, 9), st.floats(0.1, 9), st.floats(0.1, 9), st.integers(0, 5))
+def test_a_resized_window_leads_back(left: int, top: int, across: float, down: float, offset: int) -> None:
+    back = align.window_transform(left, top, (across, down), (offset, 0))
+    corners = [[offset - 0.5, -0.5], [offset - 0.5 + 10 * across, -0.5 + 20 * down]]
+    np.testing.assert_allclose(
+        align.apply(back, corners), [[left - 0.5, top - 0.5], [left + 9.5, top + 19.5]], atol=1e-9
     )
-    with pytest.raises(DataError, match=r"1 of 3 faces cannot be aligned(.|\n)*set\.csv, row 2: .*received 1 of 5"):
-        align_faces(faces, TEMPLATE, 96)
-    with pytest.raises(DataError, match="template must have shape"):
-        align_faces(faces, TEMPLATE[:2], 96)
+    np.testing.assert_allclose(align.scale_of(back), 1 / np.sqrt(across * down))
+
+
+def test_points_of_many_faces_each_by_its_own_map() -> None:
+    matrices = np.asarray([[[2.0, 0, 1], [0, 2, 3]], [[0, -1.0, 0], [1, 0, 5]]])
+    points = np.asarray([[[1.0, 2], [np.nan, np.nan]], [[4, 7], [0, 0]]])
+    np.testing.assert_array_equal(align.apply(matrices, points), [[[3, 7], [np.nan, np.nan]], [[-7, 9], [0, 5]]])

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from facelearn.geometry.coordinates import from_unit, to_unit
+from facelearn.geometry.coordinates import from_fraction, from_unit, inside, scaled, to_unit, unscaled
 
 points = hnp.arrays(np.float64, (5, 2), elements=st.floats(-50, 500) | st.just(np.nan))
 
@@ -32,3 +32,20 @@ def test_tensors_give_what_arrays_give_and_keep_their_type() -> None:
         tensor = function(torch.from_numpy(values), 96, 80)
         assert tensor.dtype == torch.float32 and function(values, 96, 80).dtype == np.float32
         np.testing.assert_array_equal(tensor.numpy(), function(values, 96, 80))
+
+
+@given(points, st.floats(0.1, 10), st.floats(0.1, 10))
+def test_a_resize_and_back(values: np.ndarray, across: float, down: float) -> None:
+    factor = np.asarray([across, down])
+    np.testing.assert_allclose(unscaled(scaled(values, factor), factor), values, atol=1e-9)
+    edges = np.asarray([[-0.5, -0.5], [9.5, 19.5]])
+    np.testing.assert_allclose(scaled(edges, factor), [[-0.5, -0.5], [10 * across - 0.5, 20 * down - 0.5]])
+
+
+def test_the_edges_belong_to_the_image_and_missing_points_to_none() -> None:
+    values = np.asarray([[-0.5, -0.5], [39.5, 29.5], [-0.51, 3], [3, 29.51], [np.nan, np.nan]])
+    assert inside(values, 40, 30).tolist() == [True, True, False, False, False]
+    assert inside(torch.from_numpy(values), 40, 30).tolist() == [True, True, False, False, False]
+    np.testing.assert_allclose(
+        from_fraction(np.asarray([[0, 0], [1, 1], [0.5, 0.5]]), 40, 30), [[-0.5, -0.5], [39.5, 29.5], [19.5, 14.5]]
+    )

@@ -17,12 +17,15 @@ from numpy.typing import NDArray
 
 from facelearn.bundle import Bundle, export_onnx, save
 from facelearn.data.faces import Faces
-from facelearn.data.readers import read
 from facelearn.data.schema import FIVE, FKD15, KeypointSchema
 from facelearn.data.writers import read_lookup, write_submission
 from facelearn.errors import BundleError, DataError, MissingExtraError, RecipeError
+from facelearn.images.decode import to_channels
 from facelearn.prediction import Predictions, Predictor, submission_points
-from facelearn.prediction.fit import fit, to_channels
+from facelearn.prediction.photos import Photo
+from facelearn.prediction.stream import framed_photo
+from facelearn.runs.prepare import read
+from facelearn.transforms.framing import Framing
 from facelearn.transforms.preprocess import Preprocess
 
 torch = pytest.importorskip("torch")
@@ -229,11 +232,11 @@ def test_faces_map_to_the_original_photos(monkeypatch: pytest.MonkeyPatch) -> No
     assert (found.source[0], found.row[0], found.size[0].tolist()) == ("photo.jpg", 4, [-1, -1])
 
 
-def test_fit_keeps_an_image_of_the_right_shape() -> None:
+def test_framing_keeps_an_image_of_the_right_shape() -> None:
     photo = _images(1)[0]
-    image, back = fit(photo, None, (SIZE, SIZE, 1))
-    assert image is photo
-    np.testing.assert_array_equal(back, np.eye(2, 3))
+    framed = framed_photo(Photo(photo, "", 1), Framing("whole", SIZE), 1)
+    assert framed.image is photo
+    np.testing.assert_array_equal(framed.to_photo, np.eye(2, 3))
     grey = to_channels(np.repeat(photo, 3, 2), 1)
     np.testing.assert_array_equal(grey, photo)
     assert to_channels(photo, 3).shape == (SIZE, SIZE, 3)

@@ -242,7 +242,7 @@ def test_many_rows_are_split_at_once() -> None:
 
 @pytest.mark.skipif(not (SHARED / "fkd/training.zip").exists(), reason="needs ../shared/data/fkd/training.zip")
 def test_near_duplicates_of_the_kaggle_faces_do_not_chain() -> None:
-    from facelearn.data.readers import read
+    from facelearn.runs.prepare import read
 
     faces = read(SHARED / "fkd/training.zip", cache=False)
     groups = near_duplicate_groups(faces.images)

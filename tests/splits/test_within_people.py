@@ -315,7 +315,7 @@ def test_beyond_the_limit_only_each_persons_own_images_are_compared(monkeypatch:
 
 @pytest.mark.skipif(not (SHARED / "orl/s1").exists(), reason="needs ../shared/data/orl")
 def test_orl_keeps_every_person_in_training() -> None:
-    from facelearn.data.readers import read
+    from facelearn.runs.prepare import read
 
     faces = read(SHARED / "orl", cache=False)
     split = split_within_people(faces, THREE, strangers=0.1)

@@ -20,6 +20,20 @@ def gradient(width: int = 40, height: int = 30, channels: int = 3) -> NDArray[np
     return np.stack(planes[:channels], -1).astype(np.uint8)
 
 
+def spot(points: NDArray[np.float64], size: int = 160, sigma: float = 3.0) -> NDArray[np.uint8]:
+    """uint8 (size, size, 1) with Gaussian spots at `points` (K, 2)."""
+    y, x = np.mgrid[:size, :size]
+    light = sum(np.exp(-((x - px) ** 2 + (y - py) ** 2) / (2 * sigma**2)) for px, py in points)
+    return np.clip(255 * np.asarray(light), 0, 255).astype(np.uint8)[..., None]
+
+
+def centroid(image: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """(2,), the centre of light in pixels (x, y)."""
+    y, x = np.mgrid[: image.shape[0], : image.shape[1]]
+    weight = image[..., 0].astype(float)
+    return np.asarray([(x * weight).sum(), (y * weight).sum()]) / weight.sum()
+
+
 def save_picture(path: Path, pixels: NDArray[Any] | None = None, **options: Any) -> Path:
     """Write `pixels` (default: a gradient) in the format that the name says."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 
 from facelearn.auditing.page import inspection_html
 from facelearn.auditing.people import FEW, MANY, people_findings, size_groups
-from facelearn.data import readers
 from facelearn.data.faces import Faces
+from facelearn.data.listing import write_skipped
 from facelearn.data.readers.folder import empty_folders
 from facelearn.files import write_text
+from facelearn.geometry.coordinates import inside
 from facelearn.images.quality import flat
 from facelearn.report.contact_sheet import contact_sheet
+from facelearn.runs.prepare import ReadResult, read_with_report
 from facelearn.splits.groups import near_duplicates_in_time
 from facelearn.tasks.keypoints.schemes import scheme_differences
 
@@ -47,7 +49,7 @@ def inspect(
         "near_duplicates", "annotation_schemes", "flat_images", "problems", "warnings", and "findings" about who is on the images, each
         with what to do (`data.people.people_findings`).
     """
-    result = readers.read_with_report(
+    result = read_with_report(
         data, size=size, crop=crop, color=color, on_error=on_error, list_file=list_file, progress=progress
     )
     groups, note = near_duplicates_in_time(result.faces)
@@ -69,12 +71,12 @@ def inspect(
             contact_sheet(result.faces, path=folder / "contact_sheet.png")
         write_text(folder / "inspection.html", inspection_html(facts, result.faces, near_duplicates=groups))
         if result.skipped:
-            readers.write_skipped(result.skipped, folder / "skipped.csv")
+            write_skipped(result.skipped, folder / "skipped.csv")
         facts["written"] = sorted(str(path) for path in folder.iterdir() if path.is_file())
     return facts
 
 
-def _folders_without_faces(data: Path, result: readers.ReadResult, *, whole: bool) -> list[str]:
+def _folders_without_faces(data: Path, result: ReadResult, *, whole: bool) -> list[str]:
     """Folders of people that hold no image, or none that can be read; only the latter where a list chose the images."""
     if not result.faces.people:
         return []
@@ -125,7 +127,7 @@ def _keypoint_facts(faces: Faces) -> dict[str, Any]:
     labelled = faces.labelled
     patterns = Counter(map(bytes, np.packbits(labelled, axis=1)))
     points = np.asarray(faces.keypoints)
-    outside = (points < -0.5).any(2) | (points[..., 0] > faces.width - 0.5) | (points[..., 1] > faces.height - 0.5)
+    outside = labelled & ~inside(points, faces.width, faces.height)
     return {
         "schema": faces.schema.name,
         "count": len(faces.schema),

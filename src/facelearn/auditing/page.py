@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from facelearn.auditing.findings import findings_section
 from facelearn.auditing.people import FEW, MANY, size_groups
 from facelearn.data.faces import Faces
+from facelearn.geometry.affine import scale_of
 from facelearn.report import page
 from facelearn.report.contact_sheet import contact_sheet, face_panel, tile
 from facelearn.report.page import Tile, picture
@@ -188,8 +189,7 @@ def histogram(values: NDArray[np.float64], title: str) -> Figure:
 
 def photo_sizes(faces: Faces) -> NDArray[np.float64]:
     """float64 (N,): the longer side of each image in pixels of its photo, from `to_photo`."""
-    scale = np.sqrt(np.abs(np.linalg.det(faces.to_photo[:, :, :2])))
-    return np.asarray(scale * max(faces.height, faces.width), np.float64)
+    return np.asarray(scale_of(faces.to_photo) * max(faces.height, faces.width), np.float64)
 
 
 def mean_face_panel(faces: Faces, side: int = 264) -> NDArray[np.uint8]:

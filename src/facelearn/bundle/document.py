@@ -155,8 +155,10 @@ def from_version_1(document: dict[str, Any]) -> dict[str, Any]:
     answer = {name: document.pop(name) for name in ("schema", "people")}
     document["answer"] = {**answer, **document.pop("prediction")}
     read = (document.get("recipe") or {}).get("read") or {}
-    shape = (document.get("data") or {}).get("image_shape") or [None, None]
-    document["framing"] = framing_as_read(read.get("size"), read.get("crop"), shape[0]).to_dict()
+    shape = (document.get("data") or {}).get("image_shape")
+    document["framing"] = framing_as_read(
+        read.get("size"), read.get("crop"), tuple(shape[:2]) if shape else None
+    ).to_dict()
     return document
 
 

@@ -19,8 +19,8 @@ from facelearn.explaining.parts import ActivationFacts, Images, KernelFacts, Loo
 from facelearn.explaining.units import UnitsFacts
 from facelearn.explaining.units import units as units_part
 from facelearn.files import write_text
-from facelearn.prediction.fit import fit
 from facelearn.prediction.photos import Source, photos
+from facelearn.prediction.stream import framed_photo
 
 PAGE = "explain.html"
 FOLDER = Path("runs/explain")
@@ -217,7 +217,7 @@ def _images(bundle: Any, source: Source | None, rows: int, seed: int, on_error: 
         origin = "synthetic faces"
     else:
         origin = _name(source)
-    found = list(islice(photos(source, shape), rows + 1))
+    found = list(islice(photos(source, "grey" if shape[2] == 1 else "rgb"), rows + 1))
     problems = [item for item in found if isinstance(item, Problem)]
     if problems and on_error == "stop":
         raise DataError("images that cannot be read; mend them, or leave them out with --on-error skip", problems)
@@ -228,7 +228,8 @@ def _images(bundle: Any, source: Source | None, rows: int, seed: int, on_error: 
         raise DataError(f"{origin} holds no images that can be read; give at least one")
     if len(found) > rows:
         notes.append(f"only the first {rows:,} images were looked through; --rows takes more")
-    fitted = np.stack([fit(photo.image, None, shape)[0] for photo in kept])
+    framing = bundle.framing.sized(shape[:2])
+    fitted = np.stack([framed_photo(photo, framing, shape[2]).image for photo in kept])
     return Images(
         bundle.preprocess.prepare(fitted),
         tuple(photo.source for photo in kept),

@@ -67,6 +67,30 @@ def crop_transform(box: ArrayLike, size: int | tuple[int, int]) -> Matrix:
     return np.asarray([[across, 0, -0.5 - across * left], [0, down, -0.5 - down * top]])
 
 
+def window_transform(
+    left: float, top: float, factor: tuple[float, float] = (1.0, 1.0), offset: tuple[float, float] = (0.0, 0.0)
+) -> Matrix:
+    """The matrix that leads back from an image made of a photo's window: cut out, resized by `factor`, its corner put at `offset`.
+
+    Args:
+        left, top: the window's first pixel in the photo.
+        factor: (x, y), pixels of the image for a pixel of the photo.
+        offset: (x, y), where the resized window's first pixel lies in the image.
+
+    Returns:
+        float64 (2, 3) matrix, pixels of the image to pixels of the photo.
+    """
+    (across, down), (x, y) = factor, offset
+    return np.asarray(
+        [[1 / across, 0, (0.5 - x) / across - 0.5 + left], [0, 1 / down, (0.5 - y) / down - 0.5 + top]], np.float64
+    )
+
+
+def scale_of(matrix: ArrayLike) -> NDArray[np.float64]:
+    """How much each matrix (..., 2, 3) enlarges lengths: the root of how much it enlarges areas; float64 (...)."""
+    return np.asarray(np.sqrt(np.abs(np.linalg.det(np.asarray(matrix, np.float64)[..., :2]))))
+
+
 def invert(matrix: ArrayLike) -> Matrix:
     """The opposite of each matrix (..., 2, 3), float64: crop pixels to photo pixels.
 
@@ -84,14 +108,17 @@ def invert(matrix: ArrayLike) -> Matrix:
 def compose(first: ArrayLike, then: ArrayLike) -> Matrix:
     """One float64 (..., 2, 3) matrix that does `first`, then `then`."""
     first, then = np.asarray(first, np.float64), np.asarray(then, np.float64)
-    linear = then[..., :2] @ first[..., :2]
-    return np.concatenate([linear, then[..., :2] @ first[..., 2:] + then[..., 2:]], -1)
+    both = then[..., :2] @ first
+    both[..., 2] += then[..., 2]
+    return np.asarray(both, np.float64)
 
 
 def apply(matrix: ArrayLike, points: ArrayLike) -> NDArray[np.float64]:
     """Points (..., K, 2) moved by a matrix (2, 3), or each set by its own of (..., 2, 3); float64, NaN stays NaN."""
     matrix, points = np.asarray(matrix, np.float64), np.asarray(points, np.float64)
-    return np.asarray(points @ np.swapaxes(matrix[..., :2], -1, -2) + matrix[..., None, :, 2])
+    # einsum's plain loops, not the BLAS product: the same bits on every machine
+    turned = np.einsum("...ij,...kj->...ki", matrix[..., :2], points)
+    return np.asarray(turned + matrix[..., None, :, 2])
 
 
 def height_and_width(size: int | tuple[int, int]) -> tuple[int, int]:

@@ -1,4 +1,7 @@
-"""Pixels and unit coordinates. Pixel 0 is the centre of the first pixel; the image spans -0.5 .. W - 0.5, in unit coordinates -1 .. 1."""
+"""What a pixel coordinate means. 0 is the centre of the first pixel, so the image spans -0.5 .. W - 0.5, in unit coordinates -1 .. 1.
+
+Everything here takes NumPy arrays and torch tensors alike and gives the same kind, on the same device.
+"""
 
 from __future__ import annotations
 
@@ -30,6 +33,41 @@ def from_unit(points: Any, width: float, height: float) -> Any:
     """
     size = alike(points, (width, height))
     return ((points + 1) * size - 1) / 2
+
+
+def from_fraction(points: Any, width: float, height: float) -> Any:
+    """Fractions of an image's width and height, 0 and 1 being its outer edges, to pixels: x' W - 0.5.
+
+    Args:
+        points: float (..., 2) fractions; NaN stays NaN.
+
+    Returns:
+        float (..., 2), (x, y) in pixels of an image of `width` by `height`.
+    """
+    return points * alike(points, (width, height)) - 0.5
+
+
+def scaled(points: Any, factor: Any) -> Any:
+    """Where points lie once their image is resized by `factor`: x -> (x + 0.5) factor - 0.5, as pixels grow around their edges.
+
+    Args:
+        points: float (..., 2), (x, y) in pixels of the image; NaN stays NaN.
+        factor: (2,) of the same kind, new size by old, (x, y); or one number.
+
+    Returns:
+        float (..., 2), in pixels of the resized image.
+    """
+    return (points + 0.5) * factor - 0.5
+
+
+def unscaled(points: Any, factor: Any) -> Any:
+    """The inverse of `scaled`: points (..., 2) of an image resized by `factor`, in pixels of the image before."""
+    return (points + 0.5) / factor - 0.5
+
+
+def inside(points: Any, width: float, height: float) -> Any:
+    """Which points lie on an image of `width` by `height`, whose edges count: bool (...) for points (..., 2) in pixels; NaN does not."""
+    return ((points >= -0.5) & (points <= alike(points, (width, height)) - 0.5)).all(-1)
 
 
 def mirrored(points: Any, width: float, shift: float = 0.0) -> Any:

@@ -120,6 +120,19 @@ def decode_with_facts(
     return pixels, ImageFacts(pixels.shape[1], pixels.shape[0], 1 if grey else 3, frames)
 
 
+def to_channels(image: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
+    """`image` uint8 (..., 1 or 3) with 1 channel, grey as `decode_image` makes it, or 3, RGB; itself where it has them."""
+    if image.shape[-1] == channels:
+        return image
+    return to_grey(image) if channels == 1 else image.repeat(3, axis=-1)
+
+
+def to_grey(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """RGB uint8 (..., 3) to grey (..., 1): 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601), in the 16-bit integers that Pillow uses."""
+    red, green, blue = (image[..., i].astype(np.uint32) for i in range(3))
+    return ((19595 * red + 38470 * green + 7471 * blue + 0x8000) >> 16).astype(np.uint8)[..., None]
+
+
 def _open(stream: BinaryIO, max_pixels: int) -> Image.Image:
     from PIL import Image
 

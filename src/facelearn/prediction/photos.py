@@ -1,4 +1,4 @@
-"""Whatever holds faces, as a stream of photos: arrays, tables, image files, folders, label files."""
+"""Whatever holds faces, as a stream of photos: arrays, tables, image files, folders, label files. Nothing is kept, no table is built."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facelearn.data.faces import Faces
-from facelearn.data.readers import read_with_report, sniff
+from facelearn.data.listing import Box, ListingOptions, source_name
+from facelearn.data.readers import list_records, locate
 from facelearn.data.readers.files import image_files
 from facelearn.errors import DataError, Problem
 from facelearn.images.decode import IMAGE_EXTENSIONS, Color, ImageError, decode_image
@@ -30,23 +31,30 @@ class Photo:
         source: its file; empty for arrays.
         row: 1-based row in that file, or position among arrays; -1 where the file is the photo.
         to_photo: float64 (2, 3), pixels of `image` to pixels of the original photo; None where they are the same.
+        points: float64 (K, 2), labels of the face in pixels of `image`, NaN where missing; None where nothing is known.
+        box: (left, top, right, bottom) of the face in pixels of `image`, where a label file gives one.
+        framed: the image is out of a table, framed already.
     """
 
     image: NDArray[np.uint8]
     source: str
     row: int
     to_photo: NDArray[np.float64] | None = None
+    points: NDArray[np.float64] | None = None
+    box: Box | None = None
+    framed: bool = False
 
 
-def photos(source: Source, shape: tuple[int, int, int]) -> Iterator[Photo | Problem]:
+def photos(source: Source, color: Color, notes: list[str] | None = None) -> Iterator[Photo | Problem]:
     """The photos of `source` one by one, nothing kept; a `Problem` stands in the place of one that cannot be read.
 
     An array with 2 axes is one grey image; with 3 axes one image when its last axis is 1 or 3, else N grey images; with 4 axes N images.
 
     Args:
         source: a uint8 array, a list of arrays of any sizes, a `Faces`, or a path or list of paths: image files, folders of images,
-            data sets that `facelearn.data.readers.read` takes.
-        shape: (height, width, channels) of the images the model takes: photos of data sets are read at that size and colour.
+            label files and folders that `facelearn.read` takes. Each labelled face is a photo of its own.
+        color: of photos decoded from files.
+        notes: gets what the readers of label files have to say.
 
     Raises:
         DataError: something else, a path that does not exist, or a folder without images.
@@ -57,11 +65,11 @@ def photos(source: Source, shape: tuple[int, int, int]) -> Iterator[Photo | Prob
         for i, image in enumerate(_as_batch(source)):
             yield Photo(image, "", i + 1)
     elif isinstance(source, str | Path):
-        yield from _of_path(Path(source), shape)
+        yield from _of_path(Path(source), color, notes)
     elif isinstance(source, Sequence) and not isinstance(source, bytes):
         for i, item in enumerate(source):
             if isinstance(item, str | Path):
-                yield from _of_path(Path(item), shape)
+                yield from _of_path(Path(item), color, notes)
             elif isinstance(item, np.ndarray):
                 yield Photo(_as_image(item, i), "", i + 1)
             else:
@@ -75,7 +83,8 @@ def photos(source: Source, shape: tuple[int, int, int]) -> Iterator[Photo | Prob
 def _of_faces(faces: Faces) -> Iterator[Photo]:
     plain = np.array_equal(faces.to_photo, np.broadcast_to(np.eye(2, 3), faces.to_photo.shape))
     for i in range(len(faces)):
-        yield Photo(faces.images[i], str(faces.source[i]), int(faces.row[i]), None if plain else faces.to_photo[i])
+        to_photo = None if plain else faces.to_photo[i]
+        yield Photo(faces.images[i], str(faces.source[i]), int(faces.row[i]), to_photo, framed=True)
 
 
 def _as_batch(array: NDArray[Any]) -> NDArray[np.uint8]:
@@ -105,34 +114,43 @@ def _refusal(what: str, array: NDArray[Any]) -> str:
     )
 
 
-def _of_path(path: Path, shape: tuple[int, int, int]) -> Iterator[Photo | Problem]:
+def _of_path(path: Path, color: Color, notes: list[str] | None) -> Iterator[Photo | Problem]:
     if not path.exists():
         raise DataError(f"there is no file or folder {path}; give {_ACCEPTED}")
-    color: Color = "grey" if shape[2] == 1 else "rgb"
-    files = _image_files(path)
-    if files is None:
-        size = shape[0] if shape[0] == shape[1] else None
-        result = read_with_report(path, size=size, color=color, on_error="skip")
-        yield from result.skipped
-        yield from _of_faces(result.faces)
-        return
-    for file in files:
-        try:
-            yield Photo(decode_image(file, color=color), str(file), -1)
-        except ImageError as error:
-            yield Problem(str(file), None, str(error))
-
-
-def _image_files(path: Path) -> list[Path] | None:
-    """The image files that `path` is or holds, to be decoded one at a time; None for any other kind of data."""
     if path.is_file() and path.suffix.lower() in IMAGE_EXTENSIONS:
-        return [path]
-    kind = sniff(path)
-    if kind == "image":
-        return [path]
-    if kind != "image-folder":
-        return None
-    files = image_files(path)
-    if not files:
-        raise DataError(f"the folder {path} holds no images; give {_ACCEPTED}")
-    return files
+        yield _of_image(path, color)
+        return
+    kind, where = locate(path)
+    if kind == "faces":
+        yield from _of_faces(Faces.load(where))
+    elif kind in ("image", "image-folder"):
+        files = [where] if kind == "image" else image_files(where)
+        if not files:
+            raise DataError(f"the folder {path} holds no images; give {_ACCEPTED}")
+        for file in files:
+            yield _of_image(file, color)
+    else:
+        yield from _of_labels(kind, where, color, notes)
+
+
+def _of_image(file: Path, color: Color) -> Photo | Problem:
+    try:
+        return Photo(decode_image(file, color=color), str(file), -1)
+    except ImageError as error:
+        return Problem(str(file), None, str(error))
+
+
+def _of_labels(kind: str, where: Path, color: Color, notes: list[str] | None) -> Iterator[Photo | Problem]:
+    listing = list_records(kind, where, ListingOptions(on_error="skip"))
+    if notes is not None:
+        notes += listing.warnings
+    for record in listing.each():
+        if isinstance(record, Problem):
+            yield record
+            continue
+        try:
+            photo = record.decode(color)
+        except ImageError as error:
+            yield record.problem(str(error))
+            continue
+        yield Photo(photo.pixels, source_name(record.image, where), record.row, points=photo.points, box=photo.box)

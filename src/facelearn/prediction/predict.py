@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from facelearn.data import readers, writers
+from facelearn.data import writers
+from facelearn.data.listing import write_skipped
 from facelearn.errors import FacelearnError, Problem
 from facelearn.prediction.open import OpenModel
 from facelearn.tasks.identification.answer import Identities
@@ -82,7 +83,7 @@ def predict(
 
 def _write_skipped(skipped: tuple[Problem, ...], target: Path) -> None:
     if skipped:
-        readers.write_skipped(skipped, target.with_name(f"{target.stem}.skipped.csv"))
+        write_skipped(skipped, target.with_name(f"{target.stem}.skipped.csv"))
 
 
 def _write_submission(

@@ -12,6 +12,7 @@ from facelearn.data.faces import Faces
 from facelearn.data.schema import KeypointSchema
 from facelearn.errors import FacelearnError
 from facelearn.files import whole_file
+from facelearn.geometry.coordinates import scaled
 from facelearn.report.style import PREDICTION_RGB, RESIDUAL_RGB, TRUTH_RGB, encode_image
 
 Picture = NDArray[np.uint8]
@@ -146,7 +147,7 @@ def _enlarged(points: ArrayLike | None, scale: float) -> NDArray[np.float64]:
     """(K, 2) points of the enlarged picture; a pixel's centre stays the centre of the square it became."""
     if points is None:
         return np.empty((0, 2))
-    return (np.asarray(points, np.float64).reshape(-1, 2) + 0.5) * scale - 0.5
+    return np.asarray(scaled(np.asarray(points, np.float64).reshape(-1, 2), scale))
 
 
 def _fixed(point: Point) -> tuple[int, int]:

@@ -8,9 +8,11 @@ from typing import Literal
 
 from facelearn import bundle as bundles
 from facelearn.bundle.onnx import export_onnx
-from facelearn.data import readers, writers
+from facelearn.data import writers
 from facelearn.data.faces import Faces
+from facelearn.data.listing import write_skipped
 from facelearn.errors import FacelearnError, Problem
+from facelearn.runs.prepare import read_with_report
 
 Format = Literal["coco", "csv", "faces"]
 
@@ -55,10 +57,10 @@ def convert(
     to = to or _format_of(out)
     if out.exists():
         raise FacelearnError(f"{out} exists; choose another name, nothing is overwritten")
-    result = readers.read_with_report(source, size=size, crop=crop, color=color, on_error=on_error)
+    result = read_with_report(source, size=size, crop=crop, color=color, on_error=on_error)
     _write(result.faces, out, to)
     if result.skipped:
-        readers.write_skipped(result.skipped, out.with_name(f"{out.stem}.skipped.csv"))
+        write_skipped(result.skipped, out.with_name(f"{out.stem}.skipped.csv"))
     labels = int(result.faces.labelled.sum())
     warnings = tuple(str(warning) for warning in result.warnings)
     return ConvertResult(out, result.format, to, len(result.faces), labels, result.skipped, warnings)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facelearn.errors import BundleError, DataError, FacelearnError, RecipeError
+from facelearn.geometry.coordinates import scaled, unscaled
 from facelearn.transforms.steps.number_steps import Fixed, Scale, Standardise, StandardiseImage, Whiten
 from facelearn.transforms.steps.pixel_steps import (
     Clahe,
@@ -166,15 +167,11 @@ class Preprocess:
 
     def points_to_prepared(self, points: NDArray[Any], height: int, width: int) -> NDArray[Any]:
         """Points (..., 2) in pixels of an image of height x width, moved to pixels of the prepared image; NaN stays NaN."""
-        scale = np.asarray(self.keypoint_scale(height, width), points.dtype)
-        half = np.asarray(0.5, points.dtype)
-        return np.asarray((points + half) * scale - half)
+        return np.asarray(scaled(points, np.asarray(self.keypoint_scale(height, width), points.dtype)))
 
     def points_from_prepared(self, points: NDArray[Any], height: int, width: int) -> NDArray[Any]:
         """Points (..., 2) in pixels of the prepared image, moved back to pixels of the image of height x width it came from."""
-        scale = np.asarray(self.keypoint_scale(height, width), points.dtype)
-        half = np.asarray(0.5, points.dtype)
-        return np.asarray((points + half) / scale - half)
+        return np.asarray(unscaled(points, np.asarray(self.keypoint_scale(height, width), points.dtype)))
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able description of the steps; the fitted numbers are in `arrays`. `from_dict` reads both back."""

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from facelearn.data.readers import read, read_with_report, sniff
+from facelearn.data.readers import sniff
 from facelearn.errors import DataError
+from facelearn.runs.prepare import read, read_with_report
 from support.pictures import save_picture
 
 

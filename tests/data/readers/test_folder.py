@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facelearn.data.readers import read, read_with_report, sniff
+from facelearn.data.readers import sniff
 from facelearn.data.readers.folder import empty_folders
 from facelearn.errors import DataError
+from facelearn.runs.prepare import read, read_with_report
+from facelearn.transforms.framing import Framing
 from support.pictures import SHARED, encoded, gradient, save_picture
 
 
@@ -206,8 +208,9 @@ def test_a_stray_photo_among_folders_of_people_is_named(tmp_path: Path) -> None:
 def test_photos_of_several_sizes_and_colours(tmp_path: Path) -> None:
     save_picture(tmp_path / "ann" / "1.png", gradient())
     save_picture(tmp_path / "bob" / "1.png", gradient(20, 60))
-    with pytest.raises(DataError, match=r"2 sizes, .*; add --size 112 to the command \(size=112 in Python\)"):
-        read(tmp_path)
+    result = read_with_report(tmp_path)
+    assert result.faces.images.shape == (2, 112, 112, 3) and result.framing == Framing("whole", 112)
+    assert result.warnings == ("photos of 2 sizes: each fitted whole into 112 x 112; --size chooses another",)
     assert read(tmp_path, size=16).images.shape == (2, 16, 16, 3)
     save_picture(tmp_path / "cem" / "1.png", gradient()[..., 0])
     mixed = read(tmp_path, size=16)

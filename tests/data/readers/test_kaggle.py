@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facelearn.data.readers import read, read_with_report, sniff
+from facelearn.data.readers import sniff
 from facelearn.data.readers.kaggle import parse_pixels
 from facelearn.data.schema import FKD15, KeypointSchema
 from facelearn.errors import DataError
+from facelearn.runs.prepare import read, read_with_report
 from support.pictures import SHARED, kaggle_text, pixels
 
 ROWS = [(["1.5", "2", "6", "2.25"], pixels()), (["", "", "5", "3"], pixels(start=9))]

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facelearn.data.readers import read, read_with_report, sniff
+from facelearn.data.readers import sniff
 from facelearn.data.readers.pts import parse_pts
 from facelearn.data.schema import IBUG68
 from facelearn.errors import DataError
+from facelearn.runs.prepare import read, read_with_report
 from support.pictures import save_picture
 
 

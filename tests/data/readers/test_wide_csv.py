@@ -6,9 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facelearn.data.readers import read, read_with_report, sniff, write_skipped
+from facelearn.data.listing import write_skipped
+from facelearn.data.readers import sniff
 from facelearn.data.schema import FIVE, IBUG68
 from facelearn.errors import DataError
+from facelearn.runs.prepare import read, read_with_report
+from facelearn.transforms.framing import Framing
 from support.pictures import SHARED, gradient, save_picture
 
 HEADER = "file,person,video,split,x0,y0,x1,y1"
@@ -126,19 +129,25 @@ def test_unknown_columns_can_be_ignored(tmp_path: Path) -> None:
     assert len(result.faces) == 3 and "'shoe'" in result.warnings[0]
 
 
-def test_mixed_sizes_name_the_remedy(tmp_path: Path) -> None:
+def test_mixed_sizes_are_cropped_by_their_labels_and_said(tmp_path: Path) -> None:
     path = make(tmp_path)
     save_picture(tmp_path / "images" / "b.png", gradient(80, 50))
-    with pytest.raises(
-        DataError, match=r"2 sizes, 40 x 30 to 80 x 50 pixels.*add --size 96 to the command \(size=96 in Python\)"
-    ):
-        read(path)
+    result = read_with_report(path)
+    assert result.faces.images.shape == (3, 112, 112, 3) and result.framing == Framing("crop", 112, 0.25)
+    assert result.warnings == (
+        "photos of 2 sizes: each face cropped by its labels with a margin of 25%, stored at 112 x 112; --size and --crop choose others",
+        "1 faces have neither enough labels nor a box to be framed by (photos taken whole), first of b.png (row 2)",
+    )
+    wanted = [[[1, 2], [3.5, 4]], [[np.nan, np.nan], [5, 6]], [[1, 1], [2, 2]]]
+    np.testing.assert_allclose(result.faces.keypoints_in_photo(), wanted, atol=1e-4)
     faces = read(path, size=20)
     assert faces.images.shape == (3, 20, 20, 3)
     np.testing.assert_allclose(faces.keypoints_in_photo()[1, 1], [5, 6], atol=1e-5)
     with pytest.raises(DataError, match="crop needs at least two labelled"):
         read(path, crop=0.2, size=20)
-    with pytest.raises(DataError, match="size=96"):
+    with pytest.raises(
+        DataError, match=r"differ in size, as 5 x 5 and 13 x 13.*add --size 112 to the command \(size=112 in Python\)"
+    ):
         read(make(tmp_path, [ROWS[0], ROWS[2].replace("2,2", "9,9")]), crop=0.2)
 
 

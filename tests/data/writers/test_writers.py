@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from facelearn.data.faces import Faces
-from facelearn.data.readers import read, read_with_report
 from facelearn.data.schema import FIVE, FKD15
 from facelearn.data.writers import (
     Lookup,
@@ -19,6 +18,7 @@ from facelearn.data.writers import (
     write_wide_csv,
 )
 from facelearn.errors import DataError
+from facelearn.runs.prepare import read, read_with_report
 from support.pictures import SHARED, gradient, save_picture
 
 

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facelearn.data.readers.common import Listing, Record, Settings, reorder, settle_schema
+from facelearn.data.listing import Listing, ListingOptions, Record
+from facelearn.data.readers.columns import reorder, settle_schema
 from facelearn.data.readers.files import ImageFinder, read_text
 from facelearn.data.schema import KeypointSchema
 from facelearn.errors import DataError, Problem
@@ -28,7 +29,7 @@ class _Keypoints:
     notes: tuple[str, ...]
 
 
-def list_coco(path: Path, settings: Settings) -> Listing:
+def list_coco(path: Path, asked: ListingOptions) -> Listing:
     """Read a COCO keypoints file. A keypoint with v = 0 is missing; v = 1 (hidden) and v = 2 are labels.
 
     COCO's keypoints are 0-based pixel positions (as detectron2 reads them, which adds 0.5 to go from pixel index to
@@ -45,7 +46,7 @@ def list_coco(path: Path, settings: Settings) -> Listing:
         raise DataError(
             f"{path} has {len(facts['annotations'])} annotations but none with keypoints; a keypoints file is needed"
         )
-    keypoints = _keypoints(facts, labelled, path, settings)
+    keypoints = _keypoints(facts, labelled, path, asked)
     listing = Listing("coco", keypoints.schema, [], [], list(keypoints.notes), [path])
     left_out = len(facts["annotations"]) - len(labelled)
     if left_out:
@@ -98,7 +99,7 @@ def _images(listed: Sequence[Any], path: Path) -> tuple[dict[str, str], list[Pro
     return images, problems
 
 
-def _keypoints(facts: Mapping[str, Any], labelled: Sequence[Any], path: Path, settings: Settings) -> _Keypoints:
+def _keypoints(facts: Mapping[str, Any], labelled: Sequence[Any], path: Path, asked: ListingOptions) -> _Keypoints:
     used = {annotation.get("category_id") for annotation in labelled}
     named = [c for c in facts["categories"] if isinstance(c, dict) and c.get("keypoints") and c.get("id") in used]
     if len({tuple(category["keypoints"]) for category in named}) > 1:
@@ -107,10 +108,10 @@ def _keypoints(facts: Mapping[str, Any], labelled: Sequence[Any], path: Path, se
     if not named:
         count = len(labelled[0]["keypoints"]) // 3
         numbers = [str(i) for i in range(count)]
-        schema, order, notes = settle_schema(numbers, True, settings.schema, str(path))
+        schema, order, notes = settle_schema(numbers, True, asked.schema, str(path))
         return _Keypoints(schema, order, count, tuple(notes))
     listed = tuple(str(name) for name in named[0]["keypoints"])
-    schema, order, notes = settle_schema(listed, False, settings.schema, str(path))
+    schema, order, notes = settle_schema(listed, False, asked.schema, str(path))
     if not schema.edges and schema.names == listed:
         schema = replace(schema, edges=_edges(named[0].get("skeleton"), len(listed)))
     return _Keypoints(schema, order, len(listed), tuple(notes))

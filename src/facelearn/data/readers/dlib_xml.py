@@ -10,7 +10,8 @@ from xml.parsers import expat
 
 import numpy as np
 
-from facelearn.data.readers.common import Listing, Record, Settings, reorder, settle_schema
+from facelearn.data.listing import Listing, ListingOptions, Record
+from facelearn.data.readers.columns import reorder, settle_schema
 from facelearn.data.readers.files import ImageFinder, read_text
 from facelearn.errors import DataError, Problem
 
@@ -75,7 +76,7 @@ class _Collector:
             self._box = None
 
 
-def list_dlib_xml(path: Path, settings: Settings) -> Listing:
+def list_dlib_xml(path: Path, asked: ListingOptions) -> Listing:
     """Read dlib's imglab XML: each box is a face, a part that it does not list is a missing keypoint.
 
     Coordinates are 0-based pixels and taken as they are. `Faces.row` is the box's 1-based number in the file; errors
@@ -92,7 +93,7 @@ def list_dlib_xml(path: Path, settings: Settings) -> Listing:
             f"{path} has no <box>; imglab's <image file=...><box ...><part name=... x=... y=.../> is needed"
         )
     names, numbered = _names(boxes)
-    schema, order, notes = settle_schema(names, numbered, settings.schema, str(path))
+    schema, order, notes = settle_schema(names, numbered, asked.schema, str(path))
     listing = Listing("dlib-xml", schema, [], [], notes, [path])
     if ignored := len(found.boxes) - len(boxes):
         listing.warnings.append(f"{ignored} boxes marked ignore were left out")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from facelearn.data.readers.common import Listing, Record
+from facelearn.data.listing import Listing, Record
 from facelearn.data.readers.files import image_files
 from facelearn.data.schema import NO_KEYPOINTS
 from facelearn.errors import DataError

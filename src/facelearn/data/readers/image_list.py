@@ -7,18 +7,18 @@ import os
 from collections.abc import Container
 from pathlib import Path
 
-from facelearn.data.readers.common import Listing, Settings
+from facelearn.data.listing import Listing, ListingOptions
 from facelearn.data.readers.files import read_text
 from facelearn.errors import DataError, Problem
 
 
-def keep_listed(listing: Listing, where: Path, settings: Settings) -> Listing:
-    """`listing` with only the images that `settings.list_file` names (one path a line, relative to the data's folder or absolute).
+def keep_listed(listing: Listing, where: Path, asked: ListingOptions) -> Listing:
+    """`listing` with only the images that `asked.list_file` names (one path a line, relative to the data's folder or absolute).
 
     Raises:
         DataError: the list cannot be read or names none of the images.
     """
-    list_file = settings.list_file
+    list_file = asked.list_file
     if list_file is None:
         return listing
     base = where if where.is_dir() else where.parent

@@ -11,21 +11,9 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from facelearn.data.faces import Faces
-from facelearn.data.readers.common import (
-    Allocate,
-    KeypointColumns,
-    Progress,
-    Settings,
-    keypoint_columns,
-    parse_points,
-    reorder,
-    settle_schema,
-    stop_on,
-)
-from facelearn.data.readers.decode import Loaded, count_warnings
+from facelearn.data.listing import Listing, ListingOptions, Record
+from facelearn.data.readers.columns import KeypointColumns, keypoint_columns, parse_points, reorder, settle_schema
 from facelearn.data.readers.files import open_text, split_header
-from facelearn.data.readers.placing import Placed, PlacingError, place
 from facelearn.errors import DataError, Problem
 
 IMAGE, IMAGE_ID = "Image", "ImageId"
@@ -41,61 +29,25 @@ class _Columns:
     keypoints: KeypointColumns
 
 
-@dataclass(frozen=True)
-class _Row:
-    number: int
-    image_id: int
-    pixels: int
-    placed: Placed
-
-
 class _RowError(ValueError):
     """What is wrong with one row, as a sentence."""
 
 
-def read_kaggle(path: Path, settings: Settings, allocate: Allocate, progress: Progress | None) -> Loaded:
-    """Read Kaggle's training.csv or test.csv.
+def list_kaggle(path: Path, asked: ListingOptions) -> Listing:
+    """Read Kaggle's training.csv or test.csv: the header now, the rows, which hold the photos, when they are asked for.
 
     Coordinates are taken as they are. `Faces.row` is the ImageId where the file has one, else the 1-based data row.
 
     Raises:
-        DataError: columns or rows that cannot be right, each named.
+        DataError: columns that cannot be right, or a list of image files; from `rows` also a table without rows.
     """
-    if settings.list_file is not None:
+    if asked.list_file is not None:
         raise DataError(f"{path} holds its images itself, so a list of image files does not apply; leave it out")
     with open_text(path) as stream:
-        lines = _lines(stream, path)
-        columns, notes = _read_header(next(lines, (0, b""))[1], path, settings)
-        names = columns.keypoints.names
-        schema, order, more = settle_schema(names, columns.keypoints.numbered, settings.schema, str(path))
-        rows, problems, total = _read_rows(lines, columns, order, path, settings, progress)
-    if total == 0:
-        raise DataError(f"{path} has a header but no rows")
-    repeated = _duplicates(rows, columns, path)
-    problems = sorted([*problems, *repeated], key=lambda problem: problem.row or 0)
-    stop_on(problems, settings.on_error, path, total)
-    bad = {problem.row for problem in repeated}
-    rows = [row for row in rows if row.number not in bad]
-    faces = Faces.create(
-        _stored(rows, path, allocate),
-        keypoints=np.asarray([row.placed.points for row in rows]),
-        schema=schema,
-        source=str(path),
-        row=[row.image_id for row in rows],
-        to_photo=np.asarray([row.placed.to_photo for row in rows]),
-    )
-    counted = count_warnings([row.placed for row in rows], [f"row {row.number}" for row in rows])
-    return Loaded(faces, tuple(problems), (*notes, *more, *counted), np.full(len(rows), "", np.str_))
-
-
-def _stored(rows: Sequence[_Row], path: Path, allocate: Allocate) -> NDArray[np.uint8]:
-    shapes = {row.placed.image.shape for row in rows}
-    if len(shapes) > 1:
-        raise DataError(f"{path}: crops differ in size; read with size=96 (--size 96), or another number of pixels")
-    images = allocate((len(rows), *shapes.pop()))
-    for i, row in enumerate(rows):
-        images[i] = row.placed.image
-    return images
+        columns, notes = _read_header(next(_lines(stream, path), (0, b""))[1], path, asked)
+    names = columns.keypoints.names
+    schema, order, more = settle_schema(names, columns.keypoints.numbered, asked.schema, str(path))
+    return Listing("kaggle-csv", schema, [], [], [*notes, *more], [path], rows=lambda: _read_rows(path, columns, order))
 
 
 def _lines(stream: BinaryIO, path: Path) -> Iterator[tuple[int, bytes]]:
@@ -113,7 +65,7 @@ def _lines(stream: BinaryIO, path: Path) -> Iterator[tuple[int, bytes]]:
         yield number, rest.rstrip(b"\r")
 
 
-def _read_header(line: bytes, path: Path, settings: Settings) -> tuple[_Columns, list[str]]:
+def _read_header(line: bytes, path: Path, asked: ListingOptions) -> tuple[_Columns, list[str]]:
     header = split_header(line, path)
     if IMAGE not in header:
         raise DataError(f"{path} has no column '{IMAGE}'; its columns are {', '.join(header[:8])}")
@@ -127,45 +79,40 @@ def _read_header(line: bytes, path: Path, settings: Settings) -> tuple[_Columns,
             f"unknown column {', '.join(repr(name) for name in found.unknown[:10])}; accepted are NAME_x and NAME_y "
             f"pairs, {IMAGE} and {IMAGE_ID}"
         )
-        if settings.on_error == "stop":
+        if asked.on_error == "stop":
             raise DataError(f"{path} has {message}; remove it, or pass on_error='skip' (--on-error skip) to ignore it")
         notes.append(f"{path} has {message}; ignored")
     image_id = header.index(IMAGE_ID) if IMAGE_ID in header else None
     return _Columns(len(header), header.index(IMAGE), image_id, found), notes
 
 
-def _read_rows(
-    lines: Iterator[tuple[int, bytes]],
-    columns: _Columns,
-    order: NDArray[np.int64],
-    path: Path,
-    settings: Settings,
-    progress: Progress | None,
-) -> tuple[list[_Row], list[Problem], int]:
-    rows: list[_Row] = []
-    problems: list[Problem] = []
+def _read_rows(path: Path, columns: _Columns, order: NDArray[np.int64]) -> Iterator[Record | Problem]:
     expected: int | None = None
-    total = 0
-    for number, line in lines:
-        if not line.strip():
-            continue
-        total += 1
-        try:
-            row = _read_row(number, line, columns, order, expected, settings)
-            expected = row.pixels
-            rows.append(row)
-        except (_RowError, PlacingError) as error:
-            problems.append(Problem(str(path), number, str(error)))
-        if progress is not None and total % 256 == 0:
-            progress(total, 0)
-    if progress is not None:
-        progress(total, total)
-    return rows, problems, total
+    first: dict[int, int] = {}  # row in which an id stood first
+    empty = True
+    with open_text(path) as stream:
+        for number, line in _lines(stream, path):
+            if number == 0 or not line.strip():
+                continue
+            empty = False
+            try:
+                record = _read_row(path, number, line, columns, order, expected)
+                if columns.image_id is not None and first.setdefault(record.row, number) != number:
+                    message = f"{IMAGE_ID} {record.row} stands in row {first[record.row]} already; ids must be unique"
+                    raise _RowError(message)
+            except _RowError as error:
+                yield Problem(str(path), number, str(error))
+                continue
+            assert record.pixels is not None
+            expected = record.pixels.size
+            yield record
+    if empty:
+        raise DataError(f"{path} has a header but no rows")
 
 
 def _read_row(
-    number: int, line: bytes, columns: _Columns, order: NDArray[np.int64], expected: int | None, settings: Settings
-) -> _Row:
+    path: Path, number: int, line: bytes, columns: _Columns, order: NDArray[np.int64], expected: int | None
+) -> Record:
     fields = line.split(b",")
     if len(fields) != columns.count:
         raise _RowError(f"has {len(fields)} fields where the header names {columns.count} columns")
@@ -182,11 +129,14 @@ def _read_row(
         points = parse_points([fields[i] for i in columns.keypoints.index], columns.keypoints.names)
     except ValueError as error:
         raise _RowError(str(error)) from error
-    photo = pixels.reshape(side, side, 1)
-    if settings.color == "rgb":
-        photo = photo.repeat(3, axis=2)
-    placed = place(photo, reorder(points, order), size=settings.size, crop=settings.crop)
-    return _Row(number, _image_id(fields, columns, number), pixels.size, placed)
+    return Record(
+        image=path,
+        points=reorder(points, order),
+        row=_image_id(fields, columns, number),
+        label=str(path),
+        label_row=number,
+        pixels=pixels.reshape(side, side, 1),
+    )
 
 
 def _image_id(fields: Sequence[bytes], columns: _Columns, number: int) -> int:
@@ -241,17 +191,3 @@ def _parse_slowly(text: bytes) -> NDArray[np.uint8]:
         i = int(bad.argmax())
         raise _RowError(f"pixel {i + 1} is {values[i]:g}; a number from 0 to 255 is needed")
     return np.rint(values).astype(np.uint8)
-
-
-def _duplicates(rows: Sequence[_Row], columns: _Columns, path: Path) -> list[Problem]:
-    if columns.image_id is None:
-        return []
-    first: dict[int, int] = {}
-    problems = []
-    for row in rows:
-        if row.image_id in first:
-            message = f"{IMAGE_ID} {row.image_id} stands in row {first[row.image_id]} already; ids must be unique"
-            problems.append(Problem(str(path), row.number, message))
-        else:
-            first[row.image_id] = row.number
-    return problems

@@ -11,14 +11,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from facelearn.data.readers.common import Listing, Record, Settings, parse_number, settle_schema
+from facelearn.data.listing import Listing, ListingOptions, Record
+from facelearn.data.readers.columns import parse_number, settle_schema
 from facelearn.data.readers.files import image_files, read_text
 from facelearn.errors import DataError, Problem
 
 _FORM = re.compile(r"^\s*(?:version\s*:\s*\S+\s+)?n_points\s*:\s*(\d+)\s*\{([^{}]*)\}\s*$", re.IGNORECASE)
 
 
-def list_pts(path: Path, settings: Settings) -> Listing:
+def list_pts(path: Path, asked: ListingOptions) -> Listing:
     """Read one .pts file, or a folder of them with an image of the same name beside each.
 
     The files count pixels from 1 (Matlab); 1 is subtracted. `Faces.row` is -1: the image is the face.
@@ -41,7 +42,7 @@ def list_pts(path: Path, settings: Settings) -> Listing:
     if not found:
         raise DataError(f"{path} holds no .pts file that can be read", problems)
     count = Counter(len(points) for _, points in found).most_common(1)[0][0]
-    schema, _, notes = settle_schema([str(i) for i in range(count)], True, settings.schema, str(path))
+    schema, _, notes = settle_schema([str(i) for i in range(count)], True, asked.schema, str(path))
     listing = Listing("pts", schema, [], problems, notes, [file for file, _ in found])
     for file, points in found:
         record = _record(file, points, count, images)

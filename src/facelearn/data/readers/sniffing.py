@@ -6,7 +6,7 @@ import json
 import re
 from pathlib import Path
 
-from facelearn.data.readers.common import keypoint_columns
+from facelearn.data.readers.columns import keypoint_columns
 from facelearn.data.readers.files import BOM, image_files, open_text, split_header
 from facelearn.data.readers.kaggle import IMAGE, IMAGE_ID
 from facelearn.data.readers.wide_csv import FILE, PERSON

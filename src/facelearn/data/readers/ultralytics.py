@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from facelearn.data.readers.common import Listing, Record, Settings, settle_schema
+from facelearn.data.listing import Listing, ListingOptions, Record
+from facelearn.data.readers.columns import settle_schema
 from facelearn.data.readers.files import image_files, read_text
 from facelearn.errors import DataError, Problem
 
@@ -26,7 +27,7 @@ class _Facts:
     flip: tuple[int, ...] = ()
 
 
-def list_ultralytics(path: Path, settings: Settings) -> Listing:
+def list_ultralytics(path: Path, asked: ListingOptions) -> Listing:
     """Read an Ultralytics pose data set: its folder, or its data.yaml.
 
     A line is "class cx cy w h" and "x y" or "x y v" of each keypoint, as fractions of width and height: 0 and 1 are the
@@ -49,8 +50,8 @@ def list_ultralytics(path: Path, settings: Settings) -> Listing:
     if facts.count is None:
         facts = _guess(facts, [label for _, label in labelled], folder)
     count = facts.count or 0
-    schema, _, notes = settle_schema([str(i) for i in range(count)], True, settings.schema, str(path))
-    if settings.schema is None and facts.flip:
+    schema, _, notes = settle_schema([str(i) for i in range(count)], True, asked.schema, str(path))
+    if asked.schema is None and facts.flip:
         mirror = tuple((i, j) for i, j in enumerate(facts.flip) if i < j)
         schema = schema if schema.mirror == mirror else replace(schema, name=f"custom{count}", mirror=mirror)
     files = [label for _, label in labelled]

@@ -8,16 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from facelearn.data.readers.common import (
-    KeypointColumns,
-    Listing,
-    Record,
-    Settings,
-    keypoint_columns,
-    parse_points,
-    reorder,
-    settle_schema,
-)
+from facelearn.data.listing import Listing, ListingOptions, Record
+from facelearn.data.readers.columns import KeypointColumns, keypoint_columns, parse_points, reorder, settle_schema
 from facelearn.data.readers.files import ImageFinder, read_text, split_header
 from facelearn.errors import DataError, Problem
 
@@ -40,7 +32,7 @@ class _Columns:
     keypoints: KeypointColumns
 
 
-def list_wide_csv(path: Path, settings: Settings) -> Listing:
+def list_wide_csv(path: Path, asked: ListingOptions) -> Listing:
     """Read a wide CSV; coordinates are 0-based pixels and taken as they are.
 
     The identity is the person column; the group is the group column, else person and video together. `Faces.row` is the 1-based data row.
@@ -51,9 +43,9 @@ def list_wide_csv(path: Path, settings: Settings) -> Listing:
     text = read_text(path)
     first = text.split("\n", 1)[0]
     header = split_header(first.encode(), path)
-    columns, notes = _columns(header, path, settings)
+    columns, notes = _columns(header, path, asked)
     keypoints = columns.keypoints
-    schema, order, more = settle_schema(keypoints.names, keypoints.numbered, settings.schema, str(path))
+    schema, order, more = settle_schema(keypoints.names, keypoints.numbered, asked.schema, str(path))
     names = [f"point {name}" for name in keypoints.names] if keypoints.numbered else keypoints.names
     listing = Listing("wide-csv", schema, [], [], [*notes, *more], [path])
     finder = ImageFinder(path)
@@ -85,7 +77,7 @@ def list_wide_csv(path: Path, settings: Settings) -> Listing:
     return listing
 
 
-def _columns(header: Sequence[str], path: Path, settings: Settings) -> tuple[_Columns, list[str]]:
+def _columns(header: Sequence[str], path: Path, asked: ListingOptions) -> tuple[_Columns, list[str]]:
     lower = {name.lower(): i for i, name in enumerate(header)}
     file, person, video, split = (_first(lower, names) for names in (FILE, PERSON, VIDEO, SPLIT))
     group = lower.get(GROUP)
@@ -101,7 +93,7 @@ def _columns(header: Sequence[str], path: Path, settings: Settings) -> tuple[_Co
     notes = []
     if found.unknown:
         message = f"unknown column {', '.join(repr(name) for name in found.unknown[:10])}"
-        if settings.on_error == "stop":
+        if asked.on_error == "stop":
             raise DataError(
                 f"{path} has {message}; accepted are: {_ACCEPTED}; remove it, or pass on_error='skip' "
                 "(--on-error skip) to ignore it"

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from facelearn.data.schema import KeypointSchema
 from facelearn.errors import DataError, RecipeError
+from facelearn.geometry.coordinates import inside
 from facelearn.transforms.augment.dct import filtered
 from facelearn.transforms.augment.settings import AugmentSettings as AugmentSettings
 
@@ -103,8 +104,7 @@ class Augment:
         else:
             opposite = points.new_tensor([width - 1, 0]) - swapped * points.new_tensor([1, -1])
             moved = torch.where(mirrored.view(each), opposite, swapped)
-        inside = ((moved >= -0.5) & (moved <= points.new_tensor([width, height]) - 0.5)).all(-1, keepdim=True)
-        return torch.where(inside, moved, torch.nan)
+        return torch.where(inside(moved, width, height)[..., None], moved, torch.nan)
 
     def _warp(self, images: Tensor, mirrored: Tensor, matrix: Tensor, shift: Tensor) -> Tensor:
         """Images mirrored and warped; a mirror alone copies pixels."""

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facelearn.errors import MissingExtraError, RecipeError
+from facelearn.geometry.warp import resize
+from facelearn.images.decode import to_channels
 
 _BATCH_FLOATS = 1 << 23
 """Numbers held at once while fitting (32 MiB of float32), so that memory does not grow with the data."""
@@ -98,10 +100,7 @@ class Grey(PixelStep):
     name: ClassVar[str] = "grey"
 
     def prepare(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        if images.shape[-1] == 1:
-            return images
-        red, green, blue = (images[..., i].astype(np.uint32) for i in range(3))
-        return ((19595 * red + 38470 * green + 7471 * blue + 0x8000) >> 16).astype(np.uint8)[..., None]
+        return to_channels(images, 1)
 
     def output_shape(self, height: int, width: int, channels: int) -> tuple[int, int, int]:
         return height, width, 1
@@ -123,16 +122,13 @@ class Resize(PixelStep):
         object.__setattr__(self, "size", size)
 
     def prepare(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        import cv2
-
         n, *shape = images.shape
         height, width, channels = self.output_shape(*shape)
         if [height, width, channels] == shape:
             return images
-        method = cv2.INTER_AREA if height * width < shape[0] * shape[1] else cv2.INTER_LINEAR
         resized = np.empty((n, height, width, channels), np.uint8)
         for i, image in enumerate(images):
-            resized[i] = cv2.resize(image, (width, height), interpolation=method).reshape(height, width, channels)
+            resized[i] = resize(image, width, height)
         return resized
 
     def output_shape(self, height: int, width: int, channels: int) -> tuple[int, int, int]:

@@ -1,98 +1,19 @@
-"""What every reader hands over and what every reader is asked: settings, records, column names, keypoint names."""
+"""From the names of columns and keypoints in a label file to a schema, and from its text to coordinates."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Literal
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facelearn.data.schema import KNOWN_SCHEMAS, KeypointSchema, schema_for_count, schema_for_names
-from facelearn.errors import DataError, Problem
-from facelearn.images.decode import Color
+from facelearn.errors import DataError
 
-Progress = Callable[[int, int], None]
-Allocate = Callable[[tuple[int, int, int, int]], NDArray[np.uint8]]
-OnError = Literal["stop", "skip"]
-
-NOBODY = "unknown"  # a person of this name is nobody in particular: what a model answers for a stranger
 MISSING_WORDS = frozenset({"", "nan", "na", "n/a", "null", "none"})
-SMALLEST_MARGIN, LARGEST_MARGIN = -0.5, 5.0
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What the caller asked of `read`; see there."""
-
-    size: int | None = None
-    crop: float | None = None
-    color: Color | None = None
-    schema: KeypointSchema | None = None
-    on_error: OnError = "stop"
-    list_file: Path | None = None
-
-    def __post_init__(self) -> None:
-        if self.size is not None and not 1 <= self.size <= 8192:
-            raise DataError(f"size must be 1 to 8192 pixels; received {self.size}")
-        if self.crop is not None and not SMALLEST_MARGIN < self.crop <= LARGEST_MARGIN:
-            raise DataError(
-                f"crop is a margin as a fraction of the larger side of the keypoints' box, above {SMALLEST_MARGIN} and "
-                f"at most {LARGEST_MARGIN:g}; received {self.crop}"
-            )
-        if self.color not in (None, "grey", "rgb"):
-            raise DataError(f"color must be 'grey', 'rgb' or None; received {self.color!r}")
-        if self.on_error not in ("stop", "skip"):
-            raise DataError(f"on_error must be 'stop' or 'skip'; received {self.on_error!r}")
-
-
-@dataclass(slots=True)
-class Record:
-    """One face in an image file.
-
-    Attributes:
-        image: the image file.
-        points: float64 (K, 2) in pixels of the upright photo (or fractions of it, see `normalised`), NaN where missing.
-        row: what `Faces.row` will hold.
-        label: the file its labels came from, named in errors; None where the image is all there is.
-        label_row: row in `label`, named in errors.
-        normalised: points and box are fractions of width and height, 0 and 1 being the photo's outer edges.
-        box: (left, top, right, bottom) of the face in pixels, where the format has one.
-        person, group, split: names, None where unknown.
-    """
-
-    image: Path
-    points: NDArray[np.float64]
-    row: int = -1
-    label: str | None = None
-    label_row: int | None = None
-    normalised: bool = False
-    box: tuple[float, float, float, float] | None = None
-    person: str | None = None
-    group: str | None = None
-    split: str | None = None
-
-    def problem(self, message: str) -> Problem:
-        """`message` at this record's place in its files."""
-        if self.label is None:
-            return Problem(str(self.image), None, message)
-        return Problem(self.label, self.label_row, f"{self.image.name}: {message}")
-
-
-@dataclass
-class Listing:
-    """What a reader found in a label file: faces still to be decoded, and what was wrong on the way."""
-
-    format: str
-    schema: KeypointSchema
-    records: list[Record]
-    problems: list[Problem] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    label_files: list[Path] = field(default_factory=list)
 
 
 def parse_number(text: str | bytes) -> float:
@@ -268,20 +189,3 @@ def reorder(points: NDArray[np.float64], order: NDArray[np.int64]) -> NDArray[np
         return points[..., order, :]
     padded = np.concatenate([points, np.full((*points.shape[:-2], 1, 2), np.nan)], axis=-2)
     return padded[..., order, :]
-
-
-def stop_on(problems: Sequence[Problem], on_error: OnError, where: Path, total: int) -> None:
-    """Raise the list of `problems` unless they are to be skipped.
-
-    Raises:
-        DataError: there are problems and on_error is "stop", or nothing is left.
-    """
-    if problems and on_error == "stop":
-        rows = "row" if len(problems) == 1 else "rows"
-        raise DataError(
-            f"{where}: {len(problems)} {rows} of {total} cannot be used; mend them, or leave them out with "
-            "on_error='skip' (--on-error skip)",
-            problems,
-        )
-    if total and len(problems) >= total:
-        raise DataError(f"{where}: none of its {total} rows can be used", problems)

@@ -1,0 +1,315 @@
+"""From a listing of photos and labels to a framed table: decoding in parallel, framing, counting.
+
+Decoding goes on in threads, a bounded number of photos ahead; the images are written where `allocate` puts them, so that a large set
+needs no memory of its own.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facelearn.data.faces import Faces
+from facelearn.data.listing import NOBODY, Listing, OnError, Progress, Record, source_name
+from facelearn.errors import DataError, Problem
+from facelearn.geometry.affine import compose
+from facelearn.images.decode import Color, ImageError, ImageFacts
+from facelearn.runs.default_framing import CROP, DEFAULT_SIZE, choose_framing
+from facelearn.transforms.framing import Framing, FramingError
+
+Allocate = Callable[[tuple[int, int, int, int]], NDArray[np.uint8]]
+
+_CHUNK = 32
+_T = TypeVar("_T")
+_R = TypeVar("_R")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """How photos become a table.
+
+    Attributes:
+        framing: None lets the photos decide.
+        strict: a face that the framing cannot place is a bad row; otherwise its photo is taken whole.
+        color: "grey" or "rgb"; None keeps grey if all photos are grey.
+        on_error: "stop" or "skip".
+    """
+
+    framing: Framing | None = None
+    strict: bool = False
+    color: Color | None = None
+    on_error: OnError = "stop"
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What reading ends with.
+
+    Attributes:
+        faces: the table.
+        skipped: the rows left out.
+        warnings: one sentence each, with counts.
+        split: str (N,), the label file's own split of each row, "" where it names none.
+        framing: how the photos were framed, at the size of `faces.images`.
+    """
+
+    faces: Faces
+    skipped: tuple[Problem, ...]
+    warnings: tuple[str, ...]
+    split: NDArray[np.str_]
+    framing: Framing
+
+
+def load_listing(
+    listing: Listing, wanted: Wanted, where: Path, allocate: Allocate, progress: Progress | None
+) -> Loaded:
+    """Decode and frame every record of `listing`.
+
+    Raises:
+        DataError: what is wrong with which row, or images that come out in several sizes.
+    """
+    holds_pixels = listing.rows is not None
+    listing = listing.gathered(progress)
+    records, color, framing = listing.records, wanted.color, wanted.framing
+    total = len(records) + len(listing.problems)
+    if total == 0:
+        raise DataError(f"{where} holds no face")
+    if wanted.strict and len(listing.schema) == 0 and not any(record.box for record in records):
+        raise DataError(f"{where} has no keypoints to crop by; read it without crop (--crop)")
+    problems, said = list(listing.problems), list(listing.warnings)
+    stop_on(problems, wanted.on_error, where, total)
+    if color is None or framing is None:
+        records, facts = _headers(records, problems)
+        stop_on(problems, wanted.on_error, where, total)
+        color = color or ("rgb" if any(fact.channels == 3 for fact in facts) else "grey")
+        if framing is None and (holds_pixels or listing.format == "image"):
+            framing = Framing("whole")
+        elif framing is None:
+            labelled = any(CROP.can_frame(record.box, record.points) for record in records)
+            framing, note = choose_framing({(fact.width, fact.height) for fact in facts}, labelled)
+            said += [note] if note else []
+    images, results = _frame_all(
+        records, framing, wanted.strict, color, where, allocate, None if holds_pixels else progress
+    )
+    problems += [result for result in results if isinstance(result, Problem)]
+    if holds_pixels:
+        problems.sort(key=lambda problem: problem.row or 0)
+    stop_on(problems, wanted.on_error, where, total)
+    kept = [i for i, result in enumerate(results) if not isinstance(result, Problem)]
+    rows = [records[i] for i in kept]
+    framed = [result for result in results if not isinstance(result, Problem)]
+    if len(kept) < len(records):
+        images = _compact(images, kept, allocate)
+    return Loaded(
+        faces=_table(images, rows, framed, listing, where),
+        skipped=tuple(problems),
+        warnings=(*said, *_counts(rows, framed)),
+        split=np.asarray([record.split or "" for record in rows], np.str_),
+        framing=framing.sized((images.shape[1], images.shape[2])),
+    )
+
+
+def reframe(faces: Faces, wanted: Wanted, where: Path) -> Loaded:
+    """Saved faces as asked: as they are where nothing else is asked, else framed again out of their stored images.
+
+    Their images are framed already, so a framing that was not asked for outright (not `wanted.strict`) gives its size only.
+
+    Raises:
+        DataError: faces that cannot be framed, or come out in several sizes.
+    """
+    framing = wanted.framing or Framing("whole")
+    framing = framing if wanted.strict else framing.whole()
+    channels = {"grey": 1, "rgb": 3, None: faces.channels}[wanted.color]
+    size = (faces.height, faces.width)
+    problems: list[Problem] = []
+    warnings: list[str] = []
+    if framing.kind != "whole" or framing.size not in (None, size) or channels != faces.channels:
+        color: Color = "grey" if channels == 1 else "rgb"
+        records = [
+            Record(where, points, label=str(where), label_row=i, pixels=image)
+            for i, (image, points) in enumerate(zip(faces.images, faces.keypoints.astype(np.float64), strict=True), 1)
+        ]
+        images, results = _frame_all(records, framing, wanted.strict, color, where, _in_memory, None)
+        problems = [result for result in results if isinstance(result, Problem)]
+        stop_on(problems, wanted.on_error, where, len(faces))
+        kept = [i for i, result in enumerate(results) if not isinstance(result, Problem)]
+        framed = [result for result in results if not isinstance(result, Problem)]
+        warnings = _counts([records[i] for i in kept], framed)
+        faces = faces[np.asarray(kept, np.int64)]
+        to_photo = compose(np.asarray([one.to_photo for one in framed]).reshape(-1, 2, 3), faces.to_photo)
+        points = np.asarray([one.points for one in framed], np.float32).reshape(len(framed), -1, 2)
+        images = images[kept] if len(kept) < len(records) else images
+        faces = faces.replace(images=images, keypoints=points, to_photo=to_photo)
+    whole = np.full(len(faces), "", np.str_)
+    return Loaded(faces, tuple(problems), tuple(warnings), whole, framing.sized((faces.height, faces.width)))
+
+
+def stop_on(problems: Sequence[Problem], on_error: OnError, where: Path, total: int) -> None:
+    """Raise the list of `problems` unless they are to be skipped.
+
+    Raises:
+        DataError: there are problems and on_error is "stop", or nothing is left.
+    """
+    if problems and on_error == "stop":
+        rows = "row" if len(problems) == 1 else "rows"
+        raise DataError(
+            f"{where}: {len(problems)} {rows} of {total} cannot be used; mend them, or leave them out with "
+            "on_error='skip' (--on-error skip)",
+            problems,
+        )
+    if total and len(problems) >= total:
+        raise DataError(f"{where}: none of its {total} rows can be used", problems)
+
+
+@dataclass(frozen=True)
+class _Result:
+    """What is kept of a framed record beside its pixels; `whole` where it could not be framed as the others."""
+
+    points: NDArray[np.float64]
+    to_photo: NDArray[np.float64]
+    outside: int
+    lost: int
+    frames: int
+    whole: bool
+
+
+def _headers(records: Sequence[Record], problems: list[Problem]) -> tuple[list[Record], list[ImageFacts]]:
+    """The records whose image has a good header, with it; the others become problems."""
+
+    def look(record: Record) -> ImageFacts | Problem:
+        try:
+            return record.facts()
+        except ImageError as error:
+            return record.problem(str(error))
+
+    good: list[Record] = []
+    facts: list[ImageFacts] = []
+    for record, fact in zip(records, _in_parallel(look, records), strict=True):
+        if isinstance(fact, Problem):
+            problems.append(fact)
+        else:
+            good.append(record)
+            facts.append(fact)
+    return good, facts
+
+
+def _frame_all(
+    records: Sequence[Record],
+    framing: Framing,
+    strict: bool,
+    color: Color,
+    where: Path,
+    allocate: Allocate,
+    progress: Progress | None,
+) -> tuple[NDArray[np.uint8], list[_Result | Problem]]:
+    images: NDArray[np.uint8] | None = None
+    results: list[_Result | Problem] = []
+
+    def work(i: int) -> _Result | Problem:
+        nonlocal images
+        try:
+            photo = records[i].decode(color)
+            whole = not strict and not framing.can_frame(photo.box, photo.points)
+            framed = (framing.whole() if whole else framing).frame(photo.pixels, photo.box, photo.points)
+        except (ImageError, FramingError) as error:
+            return records[i].problem(str(error))
+        if images is None:
+            images = allocate((len(records), *framed.image.shape))
+        elif framed.image.shape != images.shape[1:]:
+            raise DataError(
+                f"{where}: its images differ in size, as {images.shape[2]} x {images.shape[1]} and "
+                f"{framed.image.shape[1]} x {framed.image.shape[0]}, and one table needs one size; add --size {DEFAULT_SIZE} to the "
+                f"command (size={DEFAULT_SIZE} in Python), or another number of pixels"
+            )
+        images[i] = framed.image
+        return _Result(framed.points, framed.to_photo, framed.outside, framed.lost, photo.frames, whole)
+
+    while images is None and len(results) < len(records):  # one at a time until the size is known
+        results.append(work(len(results)))
+    for result in _in_parallel(work, range(len(results), len(records))):
+        results.append(result)
+        done = len(results)
+        if progress is not None and (done % _CHUNK == 0 or done == len(records)):
+            progress(done, len(records))
+    return (np.empty((0, 1, 1, 1), np.uint8) if images is None else images), results
+
+
+def _in_parallel(work: Callable[[_T], _R], items: Sequence[_T]) -> Iterator[_R]:
+    """`work` over `items` in threads (Pillow and OpenCV release the interpreter lock), in order, a bounded number ahead."""
+    workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if workers == 1 or len(items) < 2 * _CHUNK:
+        yield from map(work, items)
+        return
+
+    def batch(start: int) -> list[_R]:
+        return [work(item) for item in items[start : start + _CHUNK]]
+
+    pool = ThreadPoolExecutor(workers)
+    try:
+        starts = iter(range(0, len(items), _CHUNK))
+        waiting = [pool.submit(batch, start) for start in islice(starts, 2 * workers)]
+        while waiting:
+            done = waiting.pop(0).result()
+            waiting += [pool.submit(batch, start) for start in islice(starts, 1)]
+            yield from done
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _in_memory(shape: tuple[int, int, int, int]) -> NDArray[np.uint8]:
+    return np.empty(shape, np.uint8)
+
+
+def _compact(images: NDArray[np.uint8], kept: Sequence[int], allocate: Allocate) -> NDArray[np.uint8]:
+    """The kept rows of `images`, in new storage of the same kind."""
+    out = allocate((len(kept), *images.shape[1:]))
+    for start in range(0, len(kept), 1024):
+        out[start : start + 1024] = images[kept[start : start + 1024]]
+    return out
+
+
+def _table(
+    images: NDArray[np.uint8], rows: Sequence[Record], framed: Sequence[_Result], listing: Listing, where: Path
+) -> Faces:
+    names = [None if (record.person or "").strip().lower() == NOBODY else record.person for record in rows]
+    people = tuple(sorted({name for name in names if name is not None}))
+    person = {name: i for i, name in enumerate(people)}
+    groups = {name: i for i, name in enumerate(sorted({record.group for record in rows if record.group is not None}))}
+    return Faces.create(
+        images,
+        keypoints=np.asarray([result.points for result in framed], np.float32).reshape(len(rows), -1, 2),
+        schema=listing.schema,
+        identity=[-1 if name is None else person[name] for name in names],
+        people=people,
+        group=[-1 if record.group is None else groups[record.group] for record in rows],
+        source=np.asarray([source_name(record.image, where) for record in rows], np.str_),
+        row=[record.row for record in rows],
+        to_photo=np.asarray([result.to_photo for result in framed]),
+    )
+
+
+def _counts(rows: Sequence[Record], framed: Sequence[_Result]) -> list[str]:
+    """The warnings that only decoding shows, one sentence each."""
+    warnings = []
+    for kind, what in (("outside", "lie outside their image (kept)"), ("lost", "were lost by the crop (now missing)")):
+        counts = [getattr(one, kind) for one in framed]
+        if total := sum(counts):
+            affected = int(np.count_nonzero(counts))
+            first = rows[int(np.flatnonzero(counts)[0])].place
+            warnings.append(f"{total} keypoints in {affected} rows {what}, first in {first}")
+    if whole := [row for row, one in zip(rows, framed, strict=True) if one.whole]:
+        warnings.append(
+            f"{len(whole)} faces have neither enough labels nor a box to be framed by (photos taken whole), first of {whole[0].place}"
+        )
+    if animated := [row for row, one in zip(rows, framed, strict=True) if one.frames > 1]:
+        what = "images are animated; the first frame was taken"
+        warnings.append(f"{len(animated)} {what}, first of {animated[0].image.name}")
+    return warnings
