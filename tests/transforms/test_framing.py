@@ -157,7 +157,7 @@ def test_aligned_faces_lie_on_the_template_and_lead_back_to_their_photos() -> No
         affine.similarity_transform(TEMPLATE[:2], [[110 + dx, 60 + dy], [60, 70 - dy]])
         for dx, dy in rng.normal(0, 8, (6, 2))
     ]
-    keypoints = np.stack([affine.apply(matrix, TEMPLATE) for matrix in matrices])
+    keypoints = np.stack([affine.map_points(matrix, TEMPLATE) for matrix in matrices])
     keypoints[2, 3] = np.nan
     to_photo = np.broadcast_to([[2.0, 0, 5], [0, 2, 7]], (6, 2, 3))
     images = np.stack([spot(points[[2]]) for points in keypoints])
@@ -214,8 +214,8 @@ def test_there_and_back_is_the_identity(
     matrix = framing.matrix(width, height, None, points)
     np.testing.assert_allclose(affine.compose(framed.to_photo, matrix), np.eye(2, 3), atol=1e-9)
     kept = ~np.isnan(framed.points[:, 0])
-    np.testing.assert_allclose(affine.apply(matrix, points)[kept], framed.points[kept], atol=1e-9)
-    np.testing.assert_allclose(affine.apply(framed.to_photo, framed.points)[kept], points[kept], atol=1e-9)
+    np.testing.assert_allclose(affine.map_points(matrix, points)[kept], framed.points[kept], atol=1e-9)
+    np.testing.assert_allclose(affine.map_points(framed.to_photo, framed.points)[kept], points[kept], atol=1e-9)
     if framing.size is not None:
         assert framed.image.shape[:2] == framing.size
 
@@ -227,7 +227,7 @@ def test_a_template_turns_the_photo_and_leads_back(angle: float, scale: float, s
     framing = Framing("template", 96, template=tuple(map(tuple, TEMPLATE.tolist())))
     framed = framing.frame(spot(points[[2]]), points=points)
     np.testing.assert_allclose(framed.points, TEMPLATE, atol=1e-9)
-    np.testing.assert_allclose(affine.apply(framed.to_photo, TEMPLATE), points, atol=1e-6)
+    np.testing.assert_allclose(affine.map_points(framed.to_photo, TEMPLATE), points, atol=1e-6)
     matrix = framing.matrix(160, 160, points=points)
     np.testing.assert_allclose(affine.compose(framed.to_photo, matrix), np.eye(2, 3), atol=1e-9)
 

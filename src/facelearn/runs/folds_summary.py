@@ -17,7 +17,7 @@ from facelearn.record.results import load_class_run
 from facelearn.report.shown_numbers import to_number
 from facelearn.report.tables import markdown_table, text_table
 from facelearn.tasks.identification.class_results import ClassResult
-from facelearn.tasks.identification.class_study import number_text
+from facelearn.tasks.identification.class_study import measure_text
 
 SCORES = {
     "balanced_accuracy_score": "balanced accuracy",
@@ -172,7 +172,7 @@ def _known(value: float | None, otherwise: float = -math.inf) -> float:
 
 
 def _text(score: str, value: float | None) -> str:
-    return "-" if value is None else number_text(score, value) or "-"
+    return "-" if value is None else measure_text(score, value) or "-"
 
 
 def _with_interval(score: str, one: Mapping[str, Any]) -> str:

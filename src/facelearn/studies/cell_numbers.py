@@ -200,12 +200,12 @@ def _falling(run: Cell) -> float:
     return float(1 - after / before)
 
 
-def number_text(measure: str, value: float) -> str:
+def value_text(measure: str, value: float) -> str:
     """A value in the form that its measure is read in; "-" where there is none."""
     if not math.isfinite(value):
         return "-"
     for task in TASKS.values():
-        text = task.study.number_text(measure, value)
+        text = task.study.measure_text(measure, value)
         if text is not None:
             return text
     if measure in LOSSES:

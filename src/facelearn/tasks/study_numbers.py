@@ -86,7 +86,7 @@ class StudyNumbers(Protocol):
     def numbers(self, run: Cell) -> dict[str, Value]:
         """Every measure of `MEASURES` that the cell's metrics hold."""
 
-    def number_text(self, measure: str, value: float) -> str | None:
+    def measure_text(self, measure: str, value: float) -> str | None:
         """A value in the form that its measure is read in; None for other tasks' measures and where three digits do."""
 
     def data_lines(self, cells: Cells) -> list[str]:

@@ -22,10 +22,10 @@ from facelearn.data.faces import Faces
 from facelearn.errors import BundleError, DataError, Problem
 from facelearn.geometry.affine import (
     Matrix,
-    apply,
     compose,
     height_and_width,
     invert,
+    map_points,
     similarity_transform,
     window_transform,
 )
@@ -184,7 +184,7 @@ class Framing:
         outside = count_outside(labels, width, height)
         if self.kind == "template":
             matrix = self._similarity(points)
-            image, moved, to_photo = warp(photo, matrix, self._sides), apply(matrix, labels), invert(matrix)
+            image, moved, to_photo = warp(photo, matrix, self._sides), map_points(matrix, labels), invert(matrix)
             gone = ~np.isnan(moved[:, 0]) & ~inside(moved, image.shape[1], image.shape[0])
             return Framed(image, np.where(gone[:, None], np.nan, moved), to_photo, outside, int(gone.sum()))
         window = self._window(width, height, box, _known(points))
@@ -389,6 +389,6 @@ def align_faces(
         raise DataError(
             f"{len(problems)} of {len(faces)} faces cannot be aligned; leave them out with faces[index]", problems
         )
-    moved = apply(matrices, faces.keypoints)
+    moved = map_points(matrices, faces.keypoints)
     keypoints = np.where(inside(moved, width, height)[..., None], moved, np.nan).astype(np.float32)
     return faces.replace(images=images, keypoints=keypoints, to_photo=compose(invert(matrices), faces.to_photo))

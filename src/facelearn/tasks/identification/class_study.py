@@ -145,7 +145,7 @@ def remarks(cells: Cells) -> list[str]:
     return lines
 
 
-def number_text(measure: str, value: float) -> str | None:
+def measure_text(measure: str, value: float) -> str | None:
     """A value of identification as published tables print it; None for other measures."""
     if measure.startswith(("average_", "median_", "best5_", "worst5_")) or measure.endswith("cross_entropy_loss"):
         return f"{value:.3f}"

@@ -45,7 +45,7 @@ def numbers(run: Cell) -> dict[str, Value]:
     return found
 
 
-def number_text(measure: str, value: float) -> str | None:
+def measure_text(measure: str, value: float) -> str | None:
     """Shares of failures as per cent, pixels with three digits; None for other measures."""
     if measure not in MEASURES:
         return None
@@ -69,7 +69,7 @@ def remarks(cells: Cells) -> list[str]:
     guess = _mean_face(max(runs, key=lambda run: images_of(run["data"]["counts"])[0]))
     if not guess:
         return []
-    scores = ", ".join(f"{MEASURES[name]} {number_text(name, one['value'])}" for name, one in guess.items())
+    scores = ", ".join(f"{MEASURES[name]} {measure_text(name, one['value'])}" for name, one in guess.items())
     return [f"The mean face of the training rows scores: {scores}."]
 
 
