@@ -2,9 +2,10 @@
 
     python benchmarks/memory.py [--counts 10000 30000 100000]
 
-Each table, memory-mapped, is trained on by a small network for one epoch, measured and reported, in a process of its own; printed is the
-peak of that process's anonymous memory (what it holds itself; pages of mapped files, which the system may drop at any time, are listed
-apart), where in facelearn it was at the time, and the ratio to the smallest table. Linux only.
+Each table, memory-mapped, is trained on by a small network for about as many steps, measured and reported, in a process of its own:
+training keeps what it frees, and touches more of it the longer it goes on, up to a bound. Printed is the peak of that process's
+anonymous memory (what it holds itself; pages of mapped files, which the system may drop at any time, are listed apart), where in
+facelearn it was at the time, and the ratio to the smallest table. Linux only.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def watch():
 
 facts, over = {"own": 0.0, "mapped": 0.0, "where": ""}, threading.Event()
 thread = threading.Thread(target=watch)
-changes = {"model": {"name": "mlp"}, "epochs": 1, "batch_size": 128, "device": "cpu", "precision": "32", "threads": 1}
+changes = {"model": {"name": "mlp"}, "epochs": int(sys.argv[3]), "batch_size": 128, "device": "cpu", "precision": "32", "threads": 1}
 faces = facelearn.Faces.load(sys.argv[1])
 thread.start()
 began = time.perf_counter()
@@ -73,7 +74,14 @@ def main() -> None:
             rows = np.arange(count) % len(base)
             folder = base[rows].replace(group=rows).save(Path(name) / "faces")
             done = subprocess.run(
-                [sys.executable, "-c", CODE, str(folder), str(Path(name) / f"run{count}")],
+                [
+                    sys.executable,
+                    "-c",
+                    CODE,
+                    str(folder),
+                    str(Path(name) / f"run{count}"),
+                    str(max(arguments.counts) // count),
+                ],
                 capture_output=True,
                 text=True,
             )

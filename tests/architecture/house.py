@@ -26,7 +26,7 @@ data/readers              label_files columns kaggle wide_csv image_list image_f
 data/writers              to_files submission __init__
 data/synthetic            numbers grid surface textures traits features camera paint labelling scene render __init__
 splits                    groups leaks split within_people listed
-transforms                framing
+transforms                framing align
 transforms/steps          pixel_steps number_steps
 transforms                preprocess
 transforms/augment        settings dct variation
@@ -49,7 +49,7 @@ record                    folder results
 training                  batches device schedule
 training/transfer         stages weights matching
 training                  state evaluation optimiser budget loop
-runs                      plan decoding prepare fit_rows train folds_summary folds evaluate convert quickstart
+runs                      plan default_framing decoding prepare fit_rows train folds_summary folds evaluate convert quickstart
 studies                   measures study_file definition cell_numbers verdicts suggest storage store cells pool cost_plot study_plots page study
 studies                   search search_plots search_page search_files trial tune
 explaining                opened layers network_picture architecture kernels activations saliency excite receptive face_pictures map_plots page album parts units explain

@@ -8,7 +8,8 @@ import pytest
 from facelearn import bundle as bundles
 from facelearn.errors import FacelearnError, RecipeError
 from facelearn.recipe.recipe import Recipe
-from facelearn.runs.folds import fold_count, train_folds
+from facelearn.record.folder import RunFolder
+from facelearn.runs.folds import train_folds
 from facelearn.runs.train import train
 from facelearn.training.loop import Reporter
 from support.people import people_faces
@@ -41,7 +42,7 @@ def test_k_models_one_table_and_the_best_model(faces, tmp_path):
     assert again.summary == result.summary
     assert before == [(folder / "model.safetensors").stat().st_mtime_ns for folder in again.folds]
     fewer = train_folds(faces, tmp_path / "run", folds=3, changes=QUICK, overwrite=True)
-    assert len(fewer.folds) == 3 and fold_count(tmp_path / "run") == 3
+    assert len(fewer.folds) == 3 and RunFolder(tmp_path / "run").fold_count == 3
 
 
 def test_a_stopped_fold_goes_on_and_finished_ones_are_left_alone(faces, tmp_path):
@@ -56,7 +57,7 @@ def test_a_stopped_fold_goes_on_and_finished_ones_are_left_alone(faces, tmp_path
 
     stopped = train_folds(faces, tmp_path / "a", folds=2, changes=QUICK, display=remember, stop=in_the_second)
     assert stopped.stopped and stopped.model is None and [folder.name for folder in stopped.folds] == ["fold-1"]
-    assert fold_count(tmp_path / "a") == 2
+    assert RunFolder(tmp_path / "a").fold_count == 2
     with pytest.raises(FacelearnError, match="go on with --folds 2"):
         train_folds(faces, tmp_path / "a", folds=3, resume=True)
     with pytest.raises(FacelearnError, match="holds a run in folds"):
@@ -78,4 +79,4 @@ def test_what_cannot_be_folded_is_said(faces, tmp_path):
         train_folds(faces, tmp_path / "a", folds=2, changes={**QUICK, "devices": 2})
     with pytest.raises(FacelearnError, match="no run in folds"):
         train_folds(faces, tmp_path / "a", folds=2, resume=True)
-    assert fold_count(tmp_path / "a") is None
+    assert RunFolder(tmp_path / "a").fold_count is None

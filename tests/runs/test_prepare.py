@@ -11,7 +11,7 @@ import pytest
 import facelearn
 from facelearn.data.listing import Record
 from facelearn.errors import DataError
-from facelearn.runs.decoding import choose_framing
+from facelearn.runs.default_framing import choose_framing
 from facelearn.runs.prepare import read, read_with_report
 from facelearn.transforms.framing import Framing
 from support.pictures import SHARED, gradient, kaggle_text, pixels, save_picture

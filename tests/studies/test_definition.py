@@ -8,8 +8,9 @@ from facelearn.errors import RecipeError
 from facelearn.losses.class_names import IMBALANCES
 from facelearn.models import zoo
 from facelearn.recipe.recipe import OptimiserSettings, Recipe, ScheduleSettings
-from facelearn.runs.crossval import folds
+from facelearn.recipe.resolve import SourceNetwork, draft, resolve
 from facelearn.studies.definition import cell_key, load_study, merged, study_names
+from facelearn.tasks.keypoints import KEYPOINTS
 from facelearn.training.schedule import learning_rate, momentum
 from support.blobs import blob_faces
 
@@ -252,11 +253,11 @@ def test_nested_tables_merge_and_lists_are_replaced():
 
 def test_folds_cover_every_row_once_and_keep_groups_together():
     faces = blob_faces(30)
-    parts = folds(faces, Recipe(), 3)
+    parts = KEYPOINTS.folds(faces, Recipe(), 3)
     held = sorted(row for part in parts for row in part.parts["valid"])
     assert held == list(range(30))
     with pytest.raises(RecipeError, match="at least 2"):
-        folds(faces, Recipe(), 1)
+        resolve(draft(None, {}), faces, lambda settings: SourceNetwork(), folds=1)
 
 
 def test_rate_and_momentum_of_the_w207_tutorial_go_along_straight_lines():

@@ -9,8 +9,8 @@ from facelearn.errors import RecipeError
 from facelearn.record.results import load_class_run
 from facelearn.studies.cells import _parts
 from facelearn.studies.page import text, write_study
-from facelearn.studies.people_cells import measured_groups
 from facelearn.studies.study import study
+from facelearn.tasks.identification.measure import measured_groups
 from support.people import NAMES, people_faces
 
 STUDY = """

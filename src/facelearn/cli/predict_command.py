@@ -9,7 +9,7 @@ import typer
 
 from facelearn.cli import options
 from facelearn.cli.app import command
-from facelearn.cli.printing import predictions_json, predictions_text, print_json, say, warn_left_out
+from facelearn.cli.printing import predictions_json, predictions_text, print_json, say, warn, warn_left_out
 
 
 @command(epilog="Example: facelearn predict model.safetensors photos/ --out points.csv")
@@ -45,7 +45,15 @@ def predict(
     )  # fmt: skip
     if as_json:
         skipped = [str(problem) for problem in result.skipped]
-        print_json({"out": result.path, "skipped": skipped, **predictions_json(result.predictions)})
+        print_json(
+            {
+                "out": result.path,
+                "skipped": skipped,
+                "notes": list(result.predictions.notes),
+                **predictions_json(result.predictions),
+            }
+        )
         return
+    warn(result.predictions.notes)
     warn_left_out(result.skipped, "images")
     say(*predictions_text(result.predictions, result.path))

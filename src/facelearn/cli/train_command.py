@@ -85,11 +85,12 @@ def _start(
         raise typer.BadParameter("--folds trains models that name people; for keypoints, facelearn study has --folds")
     if data is None and not resume:
         raise typer.BadParameter("say which faces to train on, e.g. --data training.zip")
-    from facelearn.runs.folds import IN_FOLDS, fold_count
-    from facelearn.runs.train import source_of
+    from facelearn.record.folder import RunFolder
+    from facelearn.runs.folds import IN_FOLDS
 
-    faces = data or source_of(out)
-    count = folds or (fold_count(out) if resume else None)
+    run = RunFolder(out)
+    faces = data or run.read_source()
+    count = folds or (run.fold_count if resume else None)
     known = task or (IN_FOLDS if count else task_of_settings(changes))
     checked = recipe_typed(changes, task=known, file=recipe)
     asked = {"recipe": checked if recipe else None, "changes": changes, "resume": resume, "overwrite": overwrite}

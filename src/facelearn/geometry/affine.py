@@ -67,20 +67,23 @@ def crop_transform(box: ArrayLike, size: int | tuple[int, int]) -> Matrix:
     return np.asarray([[across, 0, -0.5 - across * left], [0, down, -0.5 - down * top]])
 
 
-def window_transform(left: float, top: float, factor: ArrayLike = (1.0, 1.0), offset: ArrayLike = (0.0, 0.0)) -> Matrix:
+def window_transform(
+    left: float, top: float, factor: tuple[float, float] = (1.0, 1.0), offset: tuple[float, float] = (0.0, 0.0)
+) -> Matrix:
     """The matrix that leads back from an image made of a photo's window: cut out, resized by `factor`, its corner put at `offset`.
 
     Args:
         left, top: the window's first pixel in the photo.
-        factor: (2,), (x, y), pixels of the image for a pixel of the photo.
-        offset: (2,), (x, y), where the resized window's first pixel lies in the image.
+        factor: (x, y), pixels of the image for a pixel of the photo.
+        offset: (x, y), where the resized window's first pixel lies in the image.
 
     Returns:
         float64 (2, 3) matrix, pixels of the image to pixels of the photo.
     """
-    factor, offset = np.asarray(factor, np.float64), np.asarray(offset, np.float64)
-    shift = ((0.5 - offset) / factor - 0.5) + (left, top)
-    return np.concatenate([np.diag(1 / factor), shift[:, None]], axis=1)
+    (across, down), (x, y) = factor, offset
+    return np.asarray(
+        [[1 / across, 0, (0.5 - x) / across - 0.5 + left], [0, 1 / down, (0.5 - y) / down - 0.5 + top]], np.float64
+    )
 
 
 def scale_of(matrix: ArrayLike) -> NDArray[np.float64]:

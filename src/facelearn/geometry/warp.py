@@ -1,14 +1,23 @@
-"""Pixels moved: an image seen through an affine map, resized, or cut out with its edge repeated."""
+"""Pixels moved: an image seen through an affine map, resized, cut out with its edge repeated, or all of that."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from facelearn.errors import DataError
-from facelearn.geometry.affine import compose, crop_transform, height_and_width, invert, scale_of
+from facelearn.geometry.affine import (
+    Matrix,
+    compose,
+    crop_transform,
+    height_and_width,
+    invert,
+    scale_of,
+    window_transform,
+)
+from facelearn.geometry.coordinates import scaled
 
 _BORDERS = {"border": 1, "zeros": 0, "reflection": 2}  # cv2.BORDER_REPLICATE, BORDER_CONSTANT, BORDER_REFLECT
 
@@ -86,3 +95,48 @@ def _span(start: int, stop: int, length: int) -> tuple[int, int, int, int]:
     last = max(min(stop, length), first + 1)
     before = min(max(first - start, 0), stop - start - (last - first))
     return first, last, before, stop - start - (last - first) - before
+
+
+class Window(NamedTuple):
+    """A window of a photo, resized into the middle of an image.
+
+    Attributes:
+        left, top, columns, rows: the window in whole pixels, photo[top : top + rows, left : left + columns].
+        size: (height, width) of the image.
+        wide, high: what the window is resized to.
+    """
+
+    left: int
+    top: int
+    columns: int
+    rows: int
+    size: tuple[int, int]
+    wide: int
+    high: int
+
+    @property
+    def factor(self) -> tuple[float, float]:
+        """(x, y), pixels of the image for a pixel of the photo."""
+        return self.wide / self.columns, self.high / self.rows
+
+    @property
+    def offset(self) -> tuple[int, int]:
+        """(x, y), where the resized window begins in the image: in its middle."""
+        return (self.size[1] - self.wide) // 2, (self.size[0] - self.high) // 2
+
+    @property
+    def to_photo(self) -> Matrix:
+        """float64 (2, 3), pixels of the image to pixels of the photo."""
+        return window_transform(self.left, self.top, self.factor, self.offset)
+
+    def image(self, photo: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """uint8 `size`: the window cut out of the photo, resized and put in the image, edges repeated; no copy where nothing changes."""
+        window = cut(photo, self.left, self.top, self.left + self.columns, self.top + self.rows)
+        left, top = self.offset
+        return cut(resize(window, self.wide, self.high), -left, -top, self.size[1] - left, self.size[0] - top)
+
+    def move(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Points in pixels of the window, in pixels of the image."""
+        if self.size == (self.rows, self.columns):
+            return points
+        return np.asarray(scaled(points, np.asarray(self.factor)) + self.offset)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from facelearn.data.arrays import pieces
 from facelearn.data.schema import KeypointSchema
 from facelearn.errors import DataError
 from facelearn.metrics.measure import Array, Measure, median_measure
@@ -214,12 +215,15 @@ def mean_face(truth: ArrayLike) -> NDArray[np.float32]:
     Raises:
         DataError: no label at all.
     """
-    points = np.asarray(truth, np.float64)
-    labelled = labelled_points(points)
-    counts = labelled.sum(0)
+    points: Any = truth if getattr(truth, "dtype", None) == np.float32 else np.asarray(truth, np.float64)
+    counts, sums = np.zeros(points.shape[1], np.int64), np.zeros(points.shape[1:])
+    for piece in pieces(points):
+        labelled = labelled_points(piece)
+        counts += labelled.sum(0)
+        known = np.where(labelled[..., None], piece, 0).astype(np.float64)
+        sums = np.concatenate([sums[None], known]).sum(0)  # row after row, as one sum over all of them
     if not counts.any():
         raise DataError("the mean face needs at least one labelled keypoint; all are missing")
-    sums = np.where(labelled[..., None], points, 0).sum(0)
     means = sums / np.maximum(counts, 1)[:, None]
     face: NDArray[np.float32] = np.where(counts[:, None] > 0, means, means[counts > 0].mean(0)).astype(np.float32)
     return face

@@ -116,7 +116,10 @@ class OpenModel:
             DataError: a source, photo or box that cannot be used, with the first ten.
             BundleError: the model gives NaN or infinity.
         """
-        for chunk in photo_batches(source, self._shape, self._batch, boxes=boxes, on_error=on_error):
+        batches = photo_batches(
+            source, self._shape, self._batch, framing=self.bundle.framing, boxes=boxes, on_error=on_error
+        )
+        for chunk in batches:
             combined = self._backend(self.bundle.preprocess.prepare(chunk.images)) if len(chunk.images) else EMPTY
             yield self.answering.answer(combined, self._photos(chunk))
 
@@ -131,7 +134,7 @@ class OpenModel:
         ]
         return Photos(
             source=chunk.source, row=chunk.row, size=np.asarray(size, np.int64).reshape(-1, 2), maps=maps,
-            preprocess=self.bundle.preprocess, shape=self._shape, skipped=chunk.problems,
+            preprocess=self.bundle.preprocess, shape=self._shape, skipped=chunk.problems, notes=chunk.notes,
         )  # fmt: skip
 
 

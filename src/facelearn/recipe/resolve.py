@@ -133,6 +133,8 @@ def resolve(made: Draft, faces: Faces, open_source: OpenSource, *, folds: int | 
         if recipe.task != task.name:
             recipe = Recipe.for_task(task.name, made.typed)
         recipe = _own_from_source(recipe, made, open_source) if made.own else completed(recipe, open_source)
+    if folds is not None and folds < 2:
+        raise RecipeError(f"cross-validation needs at least 2 folds; received {folds}")
     held_out = task.split(faces, recipe)
     splits = task.folds(faces, recipe, folds, held_out) if folds else [held_out]
     if made.own and not made.runs and not {"epochs", "budget_seconds"} & set(made.typed):

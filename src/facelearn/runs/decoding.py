@@ -1,7 +1,7 @@
 """From a listing of photos and labels to a framed table: decoding in parallel, framing, counting.
 
-Where nobody said how, the photos decide (`choose_framing`). Decoding goes on in threads, a bounded number of photos ahead; the images are
-written where `allocate` puts them, so that a large set needs no memory of its own.
+Decoding goes on in threads, a bounded number of photos ahead; the images are written where `allocate` puts them, so that a large set
+needs no memory of its own.
 """
 
 from __future__ import annotations
@@ -22,18 +22,10 @@ from facelearn.data.listing import NOBODY, Listing, OnError, Progress, Record, s
 from facelearn.errors import DataError, Problem
 from facelearn.geometry.affine import compose
 from facelearn.images.decode import Color, ImageError, ImageFacts
+from facelearn.runs.default_framing import CROP, DEFAULT_SIZE, choose_framing
 from facelearn.transforms.framing import Framing, FramingError
 
 Allocate = Callable[[tuple[int, int, int, int]], NDArray[np.uint8]]
-
-DEFAULT_SIZE = 112
-"""Side of a stored face where nobody asked for one: the larger of what our networks take (96 for keypoints, 112 for people), so that
-one table serves both tasks and the keypoint recipe's own resizing to 96 only shrinks."""
-DEFAULT_MARGIN = 0.25
-"""Margin of the crop where nobody asked for one. Labels end at the brows and the chin: a quarter of their box on each side adds the
-forehead, and room for augmentation to turn and shift without losing labels."""
-LARGEST_KEPT = 512
-"""Longest side of photos of one size that are a data set of faces already, and stay as they are."""
 
 _CHUNK = 32
 _T = TypeVar("_T")
@@ -76,26 +68,6 @@ class Loaded:
     framing: Framing
 
 
-def choose_framing(sizes: set[tuple[int, int]], labelled: bool) -> tuple[Framing, str | None]:
-    """The framing of photos of these (width, height), where nobody asked for one, and the sentence that says so.
-
-    Photos of one size, no side above `LARGEST_KEPT`, are faces already and stay as they are, about which nothing is to be said. Of others
-    each face is cropped by its labels, or the photo is fitted whole where no face has any.
-    """
-    if len(sizes) <= 1 and max(max(sizes, default=(1, 1))) <= LARGEST_KEPT:
-        return Framing("whole"), None
-    width, height = next(iter(sizes))
-    photos = f"photos of {len(sizes)} sizes" if len(sizes) > 1 else f"photos of {width} x {height} pixels"
-    stored = f"{DEFAULT_SIZE} x {DEFAULT_SIZE}"
-    if labelled:
-        return (
-            Framing("crop", DEFAULT_SIZE, DEFAULT_MARGIN),
-            f"{photos}: each face cropped by its labels with a margin of {DEFAULT_MARGIN:.0%}, stored at {stored}; "
-            "--size and --crop choose others",
-        )
-    return Framing("whole", DEFAULT_SIZE), f"{photos}: each fitted whole into {stored}; --size chooses another"
-
-
 def load_listing(
     listing: Listing, wanted: Wanted, where: Path, allocate: Allocate, progress: Progress | None
 ) -> Loaded:
@@ -121,8 +93,7 @@ def load_listing(
         if framing is None and (holds_pixels or listing.format == "image"):
             framing = Framing("whole")
         elif framing is None:
-            crop = Framing("crop", DEFAULT_SIZE, DEFAULT_MARGIN)
-            labelled = any(crop.can_frame(record.box, record.points) for record in records)
+            labelled = any(CROP.can_frame(record.box, record.points) for record in records)
             framing, note = choose_framing({(fact.width, fact.height) for fact in facts}, labelled)
             said += [note] if note else []
     images, results = _frame_all(

@@ -16,6 +16,7 @@ from facelearn.record.folder import RunFolder
 from facelearn.record.results import load_run, save_metrics
 from facelearn.runs.prepare import read_with_report
 from facelearn.tasks.task import Asked
+from facelearn.transforms.framing import Framing
 
 
 def evaluate(
@@ -57,7 +58,8 @@ def evaluate(
     backend, asked = open_backend(model, device=device), Asked(scheme, threshold)
     task = backend.bundle.of_task
     opened = OpenModel(backend, **vars(task.of_the_model(asked)))
-    faces, said = (data, {}) if isinstance(data, Faces) else _read(data, out, size, crop, list_file, on_error)
+    framing = opened.bundle.framing if size is None and crop is None else None  # as the model's own faces were framed
+    faces, said = (data, {}) if isinstance(data, Faces) else _read(data, out, framing, size, crop, list_file, on_error)
     if not task.teaches(faces):
         where = "the table" if isinstance(data, Faces) else str(data)
         raise DataError(task.lacking(faces, where, f"see what is in it with: facelearn inspect {where}"))
@@ -76,13 +78,13 @@ def evaluate(
 
 
 def _read(
-    data: str | Path, out: str | Path | None, size: int | None, crop: float | None, list_file: str | Path | None,
+    data: str | Path, out: str | Path | None, framing: Framing | None, size: int | None, crop: float | None, list_file: str | Path | None,
     on_error: Literal["stop", "skip"],
 ) -> tuple[Faces, dict[str, list[str]]]:  # fmt: skip
     """The faces, and what the reader has to say of them."""
-    result = read_with_report(data, size=size, crop=crop, list_file=list_file, on_error=on_error)
+    result = read_with_report(data, framing=framing, size=size, crop=crop, list_file=list_file, on_error=on_error)
     if out is not None and result.skipped:
-        write_skipped(result.skipped, Path(out) / "skipped.csv")
+        write_skipped(result.skipped, RunFolder(out).skipped)
     return result.faces, {
         "warnings": list(result.warnings),
         "skipped": [str(problem) for problem in result.skipped],

@@ -22,7 +22,7 @@ from facelearn.models.layers.initialise import initialise
 from facelearn.recipe.recipe import Recipe
 from facelearn.record.folder import RunFolder
 from facelearn.record.results import load_run, save_metrics
-from facelearn.runs.plan import LICENCE_NOTE, MODEL, Fitted, Plan, TrainResult, versions
+from facelearn.runs.plan import LICENCE_NOTE, Fitted, Plan, TrainResult, versions
 from facelearn.splits.split import Split
 from facelearn.tasks import TASKS
 from facelearn.tasks.task import TRAIN, VALID, AnswerFacts, HeldOut
@@ -30,10 +30,10 @@ from facelearn.training.batches import TrainingData
 from facelearn.training.device import DeviceSettings, choose_device, describe_machine
 from facelearn.training.evaluation import predict_all
 from facelearn.training.loop import FitResult, Reporter, fit
-from facelearn.training.state import LAST, STATE
 from facelearn.training.transfer.matching import transfer
 from facelearn.training.transfer.weights import Weights, open_weights
 from facelearn.transforms.augment.variation import Augment
+from facelearn.transforms.framing import Framing
 from facelearn.transforms.preprocess import Preprocess
 
 
@@ -44,6 +44,7 @@ def train_parts(
     *,
     recipe: Recipe,
     held_out: Mapping[str, Faces] | None = None,
+    framing: Framing | None = None,
     resume: bool = False,
     facts: Mapping[str, Any] | None = None,
     reporter: Reporter | None = None,
@@ -57,22 +58,24 @@ def train_parts(
         valid: rows to validate on; may be empty.
         out: the run directory.
         recipe: of the run.
-        held_out: further parts, for identification "test", "strangers_tune" and "strangers_test" (`data.within`).
+        held_out: further parts, for identification "test", "strangers_tune" and "strangers_test" (`splits.within_people`).
+        framing: how photos became these rows, for the model file; None: they are whole photos.
         resume: go on from the state in `out`.
         facts: of the data, for the model file.
         reporter: callbacks.
         ready: called once all that can be refused has been checked, before anything is written to `out`.
         stop: asked after every batch; once it says True, the state is saved and the result says that it was stopped.
     """
-    out = Path(out)
-    plan = _plan(train, {**(held_out or {}), VALID: valid}, recipe, facts or {})
+    folder = RunFolder(out)
+    plan = _plan(train, {**(held_out or {}), VALID: valid}, recipe, facts or {}, framing)
 
     def begin() -> None:
         ready()
         if not resume:
-            write_text(out / "recipe.toml", recipe.to_toml())
+            write_text(folder.recipe, recipe.to_toml())
 
-    return write_fitted(_fit(plan, out, folder=out, resume=resume, reporter=reporter, begin=begin, stop=stop), out)
+    fitted = _fit(plan, folder.path, folder=folder.path, resume=resume, reporter=reporter, begin=begin, stop=stop)
+    return write_fitted(fitted, folder.path)
 
 
 def fit_parts(
@@ -82,18 +85,19 @@ def fit_parts(
     *,
     recipe: Recipe,
     held_out: Mapping[str, Faces] | None = None,
+    framing: Framing | None = None,
     facts: Mapping[str, Any] | None = None,
     reporter: Reporter | None = None,
     stop: Callable[[], bool] | None = None,
 ) -> Fitted:
     """Train as `train_parts` does, but write nothing that stays; `scratch` is a folder for arrays that memory should not hold."""
-    plan = _plan(train, {**(held_out or {}), VALID: valid}, recipe, facts or {})
+    plan = _plan(train, {**(held_out or {}), VALID: valid}, recipe, facts or {}, framing)
     return _fit(plan, Path(scratch), reporter=reporter, stop=stop)
 
 
 def write_fitted(fitted: Fitted, out: str | Path) -> TrainResult:
     """Measure a trained network on the held-out rows, and write its model file, metrics and report to `out`."""
-    plan, result, out = fitted.plan, fitted.result, Path(out)
+    plan, result, folder = fitted.plan, fitted.result, RunFolder(out)
     learned, offset = result.learner.answer_facts(), result.progress.label_offset
     split = plan.facts.get("split") or {}
     said = (
@@ -102,7 +106,14 @@ def write_fitted(fitted: Fitted, out: str | Path) -> TrainResult:
     )  # fmt: skip
     if fitted.combined is None:
         return TrainResult(
-            out, None, {}, _summary(result), plan.task.name, warnings=said, stopped=result.stopped, first=fitted.first
+            folder.path,
+            None,
+            {},
+            _summary(result),
+            plan.task.name,
+            warnings=said,
+            stopped=result.stopped,
+            first=fitted.first,
         )
     height, width, _ = plan.preprocess.output_shape(*plan.train.images.shape[1:])
     held_out = HeldOut(
@@ -111,22 +122,25 @@ def write_fitted(fitted: Fitted, out: str | Path) -> TrainResult:
     )  # fmt: skip
     measured = plan.task.measure(held_out)
     if measured.evaluation is not None:
-        plan.task.save_evaluation(RunFolder(out).evaluation, **measured.evaluation)
+        plan.task.save_evaluation(folder.evaluation, **measured.evaluation)
     summary = _summary(result) | {"parameters": sum(p.numel() for p in result.model.parameters())}
     environment = {**describe_machine(plan.settings), **versions()}
-    save_metrics(out, {**measured.metrics, "summary": summary}, environment=environment, data=plan.facts, split=split)
+    save_metrics(
+        folder.path, {**measured.metrics, "summary": summary}, environment=environment, data=plan.facts, split=split
+    )
     # the model file comes last of what must be whole
-    model = bundles.save(_bundle(plan, result, measured.metrics, measured.facts), out / MODEL)
-    report = plan.task.page(RunFolder(out).report, load_run(out), f"facelearn: {plan.recipe.model.name}")
-    return TrainResult(out, model, measured.metrics, summary, plan.task.name, warnings=said, report=report)
+    model = bundles.save(_bundle(plan, result, measured.metrics, measured.facts), folder.model)
+    report = plan.task.page(folder.report, load_run(folder.path), f"facelearn: {plan.recipe.model.name}")
+    return TrainResult(folder.path, model, measured.metrics, summary, plan.task.name, warnings=said, report=report)
 
 
 def train_split(
     recipe: Recipe,
     faces: Faces,
     parts: Split,
-    folder: Path,
+    folder: RunFolder,
     *,
+    framing: Framing | None = None,
     facts: Mapping[str, Any] | None = None,
     reporter: Reporter | None = None,
     stop: Callable[[], bool] | None = None,
@@ -138,30 +152,26 @@ def train_split(
         faces: all rows.
         parts: which of them to train on, and which are held out.
         folder: the run directory.
+        framing: how photos became these faces.
         facts: of the data, for the model file.
         reporter: callbacks.
         stop: as `train_parts`.
     """
     train, valid, held_out = parts_of(faces, parts)
-    resume = (folder / LAST).exists()
+    resume = folder.can_go_on
     arguments: dict[str, Any] = {
-        "recipe": recipe, "held_out": held_out, "facts": {**(facts or {}), "split": parts.report()}, "reporter": reporter,
-        "stop": stop,
+        "recipe": recipe, "framing": framing, "held_out": held_out, "facts": {**(facts or {}), "split": parts.report()},
+        "reporter": reporter, "stop": stop,
     }  # fmt: skip
     try:
-        result = train_parts(train, valid, folder, resume=resume, **arguments)
+        result = train_parts(train, valid, folder.path, resume=resume, **arguments)
     except BundleError:
         if not resume:
             raise
         # a state that cannot be gone on with (cut short, or of another version) costs a new start, not the study; it goes only once
         # all else is there: weights to start from that are missing are no reason to lose it
-        result = train_parts(train, valid, folder, ready=lambda: _drop_state(folder), **arguments)
+        result = train_parts(train, valid, folder.path, ready=folder.drop_state, **arguments)
     return result
-
-
-def _drop_state(folder: Path) -> None:
-    for name in (LAST, STATE):
-        (folder / name).unlink(missing_ok=True)
 
 
 def parts_of(faces: Faces, split: Split) -> tuple[Faces, Faces, dict[str, Faces]]:
@@ -231,7 +241,13 @@ def _network(plan: Plan) -> tuple[nn.Module, tuple[str, ...]]:
     return network, (report.text(),)
 
 
-def _plan(train: Faces, held_out: Mapping[str, Faces], recipe: Recipe, facts: Mapping[str, Any]) -> Plan:
+def _plan(
+    train: Faces,
+    held_out: Mapping[str, Faces],
+    recipe: Recipe,
+    facts: Mapping[str, Any],
+    framing: Framing | None = None,
+) -> Plan:
     task = TASKS[recipe.task]
     train, held_out = task.rows(train, held_out, recipe)
     weights = open_weights(recipe.transfer.source, sha256=recipe.transfer.sha256) if recipe.transfer.source else None
@@ -248,7 +264,7 @@ def _plan(train: Faces, held_out: Mapping[str, Faces], recipe: Recipe, facts: Ma
     settings = choose_device(recipe.device, devices=recipe.devices, precision=recipe.precision, threads=recipe.threads)
     return Plan(
         recipe=recipe, settings=settings, train=train, held_out=held_out, preprocess=preprocess, task=task,
-        network_args=network_args, weights=weights,
+        network_args=network_args, weights=weights, framing=framing or Framing("whole", (train.height, train.width)),
         facts={
             **facts,
             "fingerprint": train.fingerprint(),
@@ -273,7 +289,7 @@ def _bundle(plan: Plan, result: FitResult, metrics: Mapping[str, Any], facts: An
                for name, tensor in result.model.state_dict().items()}  # fmt: skip
     return bundles.Bundle(
         task=plan.task.name, network=plan.recipe.model.name, network_args=plan.network_args, weights=weights,
-        preprocess=plan.preprocess, metrics=dict(metrics), data=plan.facts, recipe=plan.recipe.to_dict(),
+        preprocess=plan.preprocess, framing=plan.framing, metrics=dict(metrics), data=plan.facts, recipe=plan.recipe.to_dict(),
         versions=versions(), licence=LICENCE_NOTE, **vars(facts),
     )  # fmt: skip
 

@@ -18,9 +18,9 @@ from facelearn.tasks.task import VALID, Task
 from facelearn.training.device import DeviceSettings
 from facelearn.training.loop import FitResult
 from facelearn.training.transfer.weights import Weights
+from facelearn.transforms.framing import Framing
 from facelearn.transforms.preprocess import Preprocess
 
-MODEL = "model.safetensors"
 LICENCE_NOTE = "Weights trained by you, from your data: no licence of facelearn's applies. Check the terms of the data's own licence."
 _LIBRARIES = ("facelearn", "torch", "lightning-fabric", "numpy", "opencv-python-headless", "safetensors")
 
@@ -66,6 +66,7 @@ class Plan:
         held_out: rows by name of their part; "valid" is always there and may be empty.
         preprocess: fitted.
         network_args: of the zoo's builder, defaults spelled out.
+        framing: how photos became these rows.
         weights: to start from, or None.
         facts: of the data.
     """
@@ -77,6 +78,7 @@ class Plan:
     held_out: Mapping[str, Faces]
     preprocess: Preprocess
     network_args: dict[str, Any]
+    framing: Framing
     weights: Weights | None = None
     facts: dict[str, Any] = field(default_factory=dict)
 

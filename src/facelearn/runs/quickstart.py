@@ -12,9 +12,10 @@ from typing import Any
 from facelearn.data.synthetic import synthetic_faces
 from facelearn.files import whole_file
 from facelearn.recipe.recipe import Recipe
+from facelearn.record.folder import RunFolder
 from facelearn.record.results import load_point_run
 from facelearn.runs.fit_rows import train_parts
-from facelearn.runs.plan import MODEL, TrainResult
+from facelearn.runs.plan import TrainResult
 from facelearn.splits.split import split
 from facelearn.tasks.keypoints.page import write_report
 from facelearn.training.device import apply, choose_device
@@ -90,12 +91,12 @@ def quickstart(
         if runs[name].stopped:
             raise KeyboardInterrupt
     best = min(runs, key=lambda name: runs[name].metrics["rmse_error"]["value"])
-    with whole_file(out / MODEL) as scratch:
-        shutil.copyfile(out / best / MODEL, scratch)
+    with whole_file(RunFolder(out).model) as scratch:
+        shutil.copyfile(RunFolder(out / best).model, scratch)
     report = write_report(
         out / "report.html", [load_point_run(out / name, name=name) for name in runs], title="facelearn quickstart"
     )
-    return QuickstartResult(out, runs, best, out / MODEL, report, dict(parts.report()))
+    return QuickstartResult(out, runs, best, RunFolder(out).model, report, dict(parts.report()))
 
 
 def study_recipes(epochs: int, seed: int, complete_epochs: int) -> list[tuple[str, Recipe]]:

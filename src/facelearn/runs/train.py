@@ -7,25 +7,23 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from facelearn.data.faces import Faces
 from facelearn.data.listing import write_skipped
-from facelearn.errors import DataError, FacelearnError, Problem, RecipeError
-from facelearn.files import write_text
+from facelearn.errors import DataError
 from facelearn.recipe.recipe import Recipe
 from facelearn.recipe.resolve import SourceNetwork, draft, resolve
 from facelearn.recipe.starting_weights import TransferSettings
+from facelearn.record.folder import RunFolder
 from facelearn.runs.fit_rows import parts_of, train_parts
-from facelearn.runs.plan import MODEL, TrainResult
-from facelearn.runs.prepare import read_with_report
+from facelearn.runs.plan import TrainResult
+from facelearn.runs.prepare import ReadResult, read_with_report
 from facelearn.tasks import TASKS
 from facelearn.training.device import apply, choose_device
 from facelearn.training.loop import Reporter
 from facelearn.training.transfer.weights import open_weights
-
-SOURCE = "data.txt"
-_OF_A_RUN = (
-    MODEL, "last.safetensors", "state.json", "history.csv", "metrics.json", "evaluation.npz", "report.html", "kfold.json", "kfold.md",
-)  # fmt: skip
+from facelearn.transforms.framing import Framing
 
 
 def train(
@@ -63,25 +61,27 @@ def train(
         RecipeError: a recipe that cannot be carried out or describes a search, or training that diverged.
         FacelearnError: `out` holds a finished run.
     """
-    out = Path(out)
+    folder = RunFolder(out)
     asked = {**(changes or {}), **({} if on_error is None else {"read__on_error": on_error})}
-    ran = _recipe_in(out, resume, overwrite)
-    made = draft(ran or recipe, asked, task=task, runs=ran is not None)
-    faces, skipped, warnings = read_rows(data, made.recipe, out, read_progress, task=made.task)
-    resolved = resolve(made, faces, source_network)
-    settings = resolved.recipe
-    apply(
-        choose_device(settings.device, devices=settings.devices, precision=settings.precision, threads=settings.threads)
-    )
-    parts = resolved.splits[0]
-    check_source_stays(settings, out, overwrite)
-    train_rows, valid, held_out = parts_of(faces, parts)
-    result = train_parts(
-        train_rows, valid, out, recipe=settings, held_out=held_out, resume=resume, reporter=reporter, stop=stop,
-        ready=lambda: _make_ready(out, data, overwrite),
-        facts={"source": str(data) if not isinstance(data, Faces) else "Faces in memory", "split": parts.report()},
-    )  # fmt: skip
-    return dataclasses.replace(result, skipped=skipped, warnings=(*warnings, *result.warnings))
+    with folder.locked():
+        ran = folder.claim(resume=resume, overwrite=overwrite)
+        made = draft(ran or recipe, asked, task=task, runs=ran is not None)
+        read = read_rows(data, made.recipe, folder, read_progress, task=made.task)
+        resolved = resolve(made, read.faces, source_network)
+        settings, parts = resolved.recipe, resolved.splits[0]
+        apply(
+            choose_device(
+                settings.device, devices=settings.devices, precision=settings.precision, threads=settings.threads
+            )
+        )
+        folder.check_source_stays(settings, overwrite=overwrite)
+        train_rows, valid, held_out = parts_of(read.faces, parts)
+        result = train_parts(
+            train_rows, valid, folder.path, recipe=settings, held_out=held_out, framing=read.framing, resume=resume, reporter=reporter,
+            stop=stop, ready=lambda: make_ready(folder, data, overwrite),
+            facts={"source": data_name(data), "split": parts.report()},
+        )  # fmt: skip
+    return dataclasses.replace(result, skipped=read.skipped, warnings=(*read.warnings, *result.warnings))
 
 
 def source_network(settings: TransferSettings) -> SourceNetwork:
@@ -96,87 +96,32 @@ def source_network(settings: TransferSettings) -> SourceNetwork:
     return SourceNetwork(weights.network, weights.network_args or {}, steps)
 
 
-def source_of(out: str | Path) -> Path:
-    """The data path that the run in `out` was started with, for resuming it.
-
-    Raises:
-        FacelearnError: there is no such run, or it was started with data in memory.
-    """
-    stored = Path(out) / SOURCE
-    if not Path(out).is_dir():
-        raise FacelearnError(f"there is no run in {out}; give the folder of one, or start it without --resume")
-    if not stored.exists():
-        raise FacelearnError(f"{out} does not say which data it was trained on; give it again with --data")
-    return Path(stored.read_text(encoding="utf-8").strip())
-
-
-def _recipe_in(out: Path, resume: bool, overwrite: bool) -> Recipe | None:
-    """The recipe of the run to resume; None for a new run, for which `out` must be free or `overwrite` given."""
-    stored = out / "recipe.toml"
-    check_one_way(out, resume, overwrite)
-    if (out / "kfold.json").exists() and not overwrite:
-        raise FacelearnError(
-            f"{out} holds a run in folds; choose another --out, go on with --resume and --folds, or replace it with --overwrite"
-        )
-    if resume:
-        if not stored.exists():
-            raise FacelearnError(f"{out} holds no run to resume; start one without --resume")
-        return Recipe.from_toml(stored)
-    if (out / MODEL).exists() and not overwrite:
-        raise FacelearnError(
-            f"{out} already holds a finished run; choose another --out, or replace it with --overwrite"
-        )
-    if (out / "last.safetensors").exists() and not (out / MODEL).exists() and not overwrite:
-        raise FacelearnError(f"{out} holds an unfinished run; go on with --resume, or replace it with --overwrite")
-    return None
-
-
-def check_one_way(out: Path, resume: bool, overwrite: bool) -> None:
-    """Going on with a run and replacing it are two things.
-
-    Raises:
-        FacelearnError: both were asked for.
-    """
-    if resume and overwrite:
-        raise FacelearnError(
-            f"--resume goes on with the run in {out}, --overwrite deletes it and starts anew; give one of the two"
-        )
-
-
-def check_source_stays(recipe: Recipe, out: Path, overwrite: bool) -> None:
-    """The weights to start from are no file that overwriting `out` deletes: a stopped run needs them again.
-
-    Raises:
-        RecipeError: they are.
-    """
-    source = recipe.transfer.source
-    if overwrite and source and Path(source).resolve().is_relative_to(out.resolve()):
-        raise RecipeError(
-            f"--overwrite would delete the weights to start from, {source}; copy them out of {out} first, or choose another --out"
-        )
-
-
-def _make_ready(out: Path, data: str | Path | Faces, overwrite: bool) -> None:
-    """Remove what an earlier run left in `out`, where it is to be replaced, and say which data this one is trained on."""
-    for name in _OF_A_RUN if overwrite else ():
-        (out / name).unlink(missing_ok=True)
+def make_ready(folder: RunFolder, data: str | Path | Faces, overwrite: bool) -> None:
+    """Remove what an earlier run left in `folder`, where it is to be replaced, and say which data this one is trained on."""
+    if overwrite:
+        folder.clear()
     if not isinstance(data, Faces):
-        write_text(out / SOURCE, f"{Path(data).resolve()}\n")
+        folder.write_source(data)
+
+
+def data_name(data: str | Path | Faces) -> str:
+    """What a model file calls the data it was trained on."""
+    return "Faces in memory" if isinstance(data, Faces) else str(data)
 
 
 def read_rows(
     data: str | Path | Faces,
     recipe: Recipe,
-    out: Path,
+    folder: RunFolder,
     progress: Callable[[int, int], None] | None,
     *,
     task: str | None = None,
-) -> tuple[Faces, tuple[Problem, ...], tuple[str, ...]]:
-    """The faces read as the recipe says, the rows left out (also listed in `out`/skipped.csv), and what the reader wants to be known.
+) -> ReadResult:
+    """The faces read as the recipe says, with the rows left out (also listed in skipped.csv) and what the reader wants to be known.
 
     Args:
         data, recipe, progress: as `train`.
-        out: folder of skipped.csv.
+        folder: gets skipped.csv.
         task: what the rows must be able to teach; None: anything that can be learned.
 
     Raises:
@@ -184,7 +129,8 @@ def read_rows(
     """
     if isinstance(data, Faces):
         _check_teaches(data, task, "the table")
-        return data, (), ()
+        framing = Framing("whole", (data.height, data.width))
+        return ReadResult(data, "faces", (), (), np.full(len(data), "", np.str_), framing)
     settings = recipe.read
     result = read_with_report(
         data,
@@ -197,8 +143,8 @@ def read_rows(
     )
     _check_teaches(result.faces, task, str(data))
     if result.skipped:
-        write_skipped(result.skipped, out / "skipped.csv")
-    return result.faces, result.skipped, tuple(str(warning) for warning in result.warnings)
+        write_skipped(result.skipped, folder.skipped)
+    return result
 
 
 def _check_teaches(faces: Faces, task: str | None, where: str) -> None:

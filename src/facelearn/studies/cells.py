@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,17 +16,15 @@ from facelearn.errors import DivergedError, FacelearnError
 from facelearn.files import write_text
 from facelearn.models.layers.profile import profile
 from facelearn.recipe.recipe import Recipe
+from facelearn.record.folder import RunFolder
 from facelearn.record.results import load_run, read_run
 from facelearn.runs.fit_rows import train_split
-from facelearn.runs.plan import MODEL
 from facelearn.splits.split import Split
 from facelearn.studies.definition import cell_key, network_facts
 from facelearn.tasks import TASKS
 from facelearn.training.device import apply, choose_device
 from facelearn.training.loop import Reporter
-from facelearn.training.state import LAST, STATE
-
-CELL = "cell.json"
+from facelearn.transforms.framing import Framing
 
 
 @dataclass(frozen=True)
@@ -47,7 +44,7 @@ class CellPlan:
 def load_cell(folder: Path) -> dict[str, Any] | None:
     """The numbers of a finished cell, or None where there is none yet (or a file that is not whole)."""
     try:
-        facts = json.loads((folder / CELL).read_text(encoding="utf-8"))
+        facts = json.loads(RunFolder(folder).cell.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     return facts if isinstance(facts, dict) else None
@@ -84,8 +81,8 @@ def _same_network(stored: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
 
 
 def run_cell(
-    plan: CellPlan, faces: Faces, folder: Path, *, keep_model: bool = False, threads: int | None = None, device: str = "auto",
-    reporter: Reporter | None = None, stop: Callable[[], bool] | None = None,
+    plan: CellPlan, faces: Faces, folder: Path, *, framing: Framing | None = None, keep_model: bool = False, threads: int | None = None,
+    device: str = "auto", reporter: Reporter | None = None, stop: Callable[[], bool] | None = None,
 ) -> dict[str, Any] | None:  # fmt: skip
     """Train the cell, or go on with it; returns its numbers, None where it was stopped (its state is kept).
 
@@ -96,6 +93,7 @@ def run_cell(
         plan: recipe, data fingerprint and fold.
         faces: the table of that fingerprint.
         folder: of this cell alone.
+        framing: how photos became these faces.
         keep_model: keep the model file; the numbers, curves and held-out predictions are always kept.
         threads: processor threads.
         device: auto, cpu or cuda.
@@ -104,17 +102,18 @@ def run_cell(
     """
     recipe = plan.recipe.with_changes(device=device, **({"threads": threads} if threads else {}))
     apply(choose_device(recipe.device, precision=recipe.precision, threads=recipe.threads))
-    with _alone(folder):
+    run = RunFolder(folder)
+    with run.locked(wait=True):
         facts = load_cell(folder)
-        if facts is not None and ((folder / MODEL).exists() or not keep_model):
+        if facts is not None and (run.is_finished or not keep_model):
             return facts  # another process has finished it meanwhile
         try:
             parts = _parts(faces, recipe, plan.fold)
-            result = train_split(recipe, faces, parts, folder, reporter=reporter, stop=stop)
+            result = train_split(recipe, faces, parts, run, framing=framing, reporter=reporter, stop=stop)
             if result.stopped:
                 return None
             facts = _numbers(plan, folder, result.summary)
-            facts["summary"]["multiply_adds"] = _multiply_adds(folder / MODEL)
+            facts["summary"]["multiply_adds"] = _multiply_adds(run.model)
             facts |= TASKS[recipe.task].cell_numbers(load_run(folder), faces, parts)
         except DivergedError as error:
             data = {"table": plan.data}
@@ -126,24 +125,11 @@ def run_cell(
                 "data": data,
                 "diverged": str(error),
             }
-        write_text(folder / CELL, json.dumps(facts, indent=1) + "\n")
-        for name in (LAST, STATE, *(() if keep_model else (MODEL,))):
-            (folder / name).unlink(missing_ok=True)
+        write_text(run.cell, json.dumps(facts, indent=1) + "\n")
+        run.drop_state()
+        if not keep_model:
+            run.model.unlink(missing_ok=True)
         return facts
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Wait until no other process is at `folder`; the lock goes with the process, however it ends."""
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        import fcntl
-    except ImportError:  # Windows has no such lock; two studies at once on one folder are on their own there
-        yield
-        return
-    with (folder / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _parts(faces: Faces, recipe: Recipe, fold: tuple[int, int] | None) -> Split:
@@ -183,7 +169,15 @@ def _numbers(plan: CellPlan, folder: Path, summary: Mapping[str, Any]) -> dict[s
 
 
 def child(
-    plan: CellPlan, table: str, folder: str, keep_model: bool, threads: int, device: str, asked: Any, answer: Any
+    plan: CellPlan,
+    table: str,
+    folder: str,
+    framing: Framing,
+    keep_model: bool,
+    threads: int,
+    device: str,
+    asked: Any,
+    answer: Any,
 ) -> None:
     """`run_cell` as the whole life of a process; sends (stopped, error) and leaves the numbers in `folder`.
 

@@ -11,8 +11,8 @@ from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 
-from facelearn.data.faces import Faces
 from facelearn.errors import FacelearnError
+from facelearn.runs.prepare import ReadResult
 from facelearn.studies.cells import CellPlan, child, load_cell, run_cell
 
 LOOK_SECONDS = 0.5
@@ -38,7 +38,7 @@ class Outcome:
 
 def run_apart(
     jobs: list[Job],
-    faces: Faces,
+    read: ReadResult,
     count: int,
     *,
     device: str,
@@ -59,12 +59,22 @@ def run_apart(
     asked = context.Event()
     with tempfile.TemporaryDirectory(prefix="facelearn-study-") as scratch:
         table = str(Path(scratch) / "table")
-        faces.save(table)
+        read.faces.save(table)
         while waiting or running:
             while waiting and len(running) < count and not stop():
                 job = waiting.pop(0)
                 ours, theirs = context.Pipe(duplex=False)
-                arguments = (job.plan, table, str(job.folder), keep_models, threads, device, asked, theirs)
+                arguments = (
+                    job.plan,
+                    table,
+                    str(job.folder),
+                    read.framing,
+                    keep_models,
+                    threads,
+                    device,
+                    asked,
+                    theirs,
+                )
                 process = context.Process(target=child, args=arguments)
                 process.start()
                 theirs.close()
@@ -95,7 +105,7 @@ def _outcome(job: Job, exit_code: int | None, answer: Any, told: bool) -> Outcom
 
 def run_here(
     jobs: list[Job],
-    faces: Faces,
+    read: ReadResult,
     *,
     device: str,
     keep_models: bool,
@@ -108,7 +118,14 @@ def run_here(
         with display(job.name) as reporter:
             try:
                 numbers = run_cell(
-                    job.plan, faces, job.folder, keep_model=keep_models, device=device, reporter=reporter, stop=stop
+                    job.plan,
+                    read.faces,
+                    job.folder,
+                    framing=read.framing,
+                    keep_model=keep_models,
+                    device=device,
+                    reporter=reporter,
+                    stop=stop,
                 )
             except FacelearnError as problem:
                 error = str(problem)

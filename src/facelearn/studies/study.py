@@ -15,8 +15,9 @@ import numpy as np
 from facelearn.data.faces import Faces
 from facelearn.errors import DataError, RecipeError, unknown_name
 from facelearn.recipe.resolve import completed
+from facelearn.record.folder import RunFolder
 from facelearn.runs.folds_summary import kfold_summary
-from facelearn.runs.plan import MODEL
+from facelearn.runs.prepare import ReadResult
 from facelearn.runs.train import read_rows, source_network
 from facelearn.studies.cells import CellPlan, finished_cells
 from facelearn.studies.definition import Study, load_study
@@ -106,8 +107,8 @@ def study(
     study = _with_source_networks(load_study(name, epochs=epochs, source=source, sha256=sha256, train_list=train_list))
     _check_names(study, only)
     store = Path(out) / "cells"
-    faces = _table(data, study, Path(out), rows, reading or {}, read_progress)
-    plans = _plans(study, _name_of(faces, train_list), folds or study.folds)
+    read = _read(data, study, RunFolder(out), rows, reading or {}, read_progress)
+    plans = _plans(study, _name_of(read.faces, train_list), folds or study.folds)
     found, places = _known(store, plans, keep_models)
     for cell, plan in plans:
         if done and plan.key in found:
@@ -115,7 +116,7 @@ def study(
     lacking = {one.name: one.lacks for one in study.variations if one.lacks and (not only or one.name in only)}
     wanted = [(cell, plan) for cell, plan in plans if cell in (only or (cell,)) and cell not in lacking]
     missing = _jobs([(cell, plan) for cell, plan in wanted if plan.key not in found], store)
-    outcomes = _outcomes(missing, faces, jobs, device, keep_models, display, started, stop or (lambda: False))
+    outcomes = _outcomes(missing, read, jobs, device, keep_models, display, started, stop or (lambda: False))
     computed, problems = _gather(outcomes, found, done)
     stopped = computed + len(problems) < len(missing)
     return StudyResult(
@@ -131,7 +132,7 @@ def _jobs(wanted: list[tuple[str, CellPlan]], store: Path) -> list[Job]:
 
 def _outcomes(
     missing: list[Job],
-    faces: Faces,
+    read: ReadResult,
     jobs: int,
     device: str,
     keep_models: bool,
@@ -142,9 +143,9 @@ def _outcomes(
     """The cells trained one after another here, or `jobs` at a time in processes of their own."""
     if jobs == 1:
         shown = display or (lambda name: nullcontext(None))
-        return run_here(missing, faces, device=device, keep_models=keep_models, display=shown, stop=stop)
+        return run_here(missing, read, device=device, keep_models=keep_models, display=shown, stop=stop)
     told = started or (lambda name: None)
-    return run_apart(missing, faces, jobs, device=device, keep_models=keep_models, started=told, stop=stop)
+    return run_apart(missing, read, jobs, device=device, keep_models=keep_models, started=told, stop=stop)
 
 
 def _with_source_networks(study: Study) -> Study:
@@ -212,7 +213,7 @@ def _known(
     kept = {
         key: {name: value for name, value in facts.items() if name != "folder"}
         for key, facts in known.items()
-        if not keep_models or (Path(facts["folder"]) / MODEL).exists()
+        if not keep_models or RunFolder(facts["folder"]).is_finished
     }
     keys = [plan.key for _, plan in plans if plan.key in kept]
     return {key: kept[key] for key in keys}, {key: Path(known[key]["folder"]) for key in keys}
@@ -243,22 +244,24 @@ def _check_names(study: Study, only: tuple[str, ...]) -> None:
             raise RecipeError(unknown_name("cell", name, names))
 
 
-def _table(
+def _read(
     data: str | Path | Faces,
     study: Study,
-    out: Path,
+    folder: RunFolder,
     rows: int | None,
     reading: Mapping[str, Any],
     progress: Callable[[int, int], None] | None,
-) -> Faces:
+) -> ReadResult:
     recipe = study.variations[0].recipe
     others = [one.name for one in study.variations if one.recipe.read != recipe.read]
     if others:
         raise RecipeError(
             f"all cells of a study read their data alike; 'read' of '{others[0]}' differs from the first cell's"
         )
-    read = recipe.with_changes(**{f"read__{name}": value for name, value in reading.items()})
-    faces, _, _ = read_rows(data, read, out, progress, task=read.task)
-    if rows is None or rows >= len(faces):
-        return faces
-    return faces[np.sort(np.random.default_rng(recipe.seed).permutation(len(faces))[:rows])]
+    settings = recipe.with_changes(**{f"read__{name}": value for name, value in reading.items()})
+    read = read_rows(data, settings, folder, progress, task=settings.task)
+    count = len(read.faces)
+    if rows is None or rows >= count:
+        return read
+    chosen = np.sort(np.random.default_rng(recipe.seed).permutation(count)[:rows])
+    return dataclasses.replace(read, faces=read.faces[chosen])

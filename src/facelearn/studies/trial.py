@@ -12,13 +12,14 @@ from typing import Literal
 import numpy as np
 from optuna.trial import Trial
 
-from facelearn.data.faces import Faces
 from facelearn.errors import DataError, RecipeError
 from facelearn.files import write_text
 from facelearn.recipe.recipe import Recipe
 from facelearn.recipe.space import Dimension
+from facelearn.record.folder import RunFolder
 from facelearn.runs.fit_rows import fit_parts, write_fitted
-from facelearn.runs.plan import MODEL, Fitted
+from facelearn.runs.plan import Fitted
+from facelearn.runs.prepare import ReadResult
 from facelearn.splits.split import Split
 from facelearn.studies.search import Search, TrialFacts
 from facelearn.studies.suggest import recipe_with
@@ -30,7 +31,6 @@ from facelearn.transforms.preprocess import Preprocess
 DisplayFactory = Callable[[str], AbstractContextManager[Reporter | None]]
 Objective = Literal["rmse", "loss"]
 ALIVE_SECONDS = 20.0
-OF_THE_BEST = (MODEL, "metrics.json", "evaluation.npz", "report.html")
 
 
 class _PrunedError(Exception):
@@ -46,7 +46,7 @@ class TrialRunner:
 
     Args:
         search: where values come from and scores go.
-        faces: all rows.
+        read: all rows, and how photos became them.
         parts: one split, or one for each fold, with "train" and "valid".
         recipe: what does not vary.
         space: what does.
@@ -59,7 +59,7 @@ class TrialRunner:
     def __init__(
         self,
         search: Search,
-        faces: Faces,
+        read: ReadResult,
         parts: list[Split],
         recipe: Recipe,
         space: Mapping[str, Dimension],
@@ -69,7 +69,8 @@ class TrialRunner:
         display: DisplayFactory | None = None,
         stop: Callable[[], bool] | None = None,
     ) -> None:
-        self.search, self.faces, self.parts, self.recipe, self.space = search, faces, parts, recipe, space
+        self.search, self.read, self.faces, self.parts = search, read, read.faces, parts
+        self.recipe, self.space = recipe, space
         self.out, self.objective, self.stop = out, objective, stop
         self.display: DisplayFactory = display or (lambda name: nullcontext(None))
         self.deadline: float | None = None  # in time.monotonic's seconds
@@ -106,8 +107,8 @@ class TrialRunner:
 
     def model_of(self, trial: TrialFacts) -> Path | None:
         """The model file of a trial, where there is one."""
-        path = self.folder(trial.number) / MODEL
-        return path if path.exists() else None
+        run = RunFolder(self.folder(trial.number))
+        return run.model if run.is_finished else None
 
     def _scores(self, trial: Trial, recipe: Recipe, reporter: Reporter | None) -> list[float] | None:
         """The score of each fold; None when asked to stop."""
@@ -129,7 +130,7 @@ class TrialRunner:
                 )
             finally:
                 if watch.history:
-                    write_history(place / "history.csv", watch.history)
+                    write_history(RunFolder(place).history, watch.history)
                 trial.set_user_attr("epochs", len(watch.history) + trial.user_attrs.get("epochs", 0))
             if fitted.result.stopped:
                 return None
@@ -157,8 +158,8 @@ class TrialRunner:
         own = self.folder(trial.number)
         write_fitted(fitted, own)
         for other in self.out.glob("trial-*"):
-            for name in OF_THE_BEST if other != own else ():
-                (other / name).unlink(missing_ok=True)
+            if other != own:
+                RunFolder(other).drop_results()
 
 
 class _Watch:
@@ -183,7 +184,7 @@ class _Watch:
     def _start(self, progress: Progress, batches: int) -> None:
         self.epochs = progress.epochs
         # only a trial that trains has a folder
-        write_text(self.runner.folder(self.trial.number) / "recipe.toml", self.recipe.to_toml())
+        write_text(RunFolder(self.runner.folder(self.trial.number)).recipe, self.recipe.to_toml())
         self.inner.on_start(progress, batches)
 
     def _batch(self, progress: Progress, images: int, loss: float) -> None:

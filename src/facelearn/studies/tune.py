@@ -14,6 +14,7 @@ from facelearn.errors import DataError, FacelearnError, Problem, RecipeError
 from facelearn.recipe.recipe import Recipe
 from facelearn.recipe.resolve import Draft, resolve
 from facelearn.recipe.space import Dimension
+from facelearn.record.folder import RunFolder
 from facelearn.runs.train import read_rows, source_network
 from facelearn.splits.split import Split
 from facelearn.studies.search import SamplerName, Search, TrialFacts, open_search
@@ -112,7 +113,8 @@ def tune(
     base, space = _base_and_space(recipe or Recipe(), on_error)
     _check_request(base, trials, budget, folds)
     apply(choose_device(base.device, precision=base.precision, threads=base.threads))
-    faces, skipped, warnings = read_rows(data, base, out, read_progress, task=base.task)
+    read = read_rows(data, base, RunFolder(out), read_progress, task=base.task)
+    faces = read.faces
     resolved = resolve(Draft(base, task=base.task, own=False), faces, source_network, folds=folds)
     base, parts = resolved.recipe, resolved.splits
     _check_held_out(faces, parts)
@@ -121,10 +123,10 @@ def tune(
     facts = _facts(faces, base, space, objective, folds)
     prune_after = max(1, base.epochs // PRUNE_SHARE) if prune else None
     with open_search(url, name, facts, sampler=sampler, seed=seed, prune_after=prune_after) as search:
-        runner = TrialRunner(search, faces, parts, base, space, out, objective, display=display, stop=stop)
+        runner = TrialRunner(search, read, parts, base, space, out, objective, display=display, stop=stop)
         wanted = DEFAULT_TRIALS if trials is None and budget is None else trials
         stopped = _run(runner, wanted, budget, on_trial)
-        return replace(_result(runner, stopped, budget), skipped=skipped, warnings=warnings)
+        return replace(_result(runner, stopped, budget), skipped=read.skipped, warnings=read.warnings)
 
 
 def _facts(

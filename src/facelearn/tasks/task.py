@@ -102,6 +102,7 @@ class Photos:
         maps: for each, the float64 (2, 3) maps that lead from the pixels of the image that `preprocess` takes to the photo's, in order.
         preprocess, shape: of the model; the shape (H, W, C) of the images it takes.
         skipped: photos that could not be read (`errors.Problem`).
+        notes: what is to be known of them, each once in a stream.
     """
 
     source: NDArray[np.str_]
@@ -111,6 +112,7 @@ class Photos:
     preprocess: Preprocess
     shape: tuple[int, int, int]
     skipped: tuple[Any, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

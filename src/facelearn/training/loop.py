@@ -22,6 +22,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from facelearn.errors import BundleError, DivergedError, RecipeError
 from facelearn.recipe.recipe import Recipe
+from facelearn.record.folder import RunFolder
 from facelearn.tasks.task import Learner
 from facelearn.training import evaluation
 from facelearn.training.batches import TrainingData
@@ -274,7 +275,7 @@ class _Fit:
         progress.epoch, progress.batch = progress.epoch + 1, 0
         self.total.zero_()
         if self.folder is not None and self.fabric.is_global_zero and now - self.written > HISTORY_SECONDS:
-            write_history(self.folder / "history.csv", progress.history)
+            write_history(RunFolder(self.folder).history, progress.history)
             self.written = now
         self.reporter.on_epoch(row)
 

@@ -15,8 +15,7 @@ from torch import Tensor, nn
 
 from facelearn.errors import BundleError
 from facelearn.files import whole_file, write_text
-
-LAST, STATE = "last.safetensors", "state.json"
+from facelearn.record.folder import RunFolder
 
 
 @dataclass
@@ -77,10 +76,10 @@ def save_state(
         }
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     facts = json.dumps(asdict(progress))
-    with whole_file(folder / LAST) as scratch:
+    with whole_file(RunFolder(folder).last) as scratch:
         save_file(tensors, scratch, metadata={"progress": facts})
-    write_text(folder / STATE, json.dumps(json.loads(facts), indent=1))
-    write_history(folder / "history.csv", progress.history)
+    write_text(RunFolder(folder).state, json.dumps(json.loads(facts), indent=1))
+    write_history(RunFolder(folder).history, progress.history)
 
 
 def load_state(
@@ -91,13 +90,13 @@ def load_state(
     Raises:
         BundleError: there is no such state, it is damaged, or it belongs to another network.
     """
-    path = folder / LAST
+    path = RunFolder(folder).last
     try:
         with safe_open(path, framework="pt") as file:
             progress = Progress(**json.loads((file.metadata() or {})["progress"]))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     except FileNotFoundError as error:
-        raise BundleError(f"{folder} holds no {LAST} to resume from; start the run without --resume") from error
+        raise BundleError(f"{folder} holds no {path.name} to resume from; start the run without --resume") from error
     except (SafetensorError, KeyError, TypeError, json.JSONDecodeError, OSError) as error:
         raise BundleError(
             f"{path} is damaged or no training state ({error}); start the run without --resume"

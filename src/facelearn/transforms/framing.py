@@ -13,24 +13,21 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from facelearn.data.faces import Faces
-from facelearn.errors import BundleError, DataError, Problem
+from facelearn.errors import BundleError, DataError
 from facelearn.geometry.affine import (
     Matrix,
-    compose,
     height_and_width,
     invert,
     map_points,
     similarity_transform,
-    window_transform,
 )
 from facelearn.geometry.coordinates import inside, scaled
-from facelearn.geometry.warp import cut, resize, warp
+from facelearn.geometry.warp import Window, warp
 from facelearn.images.decode import MAX_PIXELS
 
 Box = Sequence[float] | NDArray[np.float64]
@@ -60,41 +57,6 @@ class Framed:
     to_photo: Matrix
     outside: int
     lost: int
-
-
-class _Window(NamedTuple):
-    """A window of the photo in whole pixels, photo[top : top + rows, left : left + columns], and where it goes in the image of `size`."""
-
-    left: int
-    top: int
-    columns: int
-    rows: int
-    size: tuple[int, int]
-    wide: int
-    high: int
-
-    @property
-    def factor(self) -> NDArray[np.float64]:
-        return np.asarray([self.wide / self.columns, self.high / self.rows])
-
-    @property
-    def offset(self) -> NDArray[np.float64]:
-        return np.asarray([(self.size[1] - self.wide) // 2, (self.size[0] - self.high) // 2], float)
-
-    @property
-    def to_photo(self) -> Matrix:
-        return window_transform(self.left, self.top, self.factor, self.offset)
-
-    def image(self, photo: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        window = cut(photo, self.left, self.top, self.left + self.columns, self.top + self.rows)
-        left, top = (int(side) for side in self.offset)
-        return cut(resize(window, self.wide, self.high), -left, -top, self.size[1] - left, self.size[0] - top)
-
-    def move(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Points in pixels of the window, in pixels of the image."""
-        if self.size == (self.rows, self.columns):
-            return points
-        return np.asarray(scaled(points, self.factor) + self.offset)
 
 
 @dataclass(frozen=True)
@@ -255,20 +217,20 @@ class Framing:
         except DataError as error:
             raise FramingError(str(error)) from error
 
-    def _window(self, width: int, height: int, box: Box | None, known: NDArray[np.float64]) -> _Window:
+    def _window(self, width: int, height: int, box: Box | None, known: NDArray[np.float64]) -> Window:
         if self.kind == "crop":
             left, top, side = _square(known, box, self.margin)
             return self._filled(left, top, left + side, top + side)
         if self.size is None:
-            return _Window(0, 0, width, height, (height, width), width, height)
+            return Window(0, 0, width, height, (height, width), width, height)
         rows, columns = self._sides
         if rows != columns and (height, width) != (rows, columns):
             return self._filled(0, 0, width, height)
         scale = rows / max(height, width) if rows == columns else 1.0
         wide, high = max(1, round(width * scale)), max(1, round(height * scale))
-        return _Window(0, 0, width, height, (rows, columns), wide, high)
+        return Window(0, 0, width, height, (rows, columns), wide, high)
 
-    def _filled(self, left: float, top: float, right: float, bottom: float) -> _Window:
+    def _filled(self, left: float, top: float, right: float, bottom: float) -> Window:
         """The window that fills the image: these edges in whole pixels, the shorter side widened around the middle to its proportions."""
         width, height = right - left, bottom - top
         if self.size is not None:
@@ -282,7 +244,7 @@ class Framing:
             )
         size = (rows, columns) if self.size is None else self._sides
         first_column, first_row = round((left + right - columns) / 2), round((top + bottom - rows) / 2)
-        return _Window(first_column, first_row, columns, rows, size, size[1], size[0])
+        return Window(first_column, first_row, columns, rows, size, size[1], size[0])
 
 
 def count_outside(points: NDArray[np.float64], width: int, height: int) -> int:
@@ -291,6 +253,8 @@ def count_outside(points: NDArray[np.float64], width: int, height: int) -> int:
     Raises:
         FramingError: one lies further outside than half the photo's size: a wrong label, not a cut face.
     """
+    if not len(points):
+        return 0
     out = ~np.isnan(points[:, 0]) & ~inside(points, width, height)
     if not out.any():
         return 0
@@ -328,7 +292,7 @@ def _square(known: NDArray[np.float64], box: Box | None, margin: float) -> tuple
     return int(left), int(top), side
 
 
-def _check_overlap(window: _Window, width: int, height: int) -> None:
+def _check_overlap(window: Window, width: int, height: int) -> None:
     if (
         window.left >= width or window.top >= height or window.left + window.columns <= 0 or window.top + window.rows <= 0
     ):  # fmt: skip
@@ -341,54 +305,3 @@ WHOLE = Framing()
 def framing_as_read(size: int | None, crop: float | None, shape: tuple[int, int] | None) -> Framing:
     """The framing of data that were read with these settings into images of `shape` (height, width), where that is known."""
     return Framing("whole", size or shape) if crop is None else Framing("crop", size or shape, crop)
-
-
-def align_faces(
-    faces: Faces,
-    template: ArrayLike,
-    size: int | tuple[int, int],
-    *,
-    points: ArrayLike | None = None,
-    padding: Literal["border", "zeros", "reflection"] = "border",
-) -> Faces:
-    """Every face turned, scaled and moved so that its keypoints lie on `template` as nearly as a similarity can.
-
-    Args:
-        faces: the table; keypoints mark where each face is.
-        template: (K, 2), where the keypoints belong, in pixels of the aligned images; NaN for keypoints that shall not matter.
-        size: the aligned images' side in pixels, or (height, width).
-        points: (N, K, 2) keypoints to align by, in pixels of `faces.images`, such as predictions; the labels where None.
-        padding: what lies beyond the image: the nearest pixel, black, or the image mirrored at its edge.
-
-    Returns:
-        Faces with new images, keypoints moved along (NaN where they left the image) and `to_photo` still leading to the photos.
-
-    Raises:
-        DataError: a template of another shape, or faces with fewer than two of the template's keypoints; lists them.
-    """
-    template = np.asarray(template, np.float64)
-    by = np.asarray(faces.keypoints if points is None else points, np.float64)
-    if template.shape != (len(faces.schema), 2) or by.shape != (len(faces), *template.shape):
-        raise DataError(
-            f"template must have shape {(len(faces.schema), 2)} and points {(len(faces), len(faces.schema), 2)}; "
-            f"received {template.shape} and {by.shape}"
-        )
-    framing = Framing("template", size, template=tuple((x, y) for x, y in template.tolist()))
-    height, width = height_and_width(size)
-    images = np.empty((len(faces), height, width, faces.channels), np.uint8)
-    matrices = np.empty((len(faces), 2, 3))
-    problems = []
-    for i in range(len(faces)):
-        try:
-            matrices[i] = framing.matrix(faces.width, faces.height, points=by[i])
-            images[i] = warp(np.asarray(faces.images[i]), matrices[i], (height, width), padding=padding)
-        except DataError as error:
-            row = int(faces.row[i])
-            problems.append(Problem(str(faces.source[i]), row if row >= 0 else None, str(error)))
-    if problems:
-        raise DataError(
-            f"{len(problems)} of {len(faces)} faces cannot be aligned; leave them out with faces[index]", problems
-        )
-    moved = map_points(matrices, faces.keypoints)
-    keypoints = np.where(inside(moved, width, height)[..., None], moved, np.nan).astype(np.float32)
-    return faces.replace(images=images, keypoints=keypoints, to_photo=compose(invert(matrices), faces.to_photo))

@@ -75,7 +75,7 @@ class NameAnswering:
             )
         return Identities(
             probabilities=self.probabilities(combined), people=self.people, threshold=self.threshold,
-            source=photos.source, row=photos.row, skipped=photos.skipped,
+            source=photos.source, row=photos.row, skipped=photos.skipped, notes=photos.notes,
         )  # fmt: skip
 
     def join(self, answers: Sequence[Identities]) -> Identities:
@@ -94,6 +94,7 @@ class Identities:
         source: str (N,), each photo's file; empty for arrays.
         row: int64 (N,), row or image id in that file, 1-based position for arrays, -1 where the file is the photo.
         skipped: photos that could not be read, left out.
+        notes: what is to be known of how the photos were taken.
     """
 
     probabilities: NDArray[np.float32]
@@ -102,6 +103,7 @@ class Identities:
     source: NDArray[np.str_]
     row: NDArray[np.int64]
     skipped: tuple[Problem, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.probabilities)
@@ -168,4 +170,5 @@ def join(parts: Sequence[Identities], people: tuple[str, ...], threshold: float)
         source=np.concatenate([np.zeros(0, np.str_), *(part.source for part in parts)]),
         row=np.concatenate([np.zeros(0, np.int64), *(part.row for part in parts)]),
         skipped=tuple(problem for part in parts for problem in part.skipped),
+        notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
     )

@@ -90,6 +90,7 @@ class PointAnswering:
             row=photos.row,
             size=photos.size,
             skipped=photos.skipped,
+            notes=photos.notes,
         )
 
     def join(self, answers: Sequence[Predictions]) -> Predictions:
@@ -128,6 +129,7 @@ class Predictions:
         row: int64 (N,), row or image id in that file, 1-based position for arrays, -1 where the file is the photo.
         size: int64 (N, 2), width and height of each photo; -1 where only a crop or a resized copy of it was at hand.
         skipped: photos that could not be read, left out.
+        notes: what is to be known of how the photos were taken.
     """
 
     points: NDArray[np.float32]
@@ -138,6 +140,7 @@ class Predictions:
     row: NDArray[np.int64]
     size: NDArray[np.int64]
     skipped: tuple[Problem, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.points)
@@ -193,6 +196,7 @@ def join(parts: Sequence[Predictions], schema: KeypointSchema, scheme_names: tup
         row=np.concatenate([np.zeros(0, np.int64), *(part.row for part in parts)]),
         size=np.concatenate([np.zeros((0, 2), np.int64), *(part.size for part in parts)]),
         skipped=tuple(problem for part in parts for problem in part.skipped),
+        notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
     )
 
 

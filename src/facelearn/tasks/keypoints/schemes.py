@@ -30,14 +30,15 @@ def scheme_differences(
     left, right = (list(side) for side in faces.schema.eyes)
     if not left or not right or not len(faces):
         return {}
-    points = np.asarray(faces.keypoints, np.float64)
-    eyes = points[:, left].mean(1), points[:, right].mean(1)
-    span = np.linalg.norm(eyes[0] - eyes[1], axis=1)
-    placed = (points - ((eyes[0] + eyes[1]) / 2)[:, None]) / np.where(span > 0, span, np.nan)[:, None, None]
+    # one keypoint at a time: all of them in float64 would be the largest thing in memory
+    eyes = [np.stack([faces.keypoints[:, k].astype(np.float64) for k in side], 1).mean(1) for side in (left, right)]
+    middle, span = (eyes[0] + eyes[1]) / 2, np.linalg.norm(eyes[0] - eyes[1], axis=1)
+    unit, complete = np.where(span > 0, span, np.nan)[:, None], faces.complete
     found = {}
     for k, name in enumerate(faces.schema.names):
-        known = ~np.isnan(placed[:, k, 0])
-        kinds = [placed[known & faces.complete, k], placed[known & ~faces.complete, k]]
+        placed = (faces.keypoints[:, k].astype(np.float64) - middle) / unit  # (N, 2)
+        known = ~np.isnan(placed[:, 0])
+        kinds = [placed[known & complete], placed[known & ~complete]]
         if min(len(kind) for kind in kinds) < least_rows:
             continue
         shift = np.median(kinds[0], 0) - np.median(kinds[1], 0)
