@@ -48,7 +48,7 @@ prediction                photos stream backends open __init__ predict
 record                    folder results
 training                  batches device schedule
 training/transfer         stages weights matching
-training                  state evaluation optimiser budget loop
+training                  first_weights state evaluation optimiser budget loop
 runs                      plan default_framing decoding prepare fit_rows train folds_summary folds evaluate convert quickstart
 studies                   measures study_file definition cell_numbers verdicts suggest storage store cells pool cost_plot study_plots page study
 studies                   search search_plots search_page search_files trial tune

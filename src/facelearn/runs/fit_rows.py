@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from lightning_fabric import Fabric
-from torch import nn
 
 from facelearn import bundle as bundles
 from facelearn.data.faces import Faces
 from facelearn.errors import BundleError
 from facelearn.files import write_text
 from facelearn.models import zoo
-from facelearn.models.layers.initialise import initialise
 from facelearn.recipe.recipe import Recipe
 from facelearn.record.folder import RunFolder
 from facelearn.record.results import load_run, save_metrics
@@ -27,10 +22,10 @@ from facelearn.splits.split import Split
 from facelearn.tasks import TASKS
 from facelearn.tasks.task import TRAIN, VALID, AnswerFacts, HeldOut
 from facelearn.training.batches import TrainingData
-from facelearn.training.device import DeviceSettings, choose_device, describe_machine
+from facelearn.training.device import choose_device, describe_machine, launch
 from facelearn.training.evaluation import predict_all
+from facelearn.training.first_weights import network_with_first_weights
 from facelearn.training.loop import FitResult, Reporter, fit
-from facelearn.training.transfer.matching import transfer
 from facelearn.training.transfer.weights import Weights, open_weights
 from facelearn.transforms.augment.variation import Augment
 from facelearn.transforms.framing import Framing
@@ -191,8 +186,10 @@ def _fit(
     begin: Callable[[], None] = lambda: None,
     stop: Callable[[], bool] | None = None,
 ) -> Fitted:
-    fabric = _launch(plan.settings)
-    network, notes = _network(plan)
+    fabric = launch(plan.settings)
+    network, taken = network_with_first_weights(plan.recipe, plan.network_args, plan.weights)
+    if taken is not None:
+        plan.facts["transfer"] = taken.facts()
     learner = plan.task.learner(plan.recipe, plan.train, network, plan.network_args)
     if fabric.is_global_zero:
         begin()
@@ -211,34 +208,9 @@ def _fit(
         )  # fmt: skip
         whole = fabric.is_global_zero and not result.stopped
         combined = {part: predict_all(result.learner, data[part]) for part in plan.held_out} if whole else None
-        return Fitted(plan, result, combined, fabric.is_global_zero, notes)
+        return Fitted(plan, result, combined, fabric.is_global_zero, (taken.text(),) if taken else ())
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _launch(settings: DeviceSettings) -> Fabric:
-    logging.getLogger("lightning_fabric").setLevel(
-        logging.WARNING
-    )  # it announces the precision; the run directory records it
-    strategy = "ddp" if settings.devices > 1 else "auto"
-    fabric = Fabric(
-        accelerator=settings.accelerator, strategy=strategy, devices=settings.devices, precision=settings.precision
-    )
-    fabric.launch()
-    return fabric
-
-
-def _network(plan: Plan) -> tuple[nn.Module, tuple[str, ...]]:
-    """The network with its first weights, and what was taken over from elsewhere, in words."""
-    settings = plan.recipe.model
-    torch.manual_seed(plan.recipe.seed)
-    deviation = settings.initial_deviation if settings.initialise == "normal" else None
-    network = initialise(zoo.build(settings.name, **plan.network_args), settings.initialise, std=deviation)
-    report = transfer(network, plan.recipe.transfer, plan.weights)
-    if report is None:
-        return network, ()
-    plan.facts["transfer"] = report.facts()
-    return network, (report.text(),)
 
 
 def _plan(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 import platform
 import sys
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
+from lightning_fabric import Fabric
 
 from facelearn.errors import RecipeError
 
@@ -99,6 +101,18 @@ def apply(settings: DeviceSettings) -> None:
     if settings.accelerator == "cuda":
         torch.backends.cudnn.benchmark = False
         torch.backends.cuda.matmul.allow_tf32 = True
+
+
+def launch(settings: DeviceSettings) -> Fabric:
+    """Start the processes of a run, one for each device, and what moves modules and batches to them."""
+    # it announces the precision; the run directory records it
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    strategy = "ddp" if settings.devices > 1 else "auto"
+    fabric = Fabric(
+        accelerator=settings.accelerator, strategy=strategy, devices=settings.devices, precision=settings.precision
+    )
+    fabric.launch()
+    return fabric
 
 
 def describe_machine(settings: DeviceSettings | None = None) -> dict[str, Any]:
