@@ -167,7 +167,7 @@ def fit_plan(
         BundleError: nothing to go on from.
     """
     fabric = _launch(plan.settings)
-    network, notes = _network(plan)
+    network, notes = network_with_first_weights(plan)
     learner = plan.task.learner(plan.recipe, plan.train, network, plan.network_args)
     if fabric.is_global_zero:
         begin()
@@ -203,7 +203,7 @@ def _launch(settings: DeviceSettings) -> Fabric:
     return fabric
 
 
-def _network(plan: Plan) -> tuple[nn.Module, tuple[str, ...]]:
+def network_with_first_weights(plan: Plan) -> tuple[nn.Module, tuple[str, ...]]:
     """The network with its first weights, and what was taken over from elsewhere, in words."""
     settings = plan.recipe.model
     torch.manual_seed(plan.recipe.seed)
