@@ -1,4 +1,4 @@
-"""The schema that a person means: a known set by its name, or a TOML file (or the table that stands in one) of names, pairs, eyes and edges.
+"""The schema that a person means: a known set by its name, or a TOML file (or what stands in it) of names, pairs, eyes and edges.
 
 ```toml
 names = ["nose", "eye_a", "eye_b"]      # in the order of the data, where its keypoints have no names of their own
@@ -19,7 +19,9 @@ from facelearn.data.schema import KNOWN_SCHEMAS, KeypointSchema, schema_for_name
 from facelearn.errors import DataError
 
 _KEYS = ("name", "names", "pairs", "eyes", "edges")
-_FORM = 'names = ["nose", "left_eye", "right_eye"], pairs = [["left_eye", "right_eye"]], eyes = ["left_eye", "right_eye"]'
+_FORM = (
+    'names = ["nose", "left_eye", "right_eye"], pairs = [["left_eye", "right_eye"]], eyes = ["left_eye", "right_eye"]'
+)
 WantedSchema = KeypointSchema | str | Path | Mapping[str, Any]
 
 

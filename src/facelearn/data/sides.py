@@ -1,7 +1,8 @@
 """Left and right in the names of keypoints, as people write them: which name mirrors which, and which has lost its partner.
 
 A name is cut into words at `_ - . : /`, spaces, digits and capitals (`LeftEye`, `eyeL`, `l_eye_2`); then a word says a side if it is one of
-`_SIDES`, has left or right in it (`lefteye`, `mouthright`), or is l or r glued to a part of the face (`leye`, `browr`). The mirror image of a name has every side in it exchanged: `LeftEyeRightCorner` mirrors `RightEyeLeftCorner`.
+`_SIDES`, has left or right in it (`lefteye`, `mouthright`), or is l or r glued to a part of the face (`leye`, `browr`). The mirror
+image of a name has every side in it exchanged: `LeftEyeRightCorner` mirrors `RightEyeLeftCorner`.
 """
 
 from __future__ import annotations
@@ -13,17 +14,13 @@ from dataclasses import dataclass
 
 LEFT, RIGHT = "left", "right"
 
-_SIDES = {
-    side: where
-    for where, sides in (
-        (LEFT, ("left", "l", "lt", "lft", "lhs", "links", "gauche", "izquierda", "izquierdo", "sinistra", "sinistro", "esquerda", "esquerdo")),
-        (RIGHT, ("right", "r", "rt", "rgt", "rhs", "rechts", "droite", "droit", "derecha", "derecho", "destra", "destro", "direita", "direito")),
-    )
-    for side in sides
+_LEFTS = "left l lt lft lhs links gauche izquierda izquierdo sinistra sinistro esquerda esquerdo"
+_RIGHTS = "right r rt rgt rhs rechts droite droit derecha derecho destra destro direita direito"
+_SIDES = {**dict.fromkeys(_LEFTS.split(), LEFT), **dict.fromkeys(_RIGHTS.split(), RIGHT)}
+_PARTS = {  # of a face, which may have an l or r glued to them
+    "eye", "eyes", "eb", "brow", "brows", "eyebrow", "ear", "ears", "mouth", "nose", "nostril", "cheek", "jaw", "pupil", "iris", "temple",
+    "corner", "eyelid", "eyelash", "lip", "lips", "tragus",
 }  # fmt: skip
-_PARTS = frozenset(
-    "eye eyes eb brow brows eyebrow ear ears mouth nose nostril cheek jaw pupil iris temple corner eyelid eyelash lip lips tragus".split()
-)
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_A-Za-z]+")
 _INSIDE = re.compile(r"(?<!c)left|(?<!b)(?<!f)(?<!up)(?<!out)right")  # not in cleft, bright, upright
 _EYE = re.compile(r"^(eye|eyes|pupil|eyecent(er|re)|eyeball|pupilcent(er|re))$")
@@ -120,7 +117,7 @@ class Sides:
 
     @property
     def mirror(self) -> tuple[tuple[int, int], ...]:
-        """The pairs to mirror by: none where any name's partner is not known, because then some labels would change sides and others not."""
+        """The pairs to mirror by: none where any name's partner is not known, because some labels would change sides and others not."""
         return () if self.lone or self.series else self.pairs
 
 
@@ -131,7 +128,9 @@ def sides_of(names: Sequence[str]) -> Sides:
     for i, one in enumerate(read):
         at.setdefault(one.words, []).append(i)
     stems = Counter(_without_numbers(one) for one in read)
-    series = tuple(name for name, one in zip(names, read, strict=True) if one.sided and stems[_without_numbers(one)] > 1)
+    series = tuple(
+        name for name, one in zip(names, read, strict=True) if one.sided and stems[_without_numbers(one)] > 1
+    )
     pairs, lone = [], []
     for i, one in enumerate(read):
         if not one.sided:

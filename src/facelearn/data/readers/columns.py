@@ -150,9 +150,9 @@ def settle_schema(
 ) -> tuple[KeypointSchema, NDArray[np.int64], list[str]]:
     """The schema for keypoints called `names`, and where each of its keypoints stands in the file.
 
-    Keypoints named as a known schema's, in any order, become that schema; so do `part_0` to `part_67`, as dlib's landmarks are named. Numbers
-    say nothing: without `wanted` and `known` numbered keypoints have no pairs and no eyes, however many they are. With `wanted`, its
-    keypoints that the file does not have are missing everywhere; numbered keypoints, and names that only count (`kp0`, `kp1`), must agree in
+    Keypoints named as a known schema's, in any order, become that schema; so do `part_0` to `part_67`, as dlib's landmarks are named.
+    Numbers say nothing: without `wanted` and `known`, numbered keypoints have no pairs and no eyes, however many they are. With `wanted`,
+    its keypoints that the file lacks are missing everywhere; numbered keypoints, and names that only count (`kp0`, `kp1`), must agree in
     count and are taken in the order of their numbers.
 
     Args:

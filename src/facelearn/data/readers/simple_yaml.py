@@ -31,9 +31,14 @@ def read_entries(text: str, wanted: Collection[str]) -> dict[str, Any]:
             try:
                 found[key] = _block(lines)
             except (ValueError, IndexError, RecursionError) as error:
-                kinds = {IndexError: "a bracket or quote is not closed", RecursionError: "its brackets are nested too deeply"}
+                kinds = {
+                    IndexError: "a bracket or quote is not closed",
+                    RecursionError: "its brackets are nested too deeply",
+                }
                 why = kinds.get(type(error), str(error))
-                raise ValueError(f"'{key}' cannot be read ({why}); write it as [a, b], one item a line, or a plain value") from error
+                raise ValueError(
+                    f"'{key}' cannot be read ({why}); write it as [a, b], one item a line, or a plain value"
+                ) from error
     return found
 
 

@@ -52,8 +52,8 @@ def list_ultralytics(path: Path, asked: ListingOptions) -> Listing:
 
     A line is "class cx cy w h" and "x y" or "x y v" of each keypoint, as fractions of width and height: 0 and 1 are the
     photo's outer edges, so that x W - 0.5 is the pixel. v = 0 is missing; without v, a negative coordinate is, as there.
-    `kpt_names` names the keypoints, `flip_idx` gives the mirror pairs (else left and right in the names do). Of a .yaml's data set the images
-    that `train`, `val` and `test` name are read. `Faces.row` is the line in the label file.
+    `kpt_names` names the keypoints, `flip_idx` gives the mirror pairs (else left and right in the names do). Of a .yaml's data set the
+    images that `train`, `val` and `test` name are read. `Faces.row` is the line in the label file.
 
     Raises:
         DataError: a .yaml or label files that cannot be used.
@@ -91,7 +91,9 @@ def _yaml_of(folder: Path) -> Path | None:
     below = [file for file in sorted(folder.rglob("*.y*ml")) if _is_data_yaml(file)]
     if len(below) > 1:
         names = ", ".join(str(file.relative_to(folder)) for file in below[:5])
-        raise DataError(f"{folder} holds {len(below)} descriptions of data sets ({names}); give one of them, as {below[0]}")
+        raise DataError(
+            f"{folder} holds {len(below)} descriptions of data sets ({names}); give one of them, as {below[0]}"
+        )
     return below[0] if below else None
 
 
@@ -132,7 +134,9 @@ def _whole_numbers(said: Mapping[str, Any], key: str, path: Path) -> tuple[int, 
     values = said.get(key)
     if values is None:
         return ()
-    if not isinstance(values, list) or not all(isinstance(value, int) and not isinstance(value, bool) for value in values):
+    if not isinstance(values, list) or not all(
+        isinstance(value, int) and not isinstance(value, bool) for value in values
+    ):
         raise DataError(f"{path}: {key} must be a list of whole numbers, as [5, 3]; received {values!r}")
     return tuple(values)
 
@@ -156,7 +160,9 @@ def _names(said: Mapping[str, Any], count: int, path: Path) -> tuple[str, ...]:
         raise DataError(f"{path}: kpt_names must be a list of names, or such a list for each class; received {value!r}")
     found = {tuple(map(str, names)) for names in lists if names}
     if len(found) > 1:
-        raise DataError(f"{path}: kpt_names differ between classes; one data set has one set of keypoints, keep one of them")
+        raise DataError(
+            f"{path}: kpt_names differ between classes; one data set has one set of keypoints, keep one of them"
+        )
     names = next(iter(found), ())
     if names and len(names) != count:
         raise DataError(f"{path}: kpt_names has {len(names)} names where kpt_shape says {count} keypoints")
@@ -200,30 +206,43 @@ def _images(folder: Path, yaml: Path | None, facts: _Facts) -> tuple[list[Path],
                 absent.append(f"{part}: {entry}")
             else:
                 named |= dict.fromkeys(_images_at(place, roots))
-    root = next((root for root in roots if any(_place(entry, [root]) for part in facts.parts.values() for entry in part)), None)
+    root = next(
+        (root for root in roots if any(_place(entry, [root]) for part in facts.parts.values() for entry in part)), None
+    )
     notes = [f"{yaml} names {', '.join(absent)}, which is not there; not read"] if absent and named else []
     if not named:
         root = next((root for root in roots if root.is_dir() and image_files(root)), folder)
-        said = [f"{yaml} names {', '.join(absent)}, which is not there; every image below {root} was read"] if absent else []
+        said = (
+            [f"{yaml} names {', '.join(absent)}, which is not there; every image below {root} was read"]
+            if absent
+            else []
+        )
         return _found(image_files(root), root), said
     if root is not None and root in (folder, yaml.parent, roots[0]) and (others := set(image_files(root)) - set(named)):
         labelled = sum(_label_of(image) is not None for image in others)
-        notes += [f"{labelled} labelled images below {root} stand in none of {yaml.name}'s train, val and test; not read"] if labelled else []
+        part = f"{yaml.name}'s train, val and test"
+        notes += [f"{labelled} labelled images below {root} stand in none of {part}; not read"] if labelled else []
     return sorted(named), notes
 
 
 def _found(images: list[Path], folder: Path) -> list[Path]:
     if not images:
-        raise DataError(f"{folder} holds no images; images/ and labels/ are needed beside data.yaml, or where its path says")
+        raise DataError(
+            f"{folder} holds no images; images/ and labels/ are needed beside data.yaml, or where its path says"
+        )
     return images
 
 
 def _roots(yaml: Path, facts: _Facts) -> list[Path]:
-    """Where `path` may lead, the likeliest first: from the .yaml (`..` of a folder that was moved too), from here, and where the .yaml lies."""
+    """Where `path` may lead, the likeliest first: from the .yaml, from here, to a folder of that name, and where the .yaml itself lies."""
     here = yaml.parent
     said = [] if facts.root is None else [here / facts.root, Path(facts.root), Path("datasets") / facts.root]
     clean = facts.root.replace("\\", "/").rstrip("/") if facts.root else ""
-    moved = [here / Path(clean).name, here.parent / Path(clean).name] if clean and Path(clean).name not in ("", ".", "..") else []
+    moved = (
+        [here / Path(clean).name, here.parent / Path(clean).name]
+        if clean and Path(clean).name not in ("", ".", "..")
+        else []
+    )
     return list(dict.fromkeys(Path(os.path.normpath(root)) for root in [*said, *moved, here, here.parent]))
 
 
