@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from facelearn.data.faces import Faces
 from facelearn.data.listing import Box, ListingOptions, source_name
 from facelearn.data.readers import list_records, locate
-from facelearn.data.readers.label_files import image_files
+from facelearn.data.readers.label_files import image_files, unread_files, unread_text
 from facelearn.errors import DataError, Problem
 from facelearn.images.decode import IMAGE_EXTENSIONS, Color, ImageError, decode_image
 
@@ -125,8 +125,14 @@ def _of_path(path: Path, color: Color, notes: list[str] | None) -> Iterator[Phot
         yield from _of_faces(Faces.load(where))
     elif kind in ("image", "image-folder"):
         files = [where] if kind == "image" else image_files(where)
+        unread = [] if kind == "image" else unread_files(where)
         if not files:
-            raise DataError(f"the folder {path} holds no images; give {_ACCEPTED}")
+            what = f"images that can be read, only {unread_text(unread)}" if unread else "images"
+            raise DataError(f"the folder {path} holds no {what}; give {_ACCEPTED}")
+        if unread and notes is not None:
+            notes.append(
+                f"{len(unread)} {'file was' if len(unread) == 1 else 'files were'} not read: {unread_text(unread)}"
+            )
         for file in files:
             yield _of_image(file, color)
     else:

@@ -22,7 +22,7 @@ from facelearn.images.decode import Color
 from facelearn.runs.decoding import Allocate, Loaded, Wanted, load_listing, reframe
 from facelearn.transforms.framing import Framing
 
-READER_VERSION = 4
+READER_VERSION = 5
 
 
 @dataclass(frozen=True)
