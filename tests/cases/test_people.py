@@ -132,7 +132,7 @@ def test_one_person_and_unknown(tmp_path: Path) -> None:
     assert result.faces.people == ("me",)
     assert "2 photos are of 'unknown', which means nobody in particular" in result.warnings[0]
     with pytest.raises(
-        DataError, match="name one person, 'me', and 2 photos of nobody in particular.*mv unknown others"
+        DataError, match=r"name one person, 'me', and 2 photos of nobody in particular.*mv unknown others"
     ):
         train(tmp_path, tmp_path / "run", changes={"epochs": 1})
 

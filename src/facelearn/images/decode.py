@@ -147,6 +147,22 @@ def decode_with_facts(
     return pixels, ImageFacts(pixels.shape[1], pixels.shape[0], 1 if grey else 3, frames)
 
 
+def from_pillow(image: Image.Image, *, color: Color | None = None) -> NDArray[np.uint8]:
+    """A Pillow image as `decode_image` makes it: upright by its EXIF data, transparent pixels over white, uint8 (H, W, C).
+
+    Raises:
+        ImageError: no pixels, damaged, or a depth without an agreed range (32-bit).
+    """
+    if image.width == 0 or image.height == 0:
+        raise ImageError("the image has no pixels")
+    try:
+        return _to_uint8(_upright(image), color or ("grey" if _is_grey(image) else "rgb"))
+    except (ImageError, MemoryError):
+        raise
+    except Exception as error:  # it may not have been read from its file yet
+        raise ImageError(f"the image is truncated or damaged ({_short(error)}); replace it") from error
+
+
 def to_channels(image: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
     """`image` uint8 (..., 1 or 3) with 1 channel, grey as `decode_image` makes it, or 3, RGB; itself where it has them."""
     if image.shape[-1] == channels:

@@ -14,7 +14,7 @@ import numpy as np
 
 from facelearn.data.listing import Listing, Record
 from facelearn.data.readers.columns import keypoint_columns
-from facelearn.data.readers.label_files import image_files, unread_files, unread_text
+from facelearn.data.readers.label_files import image_files, unread_files, unread_note, unread_text
 from facelearn.data.schema import NO_KEYPOINTS
 from facelearn.errors import DataError
 from facelearn.images.decode import IMAGE_EXTENSIONS
@@ -130,7 +130,7 @@ def unread_people(folder: Path) -> list[str]:
 
 
 def foreign_tables(folder: Path) -> list[Path]:
-    """Tables that lie in a folder of folders of people and name none of its images, as a list of staff; none where the layout is another."""
+    """Tables that lie in a folder of folders of people and name none of its images, as a list of staff; none in another layout."""
     tables = [child for child in sorted(folder.iterdir()) if child.is_file() and child.suffix.lower() in TABLES]
     images = image_files(folder) if tables else []
     if not images or any(path.parent == folder for path in images):
@@ -239,9 +239,7 @@ def _folders_in(places: Iterable[Path]) -> list[Path]:
 
 def _notes(folder: Path, images: Sequence[Path], unread: Sequence[Path], layout: FolderLayout) -> list[str]:
     """What was assumed, and what was not read; folders are named relative to `folder`."""
-    notes = [
-        f"{len(unread)} {'file was' if len(unread) == 1 else 'files were'} not read: {unread_text(unread)}"
-    ] * bool(unread)
+    notes = [unread_note(unread)] if unread else []
     if layout.people:
         notes += layout.notes
         empty, lost = _beside(folder, images, unread)

@@ -130,6 +130,11 @@ def unread_text(files: Sequence[Path]) -> str:
     return ", ".join(f"{count} {extension} ({NOT_READ[extension]})" for extension, count in counts.most_common())
 
 
+def unread_note(files: Sequence[Path]) -> str:
+    """The sentence about `files` (`unread_files`)."""
+    return f"{len(files)} {'file was' if len(files) == 1 else 'files were'} not read: {unread_text(files)}"
+
+
 def _files(folder: Path) -> Iterator[tuple[str, str]]:
     """(folder, name) of every file under `folder`, links followed, hidden ones left out."""
     seen: set[tuple[int, int]] = set()
