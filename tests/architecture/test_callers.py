@@ -10,6 +10,7 @@ ROOTS = (PACKAGE, "__main__")
 DOCUMENTED = {
     "models/networks/clips": "api.md",
     "models/networks/temporal": "api.md",
+    "transforms/align": "api.md",
 }
 
 
