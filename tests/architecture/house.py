@@ -35,22 +35,22 @@ models                    registry
 models/layers             sizes locally_connected initialise blocks maxout response_norm fused cosine imagenet_parts random_wiring profile convolutional
 models/networks           facelearn_keypoints facelearn_identity w207 ml_resnet ucsd deepface facenet imagenet randwire clips temporal
 models                    zoo
-metrics                   measure stratified keypoint_errors keypoints answers class_tables class_averages calibration classes open_set
-report                    style labels tiling results headline plots contact_sheet tables page run_sections
-tasks                     settings task
-tasks/keypoints           settings schemes answer learn measure keypoint_plots best_and_worst page __init__
-tasks/identification      settings answer sampling learn evaluation measure class_text class_plots unknown_plots confusion pictures sections page __init__
+metrics                   measure stratified keypoint_errors keypoints answers class_tables class_averages calibration open_set classes
+report                    style shown_numbers labels tiling finished_run headline plots contact_sheet tables page run_sections
+tasks                     settings study_numbers task
+tasks/keypoints           settings schemes answer learn measure point_results point_text point_study keypoint_plots error_curves best_and_worst page __init__
+tasks/identification      settings answer sampling learn class_results measure class_text class_study class_plots unknown_plots confusion pictures sections page __init__
 tasks                     __init__
 recipe                    starting_weights space defaults recipe resolve
 bundle                    seal document file graph onnx card __init__
 detect
 prediction                photos fit stream backends open __init__ predict
-record
+record                    folder results
 training                  interrupt batches device schedule
 training/transfer         stages weights matching
 training                  state evaluation optimiser budget loop
 runs                      plan fit_rows train folds_summary folds evaluate convert quickstart
-studies                   measures study_file definition people_numbers cell_numbers verdicts suggest storage store cells pool study_plots page study
+studies                   measures study_file definition cell_numbers verdicts suggest storage store cells pool cost_plot study_plots page study
 studies                   search search_plots search_page search_files trial tune
 explaining                opened layers network_picture architecture kernels activations saliency excite receptive face_pictures map_plots page album parts units explain
 auditing                  people findings page inspect

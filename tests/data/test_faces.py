@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -7,9 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from facelearn.data.arrays import Rows
 from facelearn.data.faces import Faces, concatenate
 from facelearn.data.schema import FIVE, NO_KEYPOINTS, schema_for_count
 from facelearn.errors import DataError
+
+COLUMNS = ("images", "keypoints", "identity", "group", "source", "row", "to_photo")
 
 
 def some_faces(count: int = 6, seed: int = 0) -> Faces:
@@ -163,3 +167,72 @@ def test_concatenation_refuses_what_differs() -> None:
     other = Faces.create(np.zeros((1, 9, 9), np.uint8), keypoints=np.zeros((1, 3, 2)), schema=schema_for_count(3))
     with pytest.raises(DataError, match="parts differ"):
         concatenate([some_faces(), other])
+
+
+def test_rows_are_a_view_of_the_table() -> None:
+    faces = some_faces()
+    view = faces[[4, 2, 2]]
+    further = view[1:]
+    for part, rows in ((view, [4, 2, 2]), (further, [2, 2])):
+        for name in ("images", "keypoints", "source", "to_photo"):
+            column = getattr(part, name)
+            assert isinstance(column, Rows) and np.shares_memory(column.base, getattr(faces, name))
+            np.testing.assert_array_equal(column, getattr(faces, name)[rows])
+        assert part.images.index is part.keypoints.index  # one index serves all columns
+        np.testing.assert_array_equal(part.labelled, faces.labelled[rows])
+        np.testing.assert_array_equal(part.keypoints_in_photo(), faces.keypoints_in_photo()[rows])
+        copy = Faces.create(**{name: np.asarray(getattr(part, name)) for name in COLUMNS}, people=faces.people)  # type: ignore[arg-type]
+        assert part.fingerprint() == copy.fingerprint()
+    with pytest.raises(ValueError, match="read-only"):
+        view.images[0] = 1
+    with pytest.raises(ValueError, match="read-only"):
+        view.identity[0] = 1
+    assert isinstance(faces[1:3].images, np.ndarray) and np.shares_memory(faces[1:3].images, faces.images)
+
+
+@pytest.mark.parametrize("index", [[6], [-7], [True, False], [0.5]])
+def test_rows_that_are_not_there(index: list[int]) -> None:
+    with pytest.raises(IndexError):
+        some_faces()[index]
+
+
+def test_an_index_has_one_dimension() -> None:
+    with pytest.raises(DataError, match=r"received an index of shape \(2, 1\)"):
+        some_faces()[[[0], [1]]]
+
+
+def test_a_view_is_saved_joined_changed_and_sent_as_a_table_is(tmp_path: Path) -> None:
+    faces = some_faces()
+    view, copy = faces[[5, 0, 1]], concatenate([faces[[5, 0, 1]]])
+    assert isinstance(copy.images, np.ndarray) and not np.shares_memory(copy.images, faces.images)
+    assert_same(view, copy)
+    loaded = Faces.load(view.save(tmp_path / "faces"))
+    assert_same(loaded, view)
+    rows = np.asarray([1, 2, 3])
+    assert_same(view.replace(row=rows)[[2]], copy.replace(row=rows)[[2]])
+    assert_same(deepcopy(view), copy)
+    with pytest.raises(DataError, match=r"row 2 \(0-based\) has only one"):
+        half = np.array(view.keypoints)
+        half[2, 0, 0] = np.nan
+        view.replace(keypoints=half)
+
+
+def test_every_column_of_a_saved_table_stays_on_disk(tmp_path: Path) -> None:
+    loaded = Faces.load(some_faces().save(tmp_path / "faces"))
+    for name in COLUMNS:
+        column = getattr(loaded, name)
+        assert isinstance(column, np.memmap) or isinstance(column.base, np.memmap), name
+
+
+def test_what_is_known_of_a_table_answers_for_its_rows() -> None:
+    faces = some_faces()
+    faces.lineage.known["colour"] = np.arange(6) * 10
+    view = faces[[4, 2, 0]]
+    assert view.lineage.find("colour").tolist() == [40, 20, 0]  # type: ignore[union-attr]
+    assert view[1:].replace(row=np.asarray([1, 2])).lineage.find("colour").tolist() == [20, 0]  # type: ignore[union-attr]
+    assert view.lineage.find("size") is None
+    assert view.lineage.find("colour", lambda lineage: len(lineage.images) < 6) is None
+    assert view.replace(images=view.images[::-1]).lineage.find("colour") is None  # other images, another table
+    view.lineage.known["colour"] = np.asarray([1, 2, 3])
+    assert view[[2]].lineage.find("colour").tolist() == [3]  # type: ignore[union-attr]
+    assert faces[[2]].lineage.find("colour").tolist() == [20]  # type: ignore[union-attr]

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from facelearn.studies.cell_numbers import number_text, rows
+from facelearn.studies.cell_numbers import rows, value_text
 from facelearn.studies.definition import load_study
 from facelearn.studies.page import markdown, summary, text, verdict_text, write_study
 from facelearn.studies.store import restored, stored
@@ -153,9 +153,9 @@ def test_folds_give_mean_and_deviation(study):
 
 
 def test_numbers_read_as_their_measure(study):
-    assert number_text("valid_loss", 0.00123456) == "0.00123"
-    assert number_text("point_failure_error", 0.0912) == "9.12%" and number_text("point_failure_error", 0.75) == "75.0%"
-    assert number_text("rmse_error", 1.5701) == "1.57" and number_text("rmse_error", math.nan) == "-"
+    assert value_text("valid_loss", 0.00123456) == "0.00123"
+    assert value_text("point_failure_error", 0.0912) == "9.12%" and value_text("point_failure_error", 0.75) == "75.0%"
+    assert value_text("rmse_error", 1.5701) == "1.57" and value_text("rmse_error", math.nan) == "-"
 
 
 def test_the_tables_say_published_ours_and_ratio(study, tmp_path):

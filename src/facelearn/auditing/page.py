@@ -221,7 +221,7 @@ def _duplicate_sheet(
     return tile(panels, columns)
 
 
-def _remaining(facts: Mapping[str, Any]) -> dict[str, Any]:
+def _remaining(facts: Mapping[str, Any]) -> Mapping[str, object]:
     return {key: value for key, value in facts.items() if key not in _ELSEWHERE} | (
         {"people": facts["people"]} if isinstance(facts.get("people"), Mapping) else {}
     )

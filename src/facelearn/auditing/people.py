@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from facelearn.data.faces import Faces
 from facelearn.images.hashes import SAME_PHOTO_DISTANCE, as_signs, near, perceptual_hash
 from facelearn.splits.groups import together
-from facelearn.splits.leaks import find_leaks
+from facelearn.splits.leaks import Example, find_leaks
 
 FEW, MANY = 20, 100
 """Images of a person: below the first are few, above the second many, as Liu et al. 2019, "Large-scale long-tailed recognition"."""
@@ -229,11 +229,13 @@ def _split_leaks(faces: Faces, groups: NDArray[np.int64], split: ArrayLike | Non
         ("person", "people in several parts of the data's own split",
          "nothing for identification, where everyone must be trained on; for keypoints or verification measure on other people"),
     ):  # fmt: skip
-        examples = [_leak(faces, kind, example) for example in leaks[kind]["examples"]]
-        yield _finding(what, examples, remedy, leaks[kind]["count"])
+        found = leaks[kind]
+        assert found is not None  # groups of near-duplicates were given
+        examples = [_leak(faces, kind, example) for example in found["examples"]]
+        yield _finding(what, examples, remedy, found["count"])
 
 
-def _leak(faces: Faces, kind: str, example: Mapping[str, Any]) -> str:
+def _leak(faces: Faces, kind: str, example: Example) -> str:
     if kind == "person":
         return f"{example['name']}: in {', '.join(example['rows'])}"
     return " = ".join(f"{faces.source[rows[0]]} (in {part})" for part, rows in example["rows"].items())

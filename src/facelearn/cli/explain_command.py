@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from facelearn.cli import options
 from facelearn.cli.app import command
 from facelearn.cli.printing import print_json, say, warn
+
+if TYPE_CHECKING:
+    from facelearn.explaining.explain import NetworkFacts
 
 
 @command(
@@ -53,7 +56,7 @@ def explain(
     from facelearn.explaining.explain import explain_network
 
     if network is not None:
-        facts = explain_network(network, out=out)
+        facts: NetworkFacts = explain_network(network, out=out)
     else:
         assert model is not None  # one of the two is given
         facts = run(
@@ -66,7 +69,7 @@ def explain(
         _print(facts)
 
 
-def _print(facts: dict[str, Any]) -> None:
+def _print(facts: NetworkFacts) -> None:
     from facelearn.explaining.page import layer_table
 
     say(layer_table(facts["layers"]), "")

@@ -71,7 +71,7 @@ class Rows(NDArrayOperatorsMixin):
 
     def __getitem__(self, key: Any) -> Any:
         if not isinstance(key, tuple):
-            return np.asarray(self) if key is Ellipsis or key is None else self.base[self.index[key]]
+            return np.asarray(self)[key] if key is Ellipsis or key is None else self.base[self.index[key]]
         every_row = key and (key[0] is Ellipsis or (isinstance(key[0], slice) and key[0] == slice(None)))
         if every_row and len(key) <= self.ndim and all(isinstance(part, (int, slice)) for part in key[1:]):
             if key[0] is Ellipsis:
@@ -96,7 +96,7 @@ class Rows(NDArrayOperatorsMixin):
         raise ValueError("assignment destination is read-only")
 
     def __reduce__(self) -> Any:
-        return np.array, (np.asarray(self),)  # another process gets the rows, not the table they are of
+        return np.array, (np.asarray(self),)  # a copy, and another process, get the rows and not the table they are of
 
     def __repr__(self) -> str:
         return f"Rows({len(self)} of {len(self.base)}, {self.dtype}, shape {self.shape})"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 import numpy as np
 
@@ -14,8 +14,9 @@ from facelearn.data.synthetic import synthetic_faces
 from facelearn.errors import DataError, FacelearnError, Problem
 from facelearn.explaining import parts
 from facelearn.explaining.album import Album
-from facelearn.explaining.page import explain_page
-from facelearn.explaining.parts import Images, Look
+from facelearn.explaining.page import LayerFacts, explain_page
+from facelearn.explaining.parts import ActivationFacts, Images, KernelFacts, Look, SaliencyFacts
+from facelearn.explaining.units import UnitsFacts
 from facelearn.explaining.units import units as units_part
 from facelearn.files import write_text
 from facelearn.prediction.photos import Source, photos
@@ -33,6 +34,41 @@ _INTRODUCTIONS = {
 }
 
 
+class PageFacts(TypedDict):
+    """What every page about a network has."""
+
+    input: list[int]
+    layers: list[LayerFacts]
+    totals: dict[str, int]
+    files: list[str]
+    page: str
+    notes: list[str]
+
+
+class NetworkFacts(PageFacts):
+    """What `explain_network` found."""
+
+    network: str
+
+
+class Looked(TypedDict):
+    """How many images were looked at, and where they come from."""
+
+    count: int
+    origin: str
+
+
+class ExplainFacts(NetworkFacts):
+    """What `explain` found."""
+
+    model: str
+    images: Looked
+    kernels: KernelFacts
+    activations: list[ActivationFacts]
+    saliency: SaliencyFacts
+    units: UnitsFacts
+
+
 def explain(
     model: str | Path,
     images: Source | None = None,
@@ -47,7 +83,7 @@ def explain(
     steps: int = 128,
     seed: int = 0,
     on_error: Literal["stop", "skip"] = "stop",
-) -> dict[str, Any]:
+) -> ExplainFacts:
     """Look inside a trained model: architecture, layer table, kernels, activations, saliency, what excites units.
 
     Writes PNG files and one self-contained `explain.html`. Runs on the CPU.
@@ -92,21 +128,23 @@ def explain(
     table = profile(opened.network, opened.input_shape)
     look = Look(opened, table, given, layer, tuple(units), show, top, steps, seed)
     parts.draw_architecture(album, opened.network, table, opened.input_shape, opened.bundle.network)
-    facts = {
+    kernels, activations = parts.draw_kernels(album, look), parts.draw_activations(album, look)
+    saliency, excited = parts.draw_saliency(album, look, output), units_part(album, look)
+    title = f"Inside {Path(model).name}"
+    subtitle = f"Network {opened.bundle.network}; looked at with {len(given):,} images ({given.origin})."
+    return {
         "model": str(model),
         "network": opened.bundle.network,
         "images": {"count": len(given), "origin": given.origin},
-        "kernels": parts.draw_kernels(album, look),
-        "activations": parts.draw_activations(album, look),
-        "saliency": parts.draw_saliency(album, look, output),
-        "units": units_part(album, look),
+        "kernels": kernels,
+        "activations": activations,
+        "saliency": saliency,
+        "units": excited,
+        **_finish(album, title, subtitle, table, opened.input_shape),
     }
-    title = f"Inside {Path(model).name}"
-    subtitle = f"Network {opened.bundle.network}; looked at with {len(given):,} images ({given.origin})."
-    return facts | _finish(album, title, subtitle, table, opened.input_shape)
 
 
-def explain_network(name: str, *, out: str | Path | None = None) -> dict[str, Any]:
+def explain_network(name: str, *, out: str | Path | None = None) -> NetworkFacts:
     """The architecture picture and the layer table of a network of the zoo as published, without weights or images.
 
     Args:
@@ -132,10 +170,10 @@ def explain_network(name: str, *, out: str | Path | None = None) -> dict[str, An
     album = Album(Path(out) if out is not None else FOLDER / name)
     parts.draw_architecture(album, network, table, tuple(info.input), name)
     subtitle = f"{info.summary} {info.source}."
-    return {"network": name} | _finish(album, f"Network {name}", subtitle, table, tuple(info.input))
+    return {"network": name, **_finish(album, f"Network {name}", subtitle, table, tuple(info.input))}
 
 
-def _finish(album: Album, title: str, subtitle: str, table: list[Any], input_shape: tuple[int, ...]) -> dict[str, Any]:
+def _finish(album: Album, title: str, subtitle: str, table: list[Any], input_shape: tuple[int, ...]) -> PageFacts:
     """Write the page; the facts that every page has."""
     layers = parts.layer_facts(table)
     document = explain_page(
@@ -151,7 +189,10 @@ def _finish(album: Album, title: str, subtitle: str, table: list[Any], input_sha
     return {
         "input": list(input_shape),
         "layers": layers,
-        "totals": {key: sum(one[key] for one in layers) for key in ("parameters", "multiply_adds")},
+        "totals": {
+            "parameters": sum(one["parameters"] for one in layers),
+            "multiply_adds": sum(one["multiply_adds"] for one in layers),
+        },
         "files": album.files,
         "page": str(page),
         "notes": album.notes,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 from facelearn.explaining.network_picture import TIMES
 from facelearn.report import page
@@ -32,7 +32,17 @@ class Shown:
     caption: str
 
 
-def layer_rows(layers: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
+class LayerFacts(TypedDict):
+    """A layer that runs: its path in the network, what it is, the shape of its output without the batch axis, and what it costs."""
+
+    name: str
+    kind: str
+    output: list[int]
+    parameters: int
+    multiply_adds: int
+
+
+def layer_rows(layers: Sequence[LayerFacts]) -> tuple[list[str], list[list[str]]]:
     """The layer table as texts: the heading and a row for each layer, then the totals.
 
     Args:
@@ -49,11 +59,11 @@ def layer_rows(layers: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[lis
         ]
         for one in layers
     ]
-    totals = [f"{sum(one[key] for one in layers):,}" for key in ("parameters", "multiply_adds")]
+    totals = [f"{sum(one['parameters'] for one in layers):,}", f"{sum(one['multiply_adds'] for one in layers):,}"]
     return heading, [*rows, ["total", "", "", *totals]]
 
 
-def layer_table(layers: Sequence[Mapping[str, Any]]) -> str:
+def layer_table(layers: Sequence[LayerFacts]) -> str:
     """The layer table as aligned lines for a terminal; arguments as `layer_rows`."""
     return text_table(*layer_rows(layers))
 
@@ -62,7 +72,7 @@ def explain_page(
     title: str,
     subtitle: str,
     *,
-    layers: Sequence[Mapping[str, Any]],
+    layers: Sequence[LayerFacts],
     input_shape: Sequence[int],
     pictures: Sequence[Shown],
     introductions: Mapping[str, str],
@@ -78,7 +88,7 @@ def explain_page(
         introductions: a sentence for each section, by its name.
         notes: sentences for the top of the page.
     """
-    parameters, operations = (sum(one[key] for one in layers) for key in ("parameters", "multiply_adds"))
+    parameters, operations = sum(one["parameters"] for one in layers), sum(one["multiply_adds"] for one in layers)
     weights = sum(1 for one in layers if one["parameters"])
     numbers = [
         Tile("Parameters", f"{parameters:,}", (f"{short_number(4 * parameters)}B as float32",)),
@@ -95,7 +105,7 @@ def explain_page(
     return page.page(title, subtitle, body, footer="Written by facelearn explain.")
 
 
-def _table(layers: Sequence[Mapping[str, Any]]) -> str:
+def _table(layers: Sequence[LayerFacts]) -> str:
     heading, rows = layer_rows(layers)
     table = page.table(heading, rows, best=len(rows) - 1)
     if len(rows) > _LONG_TABLE:

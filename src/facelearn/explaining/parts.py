@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NotRequired, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from facelearn.errors import FacelearnError
 from facelearn.explaining import face_pictures, map_plots
 from facelearn.explaining.album import Album
 from facelearn.explaining.network_picture import TIMES, architecture_figure
+from facelearn.explaining.page import LayerFacts
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -21,6 +22,41 @@ if TYPE_CHECKING:
     from facelearn.models.layers.profile import Layer
 
 MAPS_SHOWN = 12
+
+
+class KernelFacts(TypedDict, total=False):
+    """The kernels that were drawn; empty where a network has none."""
+
+    layer: str
+    shape: list[int]
+    largest: float
+    shown: int
+
+
+class ActivationFacts(TypedDict):
+    """What a layer gave for the images shown."""
+
+    layer: str
+    shape: list[int]
+    least: float
+    largest: float
+
+
+class OutputFacts(TypedDict):
+    """An explained output: by how much each image changes it, in `unit`, and by how much the attributions miss that."""
+
+    output: str
+    unit: str
+    change: list[float]
+    gap: list[float]
+    people: NotRequired[list[str]]
+
+
+class SaliencyFacts(TypedDict):
+    """The outputs that were explained, and the layer of Grad-CAM."""
+
+    outputs: list[OutputFacts]
+    grad_cam_layer: str | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +113,7 @@ def draw_architecture(
     album.add("Architecture", figure, "architecture.png", caption)
 
 
-def draw_kernels(album: Album, look: Look) -> dict[str, Any]:
+def draw_kernels(album: Album, look: Look) -> KernelFacts:
     """Draw the kernels of the layer asked for, or of the first convolution (the first layer with weights where there is none)."""
     from facelearn.explaining.kernels import kernels as read
     from facelearn.explaining.layers import convolutions, fully_connected
@@ -108,7 +144,7 @@ def draw_kernels(album: Album, look: Look) -> dict[str, Any]:
     return {"layer": found.layer, "shape": list(found.shape), "largest": found.largest, "shown": len(found.tiles)}
 
 
-def draw_activations(album: Album, look: Look) -> list[dict[str, Any]]:
+def draw_activations(album: Album, look: Look) -> list[ActivationFacts]:
     """Draw what some layers give for the first images: the one asked for, or the first and the deepest with maps."""
     from facelearn.explaining.activations import activations as read
     from facelearn.explaining.layers import convolutions, map_layer, unit_layer
@@ -117,7 +153,7 @@ def draw_activations(album: Album, look: Look) -> list[dict[str, Any]]:
     chosen = [*convolutions(network, look.table)[:1], map_layer(network, look.table)]
     names = [name for name in dict.fromkeys(chosen) if name is not None] or [unit_layer(network, look.table)]
     found = read(network, look.first, [look.layer] if look.layer is not None else names)
-    facts = []
+    facts: list[ActivationFacts] = []
     for name, values in found.items():
         file = f"activations-{name}.png"
         facts.append(
@@ -143,7 +179,7 @@ def draw_activations(album: Album, look: Look) -> list[dict[str, Any]]:
     return facts
 
 
-def draw_saliency(album: Album, look: Look, output: str | None) -> dict[str, Any]:
+def draw_saliency(album: Album, look: Look, output: str | None) -> SaliencyFacts:
     """Draw integrated gradients and Grad-CAM of the outputs asked for over the first images."""
     from facelearn.explaining.layers import map_layer
     from facelearn.explaining.opened import targets
@@ -151,14 +187,17 @@ def draw_saliency(album: Album, look: Look, output: str | None) -> dict[str, Any
 
     inputs, network = look.first, look.model.network
     layer = look.layer or map_layer(network, look.table)
-    gradients, cams, facts = [], [], []
+    gradients, cams = [], []
+    facts: list[OutputFacts] = []
     for target in targets(look.model, output, inputs):
         found = integrated_gradients(network, inputs, target.weights)
         gradients.append((f"integrated gradients\n{target.name}", found.values.sum(1)))
-        facts.append(
-            {"output": target.name, "unit": target.unit, "change": found.change.tolist(), "gap": found.gap.tolist()}
-            | ({"people": list(target.people)} if target.people else {})
-        )
+        fact: OutputFacts = {
+            "output": target.name, "unit": target.unit, "change": found.change.tolist(), "gap": found.gap.tolist(),
+        }  # fmt: skip
+        if target.people:
+            fact["people"] = list(target.people)
+        facts.append(fact)
         try:
             if layer is not None:
                 cams.append((f"Grad-CAM of '{layer}'\n{target.name}", grad_cam(network, inputs, target.weights, layer)))
@@ -184,12 +223,12 @@ def draw_saliency(album: Album, look: Look, output: str | None) -> dict[str, Any
     return {"outputs": facts, "grad_cam_layer": layer}
 
 
-def layer_facts(table: Sequence[Layer]) -> list[dict[str, Any]]:
+def layer_facts(table: Sequence[Layer]) -> list[LayerFacts]:
     """The layer table as JSON values."""
-    found = []
-    for row in table:
-        facts = asdict(row)
-        found.append(
-            {"name": facts.pop("name"), "kind": facts.pop("kind"), "output": list(facts.pop("output_shape")), **facts}
-        )
-    return found
+    return [
+        {
+            "name": row.name, "kind": row.kind, "output": list(row.output_shape), "parameters": row.parameters,
+            "multiply_adds": row.multiply_adds,
+        }
+        for row in table
+    ]  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,33 @@ _SAMPLE = 256  # images that say which numbers an input may hold
 _FIELD_OPERATIONS = 5e11  # about ten seconds of a small machine
 
 
-def units(album: Album, look: Look) -> dict[str, Any]:
+class ExcitingImage(TypedDict):
+    """An image that excites a unit, and the box (left, top, right, bottom) that the unit sees of it there."""
+
+    image: int
+    source: str
+    row: int
+    activation: float
+    box: list[int]
+
+
+class UnitFacts(TypedDict):
+    """A unit, its activation before and after the ascent, and the images that excite it most."""
+
+    unit: int
+    before: float
+    after: float
+    top: list[ExcitingImage]
+
+
+class UnitsFacts(TypedDict):
+    """The units of a layer that were drawn."""
+
+    layer: str
+    units: list[UnitFacts]
+
+
+def units(album: Album, look: Look) -> UnitsFacts:
     """Draw, for some units of a layer, an input made to excite them and the images that do it most."""
     from facelearn.explaining.excite import check_unit, unit_scores
     from facelearn.explaining.layers import unit_layer
@@ -38,7 +64,7 @@ def units(album: Album, look: Look) -> dict[str, Any]:
     figure = face_pictures.excited_figure(
         made.inputs.transpose(0, 2, 3, 1),
         [[look.images.pixels[one["image"]] for one in fact["top"]] for fact in facts],
-        [[middle, *(tuple(one["box"]) for one in fact["top"])] for fact in facts],
+        [[middle, *(_box(one["box"]) for one in fact["top"])] for fact in facts],
         names=[f"unit {unit}" for unit in chosen],
         notes=[
             [f"{f['before']:.2g} → {f['after']:.2g}", *(f"{one['activation']:.3g}" for one in f["top"])] for f in facts
@@ -97,8 +123,8 @@ def _fields(look: Look, layer: str) -> tuple[NDArray[np.int64], tuple[int, int, 
 
 def _unit_facts(
     look: Look, scores: Scores, unit: int, boxes: NDArray[np.int64], made: tuple[float, float]
-) -> dict[str, Any]:
-    top = [
+) -> UnitFacts:
+    top: list[ExcitingImage] = [
         {
             "image": int(i),
             "source": look.images.source[i],

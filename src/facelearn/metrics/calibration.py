@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -130,7 +130,15 @@ def bin_of(confidence: Array, bins: int = BINS) -> NDArray[np.int64]:
     return place
 
 
-def reliability(probabilities: ArrayLike, truth: ArrayLike, bins: int = BINS) -> dict[str, list[Any]]:
+class Reliability(TypedDict):
+    """By bin of the stated probability: its mean, the share that was right (null for an empty bin), and how many images."""
+
+    confidence: list[float | None]
+    accuracy: list[float | None]
+    count: list[int]
+
+
+def reliability(probabilities: ArrayLike, truth: ArrayLike, bins: int = BINS) -> Reliability:
     """The reliability curve: images in `bins` equal-width bins by the probability of the class that was named.
 
     Returns:
@@ -143,7 +151,7 @@ def reliability(probabilities: ArrayLike, truth: ArrayLike, bins: int = BINS) ->
     return reliability_of(answers(probabilities, truth), bins)
 
 
-def reliability_of(found: Answers, bins: int = BINS) -> dict[str, list[Any]]:
+def reliability_of(found: Answers, bins: int = BINS) -> Reliability:
     """As `reliability`, of answers."""
     place = bin_of(found.confidence, bins)
     count = np.bincount(place, minlength=bins)

@@ -7,7 +7,7 @@ is left out of averages, medians, best and worst.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TypedDict, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,6 +23,43 @@ CLASS_SCORES = (
 SIZE_GROUPS = (("many", 101, None), ("medium", 20, 100), ("few", 0, 19))
 """Name, least and most training images of the groups of classes (Liu et al. 2019, open long-tailed recognition)."""
 SHOWN = 5
+
+
+class ClassRow(TypedDict):
+    """One person: images of theirs, trained on (null where nobody said) and held out, times their name was given, CLASS_SCORES."""
+
+    name: str
+    images: int
+    train_images: int | None
+    predicted: int
+    recall_score: float | None
+    binary_accuracy_score: float | None
+    precision_score: float | None
+    bcr_score: float | None
+    aggregated_score: float | None
+    aggregated_binary_score: float | None
+
+
+class Confusion(TypedDict):
+    """Who was taken for whom, how often, and in what share of the first one's images."""
+
+    truth: str
+    predicted: str
+    count: int
+    share: float
+
+
+class ClassTable(TypedDict):
+    """What `class_table` returns."""
+
+    classes: list[ClassRow]
+    averages: dict[str, float | None]
+    medians: dict[str, float | None]
+    best: list[str]
+    worst: list[str]
+    confusions: list[Confusion]
+    never_predicted: list[str]
+    without_images: list[str]
 
 
 def class_scores(found: Answers) -> dict[str, Array]:
@@ -55,7 +92,7 @@ def counts(classes: Index, count: int) -> Array:
     return np.bincount(classes, minlength=count).astype(np.float64)
 
 
-def class_table(found: Answers, people: Sequence[str], train_counts: Index | None) -> dict[str, Any]:
+def class_table(found: Answers, people: Sequence[str], train_counts: Index | None) -> ClassTable:
     """The JSON-able keys classes, averages, medians, best, worst, confusions, never_predicted and without_images."""
     scores = class_scores(found)
     images, named = counts(found.truth, found.classes), counts(found.predicted, found.classes)
@@ -73,7 +110,7 @@ def class_table(found: Answers, people: Sequence[str], train_counts: Index | Non
     best = held[np.lexsort((held, -images[held], -score[held]))][:SHOWN]
     worst = held[np.lexsort((held, -images[held], score[held]))][:SHOWN]
     return {
-        "classes": rows,
+        "classes": cast(list[ClassRow], rows),
         "averages": {name: number(float(values[there].mean())) if there.any() else None for name, values in scores.items()},
         "medians": {name: number(float(np.median(values[there]))) if there.any() else None for name, values in scores.items()},
         "best": [people[i] for i in best.tolist()],
@@ -84,7 +121,7 @@ def class_table(found: Answers, people: Sequence[str], train_counts: Index | Non
     }  # fmt: skip
 
 
-def confusions(found: Answers, people: Sequence[str], most: int = 20) -> list[dict[str, Any]]:
+def confusions(found: Answers, people: Sequence[str], most: int = 20) -> list[Confusion]:
     """The commonest wrong pairs, at most `most`: {"truth", "predicted", "count", "share" of the truth's images}, JSON-able.
 
     By count, of equal counts by share.

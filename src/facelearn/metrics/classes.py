@@ -7,24 +7,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import NotRequired, TypedDict, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from facelearn.errors import DataError
 from facelearn.metrics.answers import Answers, answers, checked_truth, confusion_matrix
-from facelearn.metrics.calibration import BINS, bin_gaps, calibration_measure, reliability_of
+from facelearn.metrics.calibration import BINS, Reliability, bin_gaps, calibration_measure, reliability_of
 from facelearn.metrics.class_tables import (
     CLASS_SCORES,
     SIZE_GROUPS,
+    ClassTable,
     checked_train_counts,
     class_scores,
     class_table,
     counts,
     size_sets,
 )
-from facelearn.metrics.measure import Array, Measure, number
+from facelearn.metrics.measure import Array, Measure, MeasureFacts, number
+from facelearn.metrics.open_set import OpenSetMetrics
 from facelearn.metrics.stratified import Resamples, percentiles, percentiles_around, resample_within_classes
 
 __all__ = [
@@ -44,6 +46,57 @@ SMALLEST_PROBABILITY = float(np.finfo(np.float64).eps)
 """A probability below this counts as this in the cross-entropy, which a single 0 would make infinite (36 nats at most)."""
 
 
+class SizeGroup(TypedDict):
+    """The people with `least` to `most` training images (null: any number more)."""
+
+    name: str
+    least: int
+    most: int | None
+    classes: int
+    images: int
+    balanced_accuracy_score: float | None
+    low: float | None
+    high: float | None
+
+
+class ClassMetricSettings(TypedDict):
+    """What the metrics depend on beside probabilities."""
+
+    images: int
+    classes: int
+    bins: int
+    bootstrap: int
+    level: float
+    seed: int
+    top: list[int]
+    fixed_classes: int
+
+
+class Temperature(TypedDict):
+    """What logits are divided by, the part it was fitted on, and the calibration error without it."""
+
+    value: float
+    tuned_on: str | None
+    calibration_error_before: float
+
+
+class ClassMetrics(ClassTable):
+    """What `class_metrics` returns, top{k}_score for other k too; the last three are added by runs and evaluations."""
+
+    accuracy_score: MeasureFacts
+    balanced_accuracy_score: MeasureFacts
+    top3_score: NotRequired[MeasureFacts]
+    top5_score: NotRequired[MeasureFacts]
+    cross_entropy_loss: MeasureFacts
+    calibration_error: MeasureFacts
+    size_groups: list[SizeGroup]
+    calibration: Reliability
+    settings: ClassMetricSettings
+    measured_on: NotRequired[str]
+    temperature: NotRequired[Temperature]
+    open_set: NotRequired[OpenSetMetrics]
+
+
 def class_metrics(
     probabilities: ArrayLike,
     truth: ArrayLike,
@@ -54,7 +107,7 @@ def class_metrics(
     bootstrap: int = 1000,
     seed: int = 0,
     top: Sequence[int] = (1, 3, 5),
-) -> dict[str, Any]:
+) -> ClassMetrics:
     """Every identification metric with its count and its 95% interval, JSON-able.
 
     The intervals of the balanced accuracies and of the calibration error are moved onto the value (`stratified.percentiles_around`).
@@ -104,7 +157,7 @@ def class_metrics(
     calibration = calibration_measure(gaps)
     # too large on average, by as much as a gap is noisy
     resampled_errors = np.abs(draws.pooled[:, len(columns) :]).sum(1)
-    return {
+    whole = {
         "accuracy_score": facts.pop("accuracy_score"),
         "balanced_accuracy_score": recalls.to_dict(percentiles_around(draws.balanced[:, 0], recalls.value)),
         **facts,
@@ -117,6 +170,7 @@ def class_metrics(
             "top": [int(k) for k in top], "fixed_classes": draws.fixed_classes,
         },
     }  # fmt: skip
+    return cast(ClassMetrics, whole)
 
 
 def _columns(found: Answers, top: Sequence[int]) -> dict[str, Array]:
@@ -142,9 +196,9 @@ def _recall_measure(found: Answers, held: NDArray[np.bool_]) -> Measure:
     return Measure(np.where(there, recall, 0), there.astype(np.float64), "classes", "share")
 
 
-def _size_groups(found: Answers, sizes: NDArray[np.bool_], draws: Resamples) -> list[dict[str, Any]]:
+def _size_groups(found: Answers, sizes: NDArray[np.bool_], draws: Resamples) -> list[SizeGroup]:
     images = counts(found.truth, found.classes)
-    rows = []
+    rows: list[SizeGroup] = []
     for position, held in enumerate(sizes):
         name, least, most = SIZE_GROUPS[position]
         value = _recall_measure(found, held).value

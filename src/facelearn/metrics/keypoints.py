@@ -6,7 +6,7 @@ The metrics one by one, with what each means, are in `keypoint_errors`; they can
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TypedDict, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -36,7 +36,7 @@ from facelearn.metrics.keypoint_errors import (
     rmse_error,
     robust_rmse_error,
 )
-from facelearn.metrics.measure import Array, Measure, bootstrap_difference, bootstrap_intervals, number
+from facelearn.metrics.measure import Array, Measure, MeasureFacts, bootstrap_difference, bootstrap_intervals, number
 
 __all__ = [
     "RESIDUAL_LIMIT",
@@ -66,6 +66,85 @@ __all__ = [
     "rmse_error",
     "robust_rmse_error",
 ]  # fmt: skip
+
+
+class KeypointRow(TypedDict):
+    """The errors of one keypoint in pixels, and its share of failed points; null where nothing is labelled."""
+
+    name: str
+    count: int
+    rmse_error: float | None
+    mean_error: float | None
+    median_error: float | None
+    point_failure_error: float | None
+
+
+class ErrorCurve(TypedDict):
+    """The share of the points whose error is at most each threshold, a share of the image width."""
+
+    threshold: list[float]
+    share: list[float | None]
+    count: int
+    over: str
+
+
+class LabelCounts(TypedDict):
+    """What was labelled, and what could not be normalised."""
+
+    faces: int
+    complete_faces: int
+    points: int
+    missing_points: int
+    faces_without_interocular: int
+    faces_without_box: int
+
+
+class KeypointMetricSettings(TypedDict):
+    """What the metrics depend on beside points."""
+
+    width: float
+    height: float
+    threshold: float
+    residual_limit: float
+    bootstrap: int
+    level: float
+    seed: int
+    schema: str
+
+
+class KeypointMetrics(TypedDict, total=False):
+    """What `keypoint_metrics` returns; `mean_face`, which a run adds, is the same of the mean face of its training rows."""
+
+    rmse_error: MeasureFacts
+    mean_error: MeasureFacts
+    median_error: MeasureFacts
+    robust_rmse_error: MeasureFacts
+    outlier_error: MeasureFacts
+    nme_interocular_error: MeasureFacts
+    nme_box_error: MeasureFacts
+    nme_width_error: MeasureFacts
+    detection_error: MeasureFacts
+    point_failure_error: MeasureFacts
+    face_failure_error: MeasureFacts
+    face_any_failure_error: MeasureFacts
+    auc_score: MeasureFacts
+    keypoints: list[KeypointRow]
+    curve: ErrorCurve
+    labels: LabelCounts
+    settings: KeypointMetricSettings
+    mean_face: KeypointMetrics
+
+
+class PairedDifference(TypedDict):
+    """What `paired_bootstrap` returns."""
+
+    metric: str
+    first: MeasureFacts
+    second: MeasureFacts
+    difference: float | None
+    low: float | None
+    high: float | None
+    first_smaller: float | None
 
 
 def measures(
@@ -101,7 +180,7 @@ def keypoint_metrics(
     threshold: float = 0.1,
     bootstrap: int = 1000,
     seed: int = 0,
-) -> dict[str, Any]:
+) -> KeypointMetrics:
     """Every keypoint metric with its count and its 95% interval, JSON-able.
 
     Args:
@@ -131,7 +210,7 @@ def keypoint_metrics(
     intervals = bootstrap_intervals(found, groups, resamples=bootstrap, seed=seed)
     errors = detection_errors(prediction, target, width)
     thresholds, shares = cumulative_error_curve(errors, threshold)
-    return {
+    facts = {
         **{name: measure.to_dict(intervals[name]) for name, measure in found.items()},
         "keypoints": _keypoint_rows(differences(prediction, target), errors, schema, threshold),
         "curve": {
@@ -152,15 +231,19 @@ def keypoint_metrics(
             "schema": schema.name,
         },
     }
+    return cast(KeypointMetrics, facts)
 
 
-def _keypoint_rows(difference: Array, errors: Array, schema: KeypointSchema, threshold: float) -> list[dict[str, Any]]:
+def _keypoint_rows(difference: Array, errors: Array, schema: KeypointSchema, threshold: float) -> list[KeypointRow]:
     """One JSON-able row for each keypoint."""
-    rows: list[dict[str, Any]] = []
+    rows: list[KeypointRow] = []
     for index, name in enumerate(schema.names):
         there = ~np.isnan(errors[:, index])
         residuals = difference[there, index]
-        row: dict[str, Any] = {"name": name, "count": int(there.sum())}
+        row: KeypointRow = {
+            "name": name, "count": int(there.sum()), "rmse_error": None, "mean_error": None, "median_error": None,
+            "point_failure_error": None,
+        }  # fmt: skip
         if there.any():
             distances = np.hypot(residuals[:, 0], residuals[:, 1])
             row |= {
@@ -169,13 +252,11 @@ def _keypoint_rows(difference: Array, errors: Array, schema: KeypointSchema, thr
                 "median_error": float(np.median(distances)),
                 "point_failure_error": float((errors[there, index] > threshold).mean()),
             }
-        else:
-            row |= dict.fromkeys(("rmse_error", "mean_error", "median_error", "point_failure_error"))
         rows.append(row)
     return rows
 
 
-def _label_counts(truth: Array, found: Mapping[str, Measure]) -> dict[str, int]:
+def _label_counts(truth: Array, found: Mapping[str, Measure]) -> LabelCounts:
     labelled = labelled_points(truth)
     faces = int(labelled.any(1).sum())
     return {
@@ -200,7 +281,7 @@ def paired_bootstrap(
     threshold: float = 0.1,
     bootstrap: int = 1000,
     seed: int = 0,
-) -> dict[str, Any]:
+) -> PairedDifference:
     """How much two models differ on the same rows: metric(first) - metric(second), its 95% interval over resampled groups.
 
     Args:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal, NotRequired, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,6 +19,17 @@ from facelearn.errors import DataError
 Array = NDArray[np.float64]
 Over = Literal["coordinates", "points", "faces", "images", "classes"]
 _CHUNK = 4_000_000  # resample counts held at once: 32 MB
+
+
+class MeasureFacts(TypedDict):
+    """A metric as JSON has it: null where there is nothing to run over; `low` and `high` only where an interval was asked for."""
+
+    value: float | None
+    low: NotRequired[float | None]
+    high: NotRequired[float | None]
+    unit: str
+    count: int
+    over: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,12 +67,14 @@ class Measure:
         mean = float(self.sums.sum() / self.counts.sum())
         return math.sqrt(mean) if self.root else mean
 
-    def to_dict(self, interval: tuple[float, float] | None = None) -> dict[str, Any]:
+    def to_dict(self, interval: tuple[float, float] | None = None) -> MeasureFacts:
         """JSON-able: value, low and high of the interval (null where there is none), unit, count and over."""
-        facts: dict[str, Any] = {"value": number(self.value)}
-        if interval is not None:
-            facts |= {"low": number(interval[0]), "high": number(interval[1])}
-        return {**facts, "unit": self.unit, "count": self.count, "over": self.over}
+        if interval is None:
+            return {"value": number(self.value), "unit": self.unit, "count": self.count, "over": self.over}
+        return {
+            "value": number(self.value), "low": number(interval[0]), "high": number(interval[1]), "unit": self.unit,
+            "count": self.count, "over": self.over,
+        }  # fmt: skip
 
 
 def number(value: float) -> float | None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from facelearn.errors import DataError
-from facelearn.metrics.measure import Array, Measure, bootstrap_intervals, group_index
+from facelearn.metrics.measure import Array, Measure, MeasureFacts, bootstrap_intervals, group_index
 
 _CHUNK = 4_000_000  # weights of rows held at once: 32 MB
 CURVE_POINTS = 200
@@ -62,6 +62,46 @@ def _checked_share(false_alarm: float) -> float:
     return false_alarm
 
 
+class OpenSetCurve(TypedDict):
+    """Known people named right against strangers named, from the strictest to the laxest threshold."""
+
+    false_alarm: list[float]
+    identification: list[float]
+    threshold: list[float]
+
+
+class OpenSetMetricSettings(TypedDict):
+    """What the metrics depend on beside scores."""
+
+    false_alarm: float
+    known: int
+    strangers: int
+    bootstrap: int
+    level: float
+    seed: int
+
+
+class Strangers(TypedDict):
+    """How many photos of how many people the strangers are."""
+
+    photos: int
+    people: int
+
+
+class OpenSetMetrics(TypedDict, total=False):
+    """What `open_set_metrics` returns; `strangers` is added by who knows them."""
+
+    threshold: float
+    identification_score: MeasureFacts
+    detection_score: MeasureFacts
+    false_alarm_error: MeasureFacts
+    identification_at_false_alarm_score: MeasureFacts
+    auroc_score: MeasureFacts
+    curve: OpenSetCurve
+    settings: OpenSetMetricSettings
+    strangers: Strangers
+
+
 def open_set_metrics(
     known_score: ArrayLike,
     known_correct: ArrayLike,
@@ -73,7 +113,7 @@ def open_set_metrics(
     stranger_groups: ArrayLike | None = None,
     bootstrap: int = 1000,
     seed: int = 0,
-) -> dict[str, Any]:
+) -> OpenSetMetrics:
     """How well known people are named and strangers rejected, with 95% intervals over resampled groups, JSON-able.
 
     Args:
@@ -117,7 +157,7 @@ def open_set_metrics(
     }
     both = pair.measures()
     both_intervals = pair.intervals(known_groups, stranger_groups, bootstrap, seed)
-    return {
+    facts = {
         "threshold": float(threshold),
         **{name: measure.to_dict(intervals[name]) for name, measure in {**of_known, **of_strangers}.items()},
         **{name: measure.to_dict(both_intervals[name]) for name, measure in both.items()},
@@ -127,6 +167,7 @@ def open_set_metrics(
             "seed": seed,
         },
     }  # fmt: skip
+    return cast(OpenSetMetrics, facts)
 
 
 def _share(hits: NDArray[np.bool_]) -> Measure:
@@ -199,7 +240,7 @@ class _Pair:
         above = (weight * (below[:, places[0]] + below[:, places[1]])).sum(1) / (2 * totals * size)
         return np.stack([identified, above])
 
-    def curve(self) -> dict[str, list[float]]:
+    def curve(self) -> OpenSetCurve:
         """Identification score against the share of strangers named, at up to CURVE_POINTS thresholds."""
         if not len(self.strangers) or not len(self.known):
             return {"false_alarm": [], "identification": [], "threshold": []}

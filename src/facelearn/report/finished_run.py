@@ -48,10 +48,6 @@ class FinishedRun:
         """float64 (epochs,): one column of the history, NaN where it is missing or not a number."""
         return np.asarray([to_number(epoch.get(name)) for epoch in self.history], np.float64)
 
-    def facts(self) -> dict[str, Any]:
-        """The attributes that runs of every task have, by name: arguments of a child that adds the held-out images."""
-        return {name: getattr(self, name) for name in FinishedRun.__dataclass_fields__}
-
 
 def write_arrays(file: str | Path, **arrays: Any) -> Path:
     """Write `arrays` by name to a file of NumPy's, whole or not at all, large ones a piece at a time; returns its path."""

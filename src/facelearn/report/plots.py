@@ -67,7 +67,7 @@ def loss_curves(runs: Sequence[FinishedRun], *, normalise: bool = False) -> Figu
     return figure
 
 
-def learning_rate(run: FinishedRun) -> Figure:
+def learning_rate_curve(run: FinishedRun) -> Figure:
     """The learning rate at the end of each epoch."""
     with house_style():
         figure = new_figure(*SIZE)

@@ -34,7 +34,7 @@ def cost_tile(run: FinishedRun) -> list[Tile]:
     ]
 
 
-def differences(runs: Sequence[FinishedRun], names: Sequence[str]) -> str:
+def recipe_differences(runs: Sequence[FinishedRun], names: Sequence[str]) -> str:
     """A table of what the recipes of the runs do not share, with a column for each of `names`; nothing where they are alike."""
     flat = [dict(fact_rows(run.recipe)) for run in runs]
     keys = list(dict.fromkeys(key for recipe in flat for key in recipe))
@@ -60,7 +60,7 @@ def training_curves(runs: Sequence[FinishedRun]) -> str:
         second = svg(plots.loss_curves(runs, normalise=True), "Loss as a share of the largest of all runs, by epoch")
         caption = "All losses divided by the largest of all runs, as the ML-ResNet study (Xu et al., 2017) draws them."
     else:
-        second, caption = svg(plots.learning_rate(runs[0]), "Learning rate by epoch"), ""
+        second, caption = svg(plots.learning_rate_curve(runs[0]), "Learning rate by epoch"), ""
     figures = [page.figure(losses, "Logarithmic. Rings mark the lowest validation loss."), page.figure(second, caption)]
     return page.section("Training", page.plots(*figures))
 

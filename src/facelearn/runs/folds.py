@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from facelearn.data.faces import Faces
 from facelearn.errors import Problem, RecipeError
@@ -17,7 +17,7 @@ from facelearn.recipe.recipe import Recipe
 from facelearn.recipe.resolve import Resolved, draft, resolve
 from facelearn.record.folder import RunFolder
 from facelearn.runs.fit_rows import train_split
-from facelearn.runs.folds_summary import kfold_summary, kfold_text
+from facelearn.runs.folds_summary import FoldsSummary, kfold_summary, kfold_text
 from facelearn.runs.prepare import ReadResult
 from facelearn.runs.train import make_ready, read_rows, source_name, source_network
 from facelearn.splits.split import Split
@@ -49,7 +49,7 @@ class FoldsResult:
 
     folder: Path
     folds: tuple[Path, ...]
-    summary: Mapping[str, Any] = field(default_factory=dict)
+    summary: FoldsSummary = field(default_factory=lambda: cast(FoldsSummary, {}))
     model: Path | None = None
     page: Path | None = None
     skipped: tuple[Problem, ...] = ()
@@ -147,7 +147,7 @@ def _train_each(
     return tuple(finished), said
 
 
-def _write_summary(folder: RunFolder, finished: tuple[Path, ...], summary: Mapping[str, Any]) -> tuple[Path, Path]:
+def _write_summary(folder: RunFolder, finished: tuple[Path, ...], summary: FoldsSummary) -> tuple[Path, Path]:
     """What the folds amount to, and the best fold's model; returns the model and the page."""
     count = len(finished)
     text = f"# {count} folds\n\n{kfold_text(summary, folder.path.name, markdown=True)}\n"

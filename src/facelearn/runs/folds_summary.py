@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,7 +17,7 @@ from facelearn.record.results import load_class_run
 from facelearn.report.shown_numbers import to_number
 from facelearn.report.tables import markdown_table, text_table
 from facelearn.tasks.identification.class_results import ClassResult
-from facelearn.tasks.identification.class_study import number_text
+from facelearn.tasks.identification.class_study import measure_text
 
 SCORES = {
     "balanced_accuracy_score": "balanced accuracy",
@@ -30,7 +30,44 @@ CHOSEN_BY = "valid_balanced_accuracy_score"
 Table = tuple[list[str], list[list[str]]]
 
 
-def kfold_summary(folders: Sequence[str | Path], *, groups: ArrayLike | None = None) -> dict[str, Any]:
+class Score(TypedDict):
+    """A score and its 95% interval, null where there is none."""
+
+    value: float
+    low: float | None
+    high: float | None
+
+
+class FoldFacts(TypedDict):
+    """One model: its fold, from 1; balanced accuracy and loss of its validation images; its scores on the test images, of SCORES."""
+
+    fold: int
+    valid_images: int | None
+    valid_score: float | None
+    valid_loss: float | None
+    test: dict[str, Score]
+
+
+class Spread(TypedDict):
+    """A mean over folds and its standard deviation."""
+
+    value: float
+    deviation: float
+
+
+class FoldsSummary(TypedDict):
+    """What `kfold_summary` returns."""
+
+    images: int
+    people: int
+    folds: list[FoldFacts]
+    best: int
+    mean: dict[str, Spread]
+    ensemble: dict[str, Score]
+    gain: Score
+
+
+def kfold_summary(folders: Sequence[str | Path], *, groups: ArrayLike | None = None) -> FoldsSummary:
     """What k finished runs of one recipe, each trained on its own fold and measured on the same test images, amount to.
 
     Args:
@@ -63,7 +100,7 @@ def kfold_summary(folders: Sequence[str | Path], *, groups: ArrayLike | None = N
     }  # fmt: skip
 
 
-def kfold_table(folds: Mapping[str, Mapping[str, Any]]) -> Table:
+def kfold_table(folds: Mapping[str, FoldsSummary]) -> Table:
     """Every model, their mean and their ensemble as heading and rows; `folds` are summaries by the name of what was trained."""
     heading = [
         "model",
@@ -90,12 +127,16 @@ def kfold_table(folds: Mapping[str, Mapping[str, Any]]) -> Table:
     return heading, body
 
 
-def kfold_lines(folds: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def kfold_lines(folds: Mapping[str, FoldsSummary]) -> list[str]:
     """What the ensemble gains over the best model by validation, a line for each summary."""
     lines = []
     for name, facts in folds.items():
         gain = facts["gain"]
-        interval = f" ({_points(gain['low'])} to {_points(gain['high'])})" if gain["low"] is not None else ""
+        interval = (
+            f" ({_points(gain['low'])} to {_points(gain['high'])})"
+            if gain["low"] is not None and gain["high"] is not None
+            else ""
+        )
         lines.append(
             f"{name}: the mean of {len(facts['folds'])} models' probabilities gains {_points(gain['value'])} points{interval} of balanced "
             f"accuracy over fold {facts['best']}, the best by validation, on the same {facts['images']:,} test photos of "
@@ -104,7 +145,7 @@ def kfold_lines(folds: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return lines
 
 
-def kfold_text(facts: Mapping[str, Any], name: str = "model", *, markdown: bool = False) -> str:
+def kfold_text(facts: FoldsSummary, name: str = "model", *, markdown: bool = False) -> str:
     """One summary as a text table or as Markdown, with what the ensemble gains below it."""
     folds = {name: facts}
     heading, body = kfold_table(folds)
@@ -129,7 +170,7 @@ def _check_alike(runs: Sequence[ClassResult]) -> None:
             )
 
 
-def _fold(number: int, run: ClassResult, groups: ArrayLike | None) -> dict[str, Any]:
+def _fold(number: int, run: ClassResult, groups: ArrayLike | None) -> FoldFacts:
     rows = [row for row in run.history if math.isfinite(to_number(row.get("valid_loss")))]
     kept = (
         {}
@@ -145,13 +186,14 @@ def _fold(number: int, run: ClassResult, groups: ArrayLike | None) -> dict[str, 
     }  # fmt: skip
 
 
-def _scores(probabilities: ArrayLike, run: ClassResult, groups: ArrayLike | None) -> dict[str, dict[str, float | None]]:
-    metrics = class_metrics(probabilities, run.truth, people=run.people, groups=groups)
+def _scores(probabilities: ArrayLike, run: ClassResult, groups: ArrayLike | None) -> dict[str, Score]:
+    metrics: Mapping[str, Any] = class_metrics(probabilities, run.truth, people=run.people, groups=groups)
     averages = class_average_intervals(probabilities, run.truth, groups)
-    found = {}
+    found: dict[str, Score] = {}
     for name in SCORES:
         if name in metrics:
-            found[name] = {key: metrics[name][key] for key in ("value", "low", "high")}
+            one = metrics[name]
+            found[name] = {"value": one["value"], "low": one["low"], "high": one["high"]}
         else:
             low, high = averages[name]
             value = metrics["averages"][name.removeprefix("average_")]
@@ -159,7 +201,7 @@ def _scores(probabilities: ArrayLike, run: ClassResult, groups: ArrayLike | None
     return found
 
 
-def _mean(values: Sequence[float]) -> dict[str, float]:
+def _mean(values: Sequence[float]) -> Spread:
     return {"value": float(np.mean(values)), "deviation": float(np.std(values, ddof=1))}
 
 
@@ -172,10 +214,10 @@ def _known(value: float | None, otherwise: float = -math.inf) -> float:
 
 
 def _text(score: str, value: float | None) -> str:
-    return "-" if value is None else number_text(score, value) or "-"
+    return "-" if value is None else measure_text(score, value) or "-"
 
 
-def _with_interval(score: str, one: Mapping[str, Any]) -> str:
+def _with_interval(score: str, one: Score) -> str:
     known = one["low"] is not None and one["high"] is not None
     interval = f" ({_text(score, one['low'])} to {_text(score, one['high'])})" if known else ""
     return _text(score, one["value"]) + interval

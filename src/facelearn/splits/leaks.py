@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +16,28 @@ _EXAMPLES = 5
 _ROWS = 3
 
 
+class Example(TypedDict):
+    """A person (by name), group or set of near-duplicates (by number) that stands in several parts, and the first rows of each part."""
+
+    name: str | int
+    rows: dict[str, list[int]]
+
+
+class Leak(TypedDict):
+    """How many stand in more than one part, how many images of theirs lie in the parts, and the first of them."""
+
+    count: int
+    images: int
+    examples: list[Example]
+
+
+Leaks = dict[str, Leak | None]
+"""For "person", "group" and "near-duplicate": None where it was not looked for."""
+
+
 def find_leaks(
     faces: Faces, parts: Mapping[str, NDArray[np.int64]], *, near_duplicates: NDArray[np.int64] | bool = True
-) -> dict[str, Any]:
+) -> Leaks:
     """Everything that stands in more than one part.
 
     Args:
@@ -57,7 +76,7 @@ def find_leaks(
     }
 
 
-def leak_text(leaks: Mapping[str, Any]) -> list[str]:
+def leak_text(leaks: Mapping[str, Leak | None]) -> list[str]:
     """Lines that say what `find_leaks` found."""
     many = {"person": "people", "group": "groups", "near-duplicate": "sets of near-duplicates"}
     lines = []
@@ -73,15 +92,13 @@ def leak_text(leaks: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _shared(
-    label: NDArray[np.int64], part: NDArray[np.int64], names: list[str], people: tuple[str, ...] = ()
-) -> dict[str, Any]:
+def _shared(label: NDArray[np.int64], part: NDArray[np.int64], names: list[str], people: tuple[str, ...] = ()) -> Leak:
     """Labels (0 or more) that occur in more than one part."""
     rows = np.flatnonzero((label >= 0) & (part >= 0))
     pairs = np.unique(np.stack([label[rows], part[rows]], 1), axis=0)
     values, counts = np.unique(pairs[:, 0], return_counts=True)
     shared = values[counts > 1]
-    examples = [
+    examples: list[Example] = [
         {
             "name": people[value] if people else int(value),
             "rows": {

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Literal, TypedDict, cast, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,9 +16,31 @@ from numpy.typing import ArrayLike, NDArray
 from facelearn.data.faces import Faces
 from facelearn.errors import DataError
 from facelearn.splits.groups import CHECK_AT_MOST, By, near_duplicates, together
-from facelearn.splits.leaks import find_leaks, leak_text
+from facelearn.splits.leaks import Leaks, find_leaks, leak_text
 
 Parts = dict[str, NDArray[np.int64]]
+
+
+class PartCounts(TypedDict, total=False):
+    """Sizes of a part; `complete_rows` are those that have every keypoint."""
+
+    images: int
+    people: int
+    groups: int
+    complete_rows: int
+
+
+class SplitReport(TypedDict, total=False):
+    """What a reader must know about a split, JSON-able; the last four of splits within people: see there."""
+
+    by: str
+    parts: dict[str, PartCounts]
+    leaks: Leaks
+    warnings: list[str]
+    strangers: dict[str, list[str]]
+    one_unit: list[str]
+    shared_units: int
+    left_out: list[int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,18 +55,18 @@ class Split:
 
     parts: Parts
     by: str
-    facts: dict[str, Any] = field(default_factory=dict)
+    facts: SplitReport = field(default_factory=lambda: SplitReport())
 
-    def report(self) -> dict[str, Any]:
+    def report(self) -> SplitReport:
         """JSON-able: "by", "parts" (images, people, groups and complete rows of each), "leaks" (as `find_leaks`), "warnings"."""
-        sizes = {name: {"images": len(rows)} for name, rows in self.parts.items()}
+        sizes: dict[str, PartCounts] = {name: {"images": len(rows)} for name, rows in self.parts.items()}
         return {"by": self.by, "parts": sizes, "leaks": {}, "warnings": [], **self.facts}
 
     def __str__(self) -> str:
         report = self.report()
         lines = [f"split by {self.by}"]
         for name, counts in report["parts"].items():
-            shown = {what: number for what, number in counts.items() if number or what == "images"}
+            shown = {what: cast(int, number) for what, number in counts.items() if number or what == "images"}
             lines.append(
                 f"  {name}: " + ", ".join(f"{number:,} {what.replace('_', ' ')}" for what, number in shown.items())
             )
@@ -227,7 +249,7 @@ def _fill_empty(
 
 def reported(faces: Faces, parts: Parts, by: By, duplicates: NDArray[np.int64] | None, warnings: list[str]) -> Split:
     """The `Split` of these `parts`, counted and searched for leaks; `duplicates` (N,) are near-duplicate groups where known."""
-    counts = {}
+    counts: dict[str, PartCounts] = {}
     for name, rows in parts.items():
         identity, group = faces.identity[rows], faces.group[rows]
         counts[name] = {

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from facelearn.data.faces import Faces
 from facelearn.errors import DataError
 from facelearn.splits.groups import PersonUnits, Rows, WithinBy, person_units
-from facelearn.splits.split import Parts, Split, checked_fractions, reported
+from facelearn.splits.split import Parts, Split, SplitReport, checked_fractions, reported
 
 FEWEST_PEOPLE = 10
 """With fewer known people none is held out as a stranger."""
@@ -219,8 +218,10 @@ def _described(faces: Faces, units: PersonUnits, parts: Parts, held: tuple[Rows,
     split = reported(faces, parts, units.by, units.duplicates, warnings)
     # that a person is in several parts is what was asked for
     leaks = {kind: found for kind, found in split.facts["leaks"].items() if kind != "person"}
-    facts: dict[str, Any] = {**split.facts, "leaks": leaks, "strangers": strangers, "one_unit": one_unit}
-    facts |= {"shared_units": len(shared), "left_out": left_out.tolist()}
+    facts: SplitReport = {
+        **split.facts, "leaks": leaks, "strangers": strangers, "one_unit": one_unit, "shared_units": len(shared),
+        "left_out": left_out.tolist(),
+    }  # fmt: skip
     return dataclasses.replace(split, facts=facts)
 
 

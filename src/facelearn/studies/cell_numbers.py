@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from facelearn.studies.definition import Study
 from facelearn.tasks import TASKS
-from facelearn.tasks.study_numbers import Cell, Cells, StudyNumbers, trained
+from facelearn.tasks.study_numbers import CellNumbers, Cells, StudyNumbers, trained
 
 LOSSES = ("train_loss", "valid_loss", "best_valid_loss", "normalised_valid_loss")
 STUDENT = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23)
@@ -112,12 +112,12 @@ def rows(study: Study, cells: Cells) -> list[Row]:
     return found
 
 
-def column(run: Cell, name: str) -> NDArray[np.float64]:
+def column(run: CellNumbers, name: str) -> NDArray[np.float64]:
     """float64 (epochs,): one column of a cell's history, NaN where it was not recorded."""
     return np.asarray([row.get(name, math.nan) for row in run["history"]], np.float64)
 
 
-def _measures(run: Cell, kind: StudyNumbers, largest: float, target: float) -> dict[str, Number]:
+def _measures(run: CellNumbers, kind: StudyNumbers, largest: float, target: float) -> dict[str, Number]:
     result: dict[str, Number] = {}
     train, valid = column(run, "train_loss"), column(run, "valid_loss")
     for name, values in (("train_loss", train), ("valid_loss", valid)):
@@ -173,7 +173,7 @@ def _targets(study: Study, cells: Cells) -> dict[int, float]:
     return {_fold(run): float(np.nanmin(column(run, "valid_loss"))) for run in trained(runs)}
 
 
-def _fold(run: Cell) -> int:
+def _fold(run: CellNumbers) -> int:
     return int(run["fold"][0]) if run["fold"] else 0
 
 
@@ -185,12 +185,12 @@ def machine(environment: Mapping[str, Any]) -> str:
     return f"{device}, {threads} thread{many} a cell, {environment.get('precision')}, torch {environment.get('torch')}"
 
 
-def _epoch_seconds(run: Cell) -> float:
+def _epoch_seconds(run: CellNumbers) -> float:
     taken = np.diff(column(run, "seconds"), prepend=0.0)
     return float(np.median(taken)) if len(taken) else math.nan
 
 
-def _falling(run: Cell) -> float:
+def _falling(run: CellNumbers) -> float:
     valid = column(run, "valid_loss")
     known = valid[np.isfinite(valid)]
     tenth = max(1, len(known) // 10)
@@ -200,12 +200,12 @@ def _falling(run: Cell) -> float:
     return float(1 - after / before)
 
 
-def number_text(measure: str, value: float) -> str:
+def value_text(measure: str, value: float) -> str:
     """A value in the form that its measure is read in; "-" where there is none."""
     if not math.isfinite(value):
         return "-"
     for task in TASKS.values():
-        text = task.study.number_text(measure, value)
+        text = task.study.measure_text(measure, value)
         if text is not None:
             return text
     if measure in LOSSES:

@@ -8,14 +8,14 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from facelearn.files import whole_file, write_text
 from facelearn.report import page
 from facelearn.report.style import png, svg
 from facelearn.report.tables import markdown_table, text_table
 from facelearn.runs.folds_summary import kfold_lines, kfold_table
-from facelearn.studies.cell_numbers import Number, Row, number_text, rows
+from facelearn.studies.cell_numbers import Number, Row, rows, value_text
 from facelearn.studies.definition import Study
 from facelearn.studies.measures import MEASURES
 from facelearn.studies.store import Folds, stored
@@ -35,7 +35,7 @@ def write_study(study: Study, cells: Cells, folder: str | Path, *, folds: Folds 
         study: the experiment.
         cells: name -> the numbers of its runs, one for each fold.
         folder: where to.
-        folds: name -> what `report.kfold.kfold_summary` says of its folds, for studies of identification in folds.
+        folds: name -> what `runs.folds_summary.kfold_summary` says of its folds, for studies of identification in folds.
     """
     folder = Path(folder)
     found = rows(study, cells)
@@ -53,7 +53,7 @@ def write_study(study: Study, cells: Cells, folder: str | Path, *, folds: Folds 
     ]
     orders = page.bullets([verdict_text(one) for one in verdicts(study, found)], most=50)
     remarks = page.bullets(_lines(study, found, cells, folds), most=50)
-    tables = [*_narrow(*table(study, found)), *_further(study, cells, folds)]
+    tables = [*_narrow(*study_table(study, found)), *_further(study, cells, folds)]
     sections = [
         page.section("Published and ours", remarks, *[page.table(*part) for part in tables]),
         page.section("Published orders", orders) if study.claims else "",
@@ -77,7 +77,7 @@ def _further(study: Study, cells: Cells, folds: Folds | None) -> list[Table]:
     return [*TASKS[study.task].study.tables(cells, published), *([kfold_table(folds)] if folds else [])]
 
 
-def table(study: Study, found: Sequence[Row]) -> Table:
+def study_table(study: Study, found: Sequence[Row]) -> Table:
     """The heading and one row of texts for each cell: published, ours and their ratio for each measure."""
     shown = [name for name in study.measures if any(name in row.ours or name in row.published for row in found)]
     heading = ["cell", "epochs"]
@@ -93,7 +93,7 @@ def table(study: Study, found: Sequence[Row]) -> Table:
             if any(name in other.published for other in found):
                 ratio = row.ratio(name)
                 published = row.published.get(name, math.nan)
-                cells += [number_text(name, published), ours, "-" if math.isnan(ratio) else f"{ratio:.2f}"]
+                cells += [value_text(name, published), ours, "-" if math.isnan(ratio) else f"{ratio:.2f}"]
             else:
                 cells.append(ours)
         body.append(cells)
@@ -140,7 +140,7 @@ def text(study: Study, cells: Cells, *, folds: Folds | None = None) -> str:
         study.title,
         f"{study.source}. {study.question}",
         "",
-        *[line for part in _narrow(*table(study, found)) for line in (text_table(*part), "")],
+        *[line for part in _narrow(*study_table(study, found)) for line in (text_table(*part), "")],
         *[line for part in _further(study, cells, folds) for line in (text_table(*part), "")],
     ]
     parts += _lines(study, found, cells, folds)
@@ -173,7 +173,7 @@ def markdown(
     parts = [
         f"## {study.title}",
         f"{study.source}. {study.question}",
-        *[markdown_table(*part) for part in (*_narrow(*table(study, found)), *_further(study, cells, folds))],
+        *[markdown_table(*part) for part in (*_narrow(*study_table(study, found)), *_further(study, cells, folds))],
     ]
     parts.append("\n".join(f"- {line}" for line in _lines(study, found, cells, folds)))
     if study.claims:
@@ -187,7 +187,38 @@ def markdown(
     return "\n\n".join(parts) + "\n"
 
 
-def summary(study: Study, cells: Cells) -> dict[str, Any]:
+class ShownCell(TypedDict):
+    """A row of the table: numbers by measure, each of ours with its deviation, interval and ratio to the published one where known."""
+
+    name: str
+    epochs: int
+    published_epochs: int | None
+    parameters: int
+    seconds_per_epoch: float
+    published: dict[str, float]
+    folds: int
+    ours: dict[str, dict[str, float]]
+
+
+class ShownClaim(TypedDict):
+    """A published order, whether it holds here (null: a cell is missing), and why."""
+
+    text: str
+    measure: str
+    holds: bool | None
+    found: str
+    reasons: tuple[str, ...]
+
+
+class StudySummary(TypedDict):
+    """What `summary` returns."""
+
+    study: str
+    cells: list[ShownCell]
+    claims: list[ShownClaim]
+
+
+def summary(study: Study, cells: Cells) -> StudySummary:
     """The table's numbers and the verdicts as plain values, for --json."""
     found = rows(study, cells)
     return {
@@ -259,11 +290,11 @@ def _epochs(row: Row) -> str:
 def _ours(measure: str, number: Number | None) -> str:
     if number is None:
         return "-"
-    shown = number_text(measure, number.value)
+    shown = value_text(measure, number.value)
     if math.isfinite(number.deviation):
-        return f"{shown} ± {number_text(measure, number.deviation)}"
+        return f"{shown} ± {value_text(measure, number.deviation)}"
     if math.isfinite(number.low) and measure not in ("valid_loss", "valid_cross_entropy_loss"):
-        return f"{shown} ({number_text(measure, number.low)} to {number_text(measure, number.high)})"
+        return f"{shown} ({value_text(measure, number.low)} to {value_text(measure, number.high)})"
     return shown
 
 

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from facelearn.record.results import plain
+from facelearn.runs.folds_summary import FoldsSummary
 from facelearn.studies.cell_numbers import Number, Row, rows
 from facelearn.studies.definition import Study
 from facelearn.tasks import TASKS
-from facelearn.tasks.study_numbers import Cell, Cells, StudyNumbers
+from facelearn.tasks.study_numbers import CellNumbers, Cells, StudyNumbers
 
-Folds = Mapping[str, Mapping[str, Any]]
-"""Cell -> what `report.kfold.kfold_summary` says of its folds."""
+Folds = Mapping[str, FoldsSummary]
+"""Cell -> what `runs.folds_summary.kfold_summary` says of its folds."""
 
 
 def stored(study: Study, cells: Cells, *, folds: Folds | None = None) -> dict[str, Any]:
@@ -44,7 +45,7 @@ def restored(facts: Mapping[str, Any]) -> tuple[list[Row], Cells]:
     return found, facts["cells"]
 
 
-def _slim(run: Cell, kind: StudyNumbers) -> dict[str, Any]:
+def _slim(run: CellNumbers, kind: StudyNumbers) -> dict[str, Any]:
     recipe = _without_paths(run["recipe"])
     if "diverged" in run:
         return {"fold": run["fold"], "recipe": recipe, "diverged": run["diverged"]}

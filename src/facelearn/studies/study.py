@@ -16,13 +16,13 @@ from facelearn.data.faces import Faces
 from facelearn.errors import DataError, RecipeError, unknown_name
 from facelearn.recipe.resolve import completed
 from facelearn.record.folder import RunFolder
-from facelearn.runs.folds_summary import kfold_summary
+from facelearn.runs.folds_summary import FoldsSummary, kfold_summary
 from facelearn.runs.prepare import ReadResult
 from facelearn.runs.train import read_rows, source_network
 from facelearn.studies.cells import CellPlan, finished_cells
 from facelearn.studies.definition import Study, load_study
 from facelearn.studies.pool import Job, Outcome, run_apart, run_here
-from facelearn.tasks.study_numbers import Cell
+from facelearn.tasks.study_numbers import CellNumbers
 from facelearn.training.loop import Reporter
 
 DisplayFactory = Callable[[str], AbstractContextManager[Reporter | None]]
@@ -39,17 +39,17 @@ class StudyResult:
         label: the study's name with the epochs, rows and folds that were asked for: a name for its folder.
         computed: how many cells were trained now; the others were in the cache.
         problems: name of each cell that could not be trained -> why.
-        folds: name of each cell -> `report.kfold.kfold_summary` of its folds, for identification with all folds trained.
+        folds: name of each cell -> `runs.folds_summary.kfold_summary` of its folds, for identification with all folds trained.
         stopped: True when it was asked to stop early; the same call goes on.
     """
 
     study: Study
-    cells: dict[str, list[Cell]]
+    cells: dict[str, list[CellNumbers]]
     label: str
     computed: int
     problems: dict[str, str]
     stopped: bool = False
-    folds: dict[str, dict[str, Any]] = field(default_factory=dict)
+    folds: dict[str, FoldsSummary] = field(default_factory=dict)
 
 
 def study(
@@ -171,7 +171,7 @@ def _name_of(faces: Faces, train_list: str | Path | None) -> str:
 
 def _folds_together(
     plans: list[tuple[str, CellPlan]], found: Mapping[str, Mapping[str, Any]], places: Mapping[str, Path]
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, FoldsSummary]:
     """What the folds of each cell of identification amount to, where all of them are trained and share their test rows."""
     summaries = {}
     for name in dict.fromkeys(name for name, _ in plans):
@@ -219,11 +219,11 @@ def _known(
     return {key: kept[key] for key in keys}, {key: Path(known[key]["folder"]) for key in keys}
 
 
-def _by_name(plans: list[tuple[str, CellPlan]], found: dict[str, dict[str, Any]]) -> dict[str, list[Cell]]:
-    cells: dict[str, list[Cell]] = {}
+def _by_name(plans: list[tuple[str, CellPlan]], found: dict[str, dict[str, Any]]) -> dict[str, list[CellNumbers]]:
+    cells: dict[str, list[CellNumbers]] = {}
     for cell, plan in plans:
         if plan.key in found:
-            cells.setdefault(cell, []).append(cast(Cell, found[plan.key]))
+            cells.setdefault(cell, []).append(cast(CellNumbers, found[plan.key]))
     return cells
 
 

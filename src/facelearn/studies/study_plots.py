@@ -24,7 +24,7 @@ from facelearn.studies.cost_plot import accuracy_against_cost
 from facelearn.studies.definition import Study
 from facelearn.studies.measures import MEASURES
 from facelearn.tasks import TASKS
-from facelearn.tasks.study_numbers import Cell, Cells, trained
+from facelearn.tasks.study_numbers import CellNumbers, Cells, trained
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -133,7 +133,7 @@ def _highest_after_the_start(axes: Axes) -> float | None:
     return max(float(curve[len(curve) // 30 :].max()) for curve in curves)
 
 
-def _mean_curve(runs: Sequence[Cell], name: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def _mean_curve(runs: Sequence[CellNumbers], name: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     """The mean over folds, to the length of the shortest."""
     columns = [column(run, name) for run in runs]
     shortest = min(len(values) for values in columns)

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from facelearn.studies.cell_numbers import Number, Row, number_text
+from facelearn.studies.cell_numbers import Number, Row, value_text
 from facelearn.studies.definition import Study
 from facelearn.studies.study_file import Claim
 
@@ -96,4 +96,4 @@ def _not_apart(measure: str, first: Row, second: Row) -> str:
 
 
 def _text(measure: str, number: Number) -> str:
-    return number_text(measure, number.value)
+    return value_text(measure, number.value)

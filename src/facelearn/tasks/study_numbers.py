@@ -32,7 +32,16 @@ class CellSummary(TypedDict, total=False):
     multiply_adds: int
 
 
-class Cell(TypedDict, total=False):
+class KeptMetrics(TypedDict, total=False):
+    """What of a cell's metrics a results page keeps: of keypoints the mean face's, of identification the others; no names of people."""
+
+    mean_face: Mapping[str, Mapping[str, float]]
+    ranked: Mapping[str, list[float]]
+    size_groups: list[dict[str, Any]]
+    measured_on: str
+
+
+class CellNumbers(TypedDict, total=False):
     """One cell of a study on one fold, as it is stored: what was trained and what came out.
 
     One that diverged has "diverged", which says when, and neither history nor metrics. `groups` and `intervals` belong to identification.
@@ -53,11 +62,11 @@ class Cell(TypedDict, total=False):
     folder: str
 
 
-Cells = Mapping[str, Sequence[Cell]]
+Cells = Mapping[str, Sequence[CellNumbers]]
 """Name of each cell -> its numbers, one for each fold."""
 
 
-def trained(runs: Sequence[Cell]) -> list[Cell]:
+def trained(runs: Sequence[CellNumbers]) -> list[CellNumbers]:
     """Those that came to their end."""
     return [run for run in runs if "diverged" not in run]
 
@@ -83,10 +92,10 @@ class StudyNumbers(Protocol):
     def criterion(self, recipe: Mapping[str, Any]) -> str:
         """What decides how large a training loss is at equal fit, as text: cells that differ in it have losses of different kinds."""
 
-    def numbers(self, run: Cell) -> dict[str, Value]:
+    def numbers(self, run: CellNumbers) -> dict[str, Value]:
         """Every measure of `MEASURES` that the cell's metrics hold."""
 
-    def number_text(self, measure: str, value: float) -> str | None:
+    def measure_text(self, measure: str, value: float) -> str | None:
         """A value in the form that its measure is read in; None for other tasks' measures and where three digits do."""
 
     def data_lines(self, cells: Cells) -> list[str]:
@@ -98,5 +107,5 @@ class StudyNumbers(Protocol):
     def tables(self, cells: Cells, published: Mapping[str, Ranked]) -> list[Table]:
         """Further tables; `published` has every cell of the study, in its order."""
 
-    def kept_metrics(self, run: Cell) -> dict[str, Any]:
+    def kept_metrics(self, run: CellNumbers) -> KeptMetrics:
         """What of a cell's metrics a results page needs beside its row; no names of people."""

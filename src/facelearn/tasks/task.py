@@ -207,7 +207,7 @@ class Measured:
         evaluation: arguments of the task's `save_evaluation`; None where nothing was measured.
     """
 
-    metrics: dict[str, Any]
+    metrics: Mapping[str, Any]
     facts: AnswerFacts
     evaluation: Mapping[str, Any] | None = None
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from facelearn.metrics.classes import class_metrics
-from facelearn.studies.cell_numbers import number_text, rows
+from facelearn.studies.cell_numbers import rows, value_text
 from facelearn.studies.definition import load_study
 from facelearn.studies.page import markdown, text, write_study
 from facelearn.studies.store import restored, stored
@@ -89,10 +89,9 @@ def test_scores_over_people_by_hand():
 
 def test_numbers_read_as_published_tables_have_them():
     assert (
-        number_text("average_aggregated_score", 0.6431) == "0.643"
-        and number_text("cross_entropy_loss", 1.32) == "1.320"
+        value_text("average_aggregated_score", 0.6431) == "0.643" and value_text("cross_entropy_loss", 1.32) == "1.320"
     )
-    assert number_text("balanced_accuracy_score", 0.8374) == "83.7%" and number_text("few_score", 0.5) == "50.0%"
+    assert value_text("balanced_accuracy_score", 0.8374) == "83.7%" and value_text("few_score", 0.5) == "50.0%"
 
 
 def test_the_page_says_people_photos_and_the_five_best_and_worst(study):

@@ -17,7 +17,7 @@ from facelearn.models.registry import Gives
 from facelearn.report.finished_run import FinishedRun
 from facelearn.splits.groups import By, Rows, WithinBy, person_units
 from facelearn.splits.listed import split_listed
-from facelearn.splits.split import Parts, Split, reported
+from facelearn.splits.split import Parts, Split, SplitReport, reported
 from facelearn.splits.within_people import kfold_within_people, split_within_people
 from facelearn.tasks.identification import class_study
 from facelearn.tasks.identification import measure as measures
@@ -267,8 +267,8 @@ def _with_others(faces: Faces, fold: Split, rest: Rows, others: Parts, held_out:
     split = reported(faces, parts, cast(By, fold.by), duplicates, warnings)
     split.facts["leaks"].pop("person", None)  # that a person is in several parts is what was asked for
     left_out = np.setdiff1d(np.arange(len(faces)), np.concatenate(list(parts.values())))
-    facts = {"one_unit": fold.facts["one_unit"], "left_out": left_out.tolist(), **split.facts}
-    return dataclasses.replace(split, facts={**fold.facts, **held_out.facts, **facts})
+    own: SplitReport = {"one_unit": fold.facts["one_unit"], "left_out": left_out.tolist(), **split.facts}
+    return dataclasses.replace(split, facts={**fold.facts, **held_out.facts, **own})
 
 
 IDENTIFICATION = Identification()

@@ -152,35 +152,32 @@ def load_class_results(run: FinishedRun, file: Path) -> ClassResult:
     Raises:
         FacelearnError: a file that is cut short, or that of another task.
     """
-    return ClassResult(**run.facts(), **_read(file))
+    if not file.is_file():
+        none, nobody = _pictures(None), np.empty((0, 0), np.float32)
+        return ClassResult(
+            **vars(run), images=none, truth=np.empty(0, np.int64), probabilities=nobody, people=(), examples=none,
+            source=np.empty(0, np.str_), row=np.empty(0, np.int64), stranger_images=none, stranger_probabilities=nobody,
+        )  # fmt: skip
+    stored = read_arrays(file)
+    task = str(stored.get(TASK, "keypoints"))
+    if task != NAME:
+        raise FacelearnError(
+            f"{file} holds the evaluation of a run of {task}, not of {NAME}; "
+            "give the folder of a run that was trained with --task identification"
+        )
+    try:
+        arrays: dict[str, Any] = {
+            name: stored[name] for name in ("images", "examples", "stranger_images", "source", "row")
+        }
+        return ClassResult(
+            **vars(run), **arrays, truth=stored["truth"].astype(np.int64),
+            probabilities=stored["probabilities"].astype(np.float32), people=tuple(map(str, stored["people"])),
+            stranger_probabilities=stored["stranger_probabilities"].astype(np.float32),
+        )  # fmt: skip
+    except (KeyError, ValueError, TypeError) as error:
+        raise broken(file, error, EVALUATE_AGAIN) from error
 
 
 def _pictures(images: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
     pictures: NDArray[np.uint8] = np.empty((0, 1, 1, 1), np.uint8) if images is None else as_rows(images, np.uint8)
     return pictures
-
-
-def _read(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        none, nobody = _pictures(None), np.empty((0, 0), np.float32)
-        return {
-            "images": none, "truth": np.empty(0, np.int64), "probabilities": nobody, "people": (), "examples": none,
-            "source": np.empty(0, np.str_), "row": np.empty(0, np.int64), "stranger_images": none,
-            "stranger_probabilities": nobody,
-        }  # fmt: skip
-    stored = read_arrays(path)
-    task = str(stored.get(TASK, "keypoints"))
-    if task != NAME:
-        raise FacelearnError(
-            f"{path} holds the evaluation of a run of {task}, not of {NAME}; "
-            "give the folder of a run that was trained with --task identification"
-        )
-    try:
-        found: dict[str, Any] = {name: stored[name] for name in _ARRAYS}
-        return found | {
-            "truth": found["truth"].astype(np.int64), "people": tuple(map(str, found["people"])),
-            "probabilities": found["probabilities"].astype(np.float32),
-            "stranger_probabilities": found["stranger_probabilities"].astype(np.float32),
-        }  # fmt: skip
-    except (KeyError, ValueError, TypeError) as error:
-        raise broken(path, error, EVALUATE_AGAIN) from error

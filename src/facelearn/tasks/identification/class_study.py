@@ -13,7 +13,7 @@ from facelearn.metrics.class_averages import ranked_means
 from facelearn.report.shown_numbers import to_number
 from facelearn.report.style import plain_text
 from facelearn.tasks.identification.class_text import ranked_text
-from facelearn.tasks.study_numbers import Cell, Cells, Ranked, Table, Value, trained
+from facelearn.tasks.study_numbers import CellNumbers, Cells, KeptMetrics, Ranked, Table, Value, trained
 
 _SCORES = {
     "recall_score": "recall",
@@ -51,7 +51,7 @@ RANKED = ("best", "worst")
 _SHOWN = 5
 
 
-def numbers(run: Cell) -> dict[str, Value]:
+def numbers(run: CellNumbers) -> dict[str, Value]:
     """Every measure of `MEASURES` that the cell's metrics hold."""
     metrics, intervals = run["metrics"], run.get("intervals") or {}
     if "balanced_accuracy_score" not in metrics:
@@ -88,7 +88,7 @@ def ranked(metrics: Mapping[str, Any]) -> dict[str, list[float]]:
     return {"best": scores[:_SHOWN], "worst": scores[::-1][:_SHOWN]}
 
 
-def kept_metrics(run: Cell) -> dict[str, Any]:
+def kept_metrics(run: CellNumbers) -> KeptMetrics:
     """What of a cell's metrics a results page needs beside its row; no names of people."""
     metrics = run["metrics"]
     if "balanced_accuracy_score" not in metrics and "ranked" not in metrics:
@@ -145,7 +145,7 @@ def remarks(cells: Cells) -> list[str]:
     return lines
 
 
-def number_text(measure: str, value: float) -> str | None:
+def measure_text(measure: str, value: float) -> str | None:
     """A value of identification as published tables print it; None for other measures."""
     if measure.startswith(("average_", "median_", "best5_", "worst5_")) or measure.endswith("cross_entropy_loss"):
         return f"{value:.3f}"

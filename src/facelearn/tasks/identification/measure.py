@@ -15,7 +15,7 @@ from facelearn.errors import DataError
 from facelearn.metrics.calibration import expected_calibration_error, fit_temperature, softmax
 from facelearn.metrics.class_averages import class_average_intervals
 from facelearn.metrics.classes import class_metrics
-from facelearn.metrics.open_set import open_set_metrics, rejection_threshold
+from facelearn.metrics.open_set import OpenSetMetrics, open_set_metrics, rejection_threshold
 from facelearn.splits.groups import person_units
 from facelearn.splits.split import Split
 from facelearn.tasks.identification.answer import Identities
@@ -139,7 +139,7 @@ def measure_strangers(
     unknown: NDArray[np.float32],
     who: NDArray[np.int64],
     threshold: float,
-) -> dict[str, Any]:
+) -> OpenSetMetrics:
     """As `metrics.open_set.open_set_metrics`, and how many photos of how many people the strangers are.
 
     Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,18 @@ from facelearn.files import write_text
 from facelearn.report import page, plots
 from facelearn.report.headline import estimate, table_of, training_cost
 from facelearn.report.page import Tile
-from facelearn.report.run_sections import cost_tile, differences, recipes, training_curves, unique_names
+from facelearn.report.run_sections import cost_tile, recipe_differences, recipes, training_curves, unique_names
 from facelearn.report.shown_numbers import to_number
 from facelearn.report.style import RUN_COLOURS, plain_text, svg
 from facelearn.tasks.identification import class_text as class_tables
 from facelearn.tasks.identification.class_results import ClassResult
 from facelearn.tasks.identification.pictures import best_and_worst_people
-from facelearn.tasks.identification.sections import calibration, confusions, size_groups, unknown_people
+from facelearn.tasks.identification.sections import (
+    calibration_section,
+    confusion_section,
+    size_section,
+    stranger_section,
+)
 
 _PANELS = (("balanced_accuracy_score", "Balanced accuracy in %"), ("accuracy_score", "Accuracy in %"))
 
@@ -64,10 +69,10 @@ def write_class_report(
         training_curves(runs),
         _scores(best, whose),
         best_and_worst_people(best),
-        size_groups(runs, names, best),
-        confusions(best, whose),
-        calibration(best, whose),
-        unknown_people(runs, names, best, whose),
+        size_section(runs, names, best),
+        confusion_section(best, whose),
+        calibration_section(best, whose),
+        stranger_section(runs, names, best, whose),
         _everybody(best, whose),
         page.section(
             "Data and split", page.facts_table({k: v for k, v in best.data.items() if k != "split"}), _split(best)
@@ -149,14 +154,14 @@ def _comparison(runs: Sequence[ClassResult], names: Sequence[str], best: ClassRe
         "The runs side by side",
         page.table(heading, rows, best=list(runs).index(best), colours=colours),
         page.plots(page.figure(bars, "Lines: 95% intervals.")),
-        differences(runs, names),
+        recipe_differences(runs, names),
         intro="Higher is better, but for the calibration error; balanced, open-set: balanced accuracy, "
         "identification at false alarm 1%; aggregated, median: over the people. "
         + (f"{remark[:1].upper()}{remark[1:]}." if remark else ""),
     )
 
 
-def _with_cost(run: ClassResult) -> dict[str, Any]:
+def _with_cost(run: ClassResult) -> Mapping[str, Any]:
     return {**run.metrics, "summary": {**table_of(run.metrics, "summary"), **training_cost(run)}}
 
 

@@ -20,7 +20,7 @@ from facelearn.tasks.identification.confusion import MOST_COUNTED, MOST_SHOWN, c
 from facelearn.tasks.identification.pictures import accepted_strangers, confused_pairs
 
 
-def size_groups(runs: Sequence[ClassResult], names: Sequence[str], best: ClassResult) -> str:
+def size_section(runs: Sequence[ClassResult], names: Sequence[str], best: ClassResult) -> str:
     """The groups of class size of all runs, and the recall of each person against the training images."""
     groups = [one for one in best.metrics.get("size_groups") or () if isinstance(one, Mapping)]
     if not groups:
@@ -57,7 +57,7 @@ def _group_score(group: Mapping[str, Any]) -> str:
     return f"{percent(group.get('balanced_accuracy_score'))}{interval}"
 
 
-def confusions(run: ClassResult, whose: str) -> str:
+def confusion_section(run: ClassResult, whose: str) -> str:
     """The confusion matrix, a part of it with counts where it is large, and the commonest pairs; nothing without held-out images."""
     if not len(run):
         return ""
@@ -101,7 +101,7 @@ def _matrix_caption(run: ClassResult) -> str:
     )
 
 
-def calibration(run: ClassResult, whose: str) -> str:
+def calibration_section(run: ClassResult, whose: str) -> str:
     """Whether stated probabilities come true, and what the temperature changed; nothing where nothing was measured."""
     error = estimate(run.metrics, "calibration_error")
     if error is None:
@@ -128,7 +128,7 @@ _CALIBRATION = (
 )
 
 
-def unknown_people(runs: Sequence[ClassResult], names: Sequence[str], best: ClassResult, whose: str) -> str:
+def stranger_section(runs: Sequence[ClassResult], names: Sequence[str], best: ClassResult, whose: str) -> str:
     """Strangers: curves of all runs, how sure the best one is, and whom it took for somebody; nothing where there were none."""
     if not any(table_of(run.metrics, "open_set") for run in runs):
         return ""

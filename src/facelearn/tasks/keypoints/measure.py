@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from facelearn.data.faces import Faces
 from facelearn.errors import DataError
-from facelearn.metrics.keypoints import keypoint_metrics, mean_face_baseline
+from facelearn.metrics.keypoints import KeypointMetrics, keypoint_metrics, mean_face_baseline
 from facelearn.splits.groups import independent_groups
 from facelearn.tasks.keypoints.answer import Predictions
 from facelearn.tasks.keypoints.schemes import SCHEMES
@@ -69,7 +69,7 @@ def measure_answers(found: Predictions, faces: Faces, asked: Asked) -> Measured:
     return Measured(_metrics(points, faces, threshold), AnswerFacts(found.schema), _evaluation(faces, points))
 
 
-def _metrics(points: NDArray[Any], faces: Faces, threshold: float) -> dict[str, Any]:
+def _metrics(points: NDArray[Any], faces: Faces, threshold: float) -> KeypointMetrics:
     return keypoint_metrics(
         points, faces.keypoints, schema=faces.schema, width=faces.width, height=faces.height, groups=independent_groups(faces),
         threshold=threshold,

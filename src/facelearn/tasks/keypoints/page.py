@@ -13,7 +13,7 @@ from facelearn.files import write_text
 from facelearn.report import page, plots
 from facelearn.report.headline import estimate, training_cost
 from facelearn.report.page import Tile
-from facelearn.report.run_sections import cost_tile, differences, recipes, training_curves, unique_names
+from facelearn.report.run_sections import cost_tile, recipe_differences, recipes, training_curves, unique_names
 from facelearn.report.style import RUN_COLOURS, plain_text, svg
 from facelearn.tasks.keypoints import error_curves, keypoint_plots
 from facelearn.tasks.keypoints.best_and_worst import all_faces, best_and_worst
@@ -133,7 +133,7 @@ def _comparison(runs: Sequence[PointResult], best: PointResult) -> str:
                 svg(bars, "RMSE and share of failed points of each run, with 95% intervals"), "Lines: 95% intervals."
             )
         ),
-        differences(runs, names),
+        recipe_differences(runs, names),
         intro="Lower is better. Intervals are 95%, from resampling people (or faces, where nobody is known).",
     )
 

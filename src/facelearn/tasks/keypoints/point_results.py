@@ -100,7 +100,7 @@ def load_point_results(run: FinishedRun, file: Path) -> PointResult:
     if not file.is_file() or TASK in read_arrays(file, [TASK]):
         nowhere = np.empty((0, 0, 2), np.float32)
         return PointResult(
-            **run.facts(), images=np.empty((0, 1, 1, 1), np.uint8), truth=nowhere, prediction=nowhere, schema=NO_KEYPOINTS,
+            **vars(run), images=np.empty((0, 1, 1, 1), np.uint8), truth=nowhere, prediction=nowhere, schema=NO_KEYPOINTS,
             source=np.empty(0, np.str_), row=np.empty(0, np.int64),
         )  # fmt: skip
     stored = read_arrays(file)
@@ -109,4 +109,4 @@ def load_point_results(run: FinishedRun, file: Path) -> PointResult:
         schema = KeypointSchema.from_dict(json.loads(str(stored["schema"])))
     except (ValueError, KeyError, TypeError) as error:
         raise broken(file, error, EVALUATE_AGAIN) from error
-    return PointResult(**run.facts(), **arrays, schema=schema)
+    return PointResult(**vars(run), **arrays, schema=schema)

@@ -8,7 +8,7 @@ from typing import Any
 
 from facelearn.report.headline import table_of
 from facelearn.report.shown_numbers import to_number
-from facelearn.tasks.study_numbers import Cell, Cells, Ranked, Table, Value, trained
+from facelearn.tasks.study_numbers import CellNumbers, Cells, KeptMetrics, Ranked, Table, Value, trained
 
 MEASURES = {
     "rmse_error": "RMSE px",
@@ -34,7 +34,7 @@ def criterion(recipe: Mapping[str, Any]) -> str:
     return ""
 
 
-def numbers(run: Cell) -> dict[str, Value]:
+def numbers(run: CellNumbers) -> dict[str, Value]:
     """Every measure of `MEASURES` that the cell's metrics hold."""
     found = {}
     for name in MEASURES:
@@ -45,7 +45,7 @@ def numbers(run: Cell) -> dict[str, Value]:
     return found
 
 
-def number_text(measure: str, value: float) -> str | None:
+def measure_text(measure: str, value: float) -> str | None:
     """Shares of failures as per cent, pixels with three digits; None for other measures."""
     if measure not in MEASURES:
         return None
@@ -69,7 +69,7 @@ def remarks(cells: Cells) -> list[str]:
     guess = _mean_face(max(runs, key=lambda run: images_of(run["data"]["counts"])[0]))
     if not guess:
         return []
-    scores = ", ".join(f"{MEASURES[name]} {number_text(name, one['value'])}" for name, one in guess.items())
+    scores = ", ".join(f"{MEASURES[name]} {measure_text(name, one['value'])}" for name, one in guess.items())
     return [f"The mean face of the training rows scores: {scores}."]
 
 
@@ -78,12 +78,12 @@ def tables(cells: Cells, published: Mapping[str, Ranked]) -> list[Table]:
     return []
 
 
-def kept_metrics(run: Cell) -> dict[str, Any]:
+def kept_metrics(run: CellNumbers) -> KeptMetrics:
     """What the mean face scored."""
     return {"mean_face": _mean_face(run)}
 
 
-def _mean_face(run: Cell) -> dict[str, dict[str, float]]:
+def _mean_face(run: CellNumbers) -> dict[str, dict[str, float]]:
     """What the mean face of the training rows scored on the held-out ones; empty where it was not measured."""
     facts = run["metrics"].get("mean_face") or {}
     return {
