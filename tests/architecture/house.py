@@ -20,13 +20,13 @@ ORDER = """
 errors.py
 files.py
 geometry                  coordinates affine warp
-images                    decode hashes
-data                      schema faces cache
-data/readers              common files placing decode kaggle wide_csv image_list folder coco pts dlib_xml ultralytics saved sniffing __init__
+images                    decode hashes quality
+data                      arrays schema faces listing cache
+data/readers              label_files columns kaggle wide_csv image_list image_folder coco pts dlib_xml ultralytics saved sniffing __init__
 data/writers              to_files submission __init__
 data/synthetic            numbers grid surface textures traits features camera paint labelling scene render __init__
 splits                    groups leaks split within_people listed
-transforms                framing
+transforms                framing align
 transforms/steps          pixel_steps number_steps
 transforms                preprocess
 transforms/augment        settings dct variation
@@ -37,26 +37,27 @@ models/networks           facelearn_keypoints facelearn_identity w207 ml_resnet 
 models                    zoo
 metrics                   measure stratified keypoint_errors keypoints answers class_tables class_averages calibration open_set classes
 report                    style shown_numbers labels tiling finished_run headline plots contact_sheet tables page run_sections
-tasks                     settings study_numbers task
-tasks/keypoints           settings schemes answer learn measure point_results point_text point_study keypoint_plots error_curves best_and_worst page __init__
-tasks/identification      settings answer sampling learn class_results measure class_text class_study class_plots unknown_plots confusion pictures sections page __init__
+tasks                     study_numbers settings task
+tasks/keypoints           settings schemes answer learn measure point_results point_text error_curves keypoint_plots best_and_worst page point_study __init__
+tasks/identification      settings answer sampling learn class_results measure class_text class_plots unknown_plots confusion pictures sections page class_study __init__
 tasks                     __init__
 recipe                    starting_weights space defaults recipe resolve
 bundle                    seal document file graph onnx card __init__
 detect
-prediction                photos fit stream backends open __init__ predict
+prediction                photos stream backends open __init__ predict
 record                    folder results
-training                  interrupt batches device schedule
+training                  batches device schedule
 training/transfer         stages weights matching
-training                  state evaluation optimiser budget loop
-runs                      plan fit_rows train folds_summary folds evaluate convert quickstart
+training                  state evaluation optimiser budget loop plan
+runs                      train_result default_framing decoding prepare fit_rows train folds_summary folds evaluate convert quickstart
 studies                   measures study_file definition cell_numbers verdicts suggest storage store cells pool cost_plot study_plots page study
 studies                   search search_plots search_page search_files trial tune
 explaining                opened layers network_picture architecture kernels activations saliency excite receptive face_pictures map_plots page album parts units explain
 auditing                  people findings page inspect
 gallery
 serve
-cli                       app display train_options training using explaining studying tuning __init__
+cli                       app signals printing display options typed_settings train_command evaluate_command predict_command inspect_command
+cli                       models_command card_command convert_command explain_command study_command tune_command quickstart_command __init__
 __main__.py
 """  # noqa: E501
 # The package itself names all its public functions, and fetches each where it is first used: it may know everybody.

@@ -17,8 +17,8 @@ from facelearn.tasks import TASKS
 from support.commands import run_quietly
 
 COMMANDS = typer.main.get_command(app).commands
-KINDS = {task: type(Recipe.for_task(task.value)) for task in options.Task}
-OF_THE_TASK = {options.KEYPOINTS: [options.Task.keypoints], options.PEOPLE: [options.Task.identification]}
+KINDS = {task: type(Recipe.for_task(task)) for task in TASKS}
+OF_THE_TASK = {options.KEYPOINTS: ["keypoints"], options.PEOPLE: ["identification"]}
 # Each option of `train` that is about the recipe: what is typed, and the change that it is.
 TYPED = {
     "--task": ("identification", None),
@@ -95,8 +95,13 @@ def refused(capsys, *arguments):
     return error
 
 
-def test_the_command_line_knows_every_task():
-    assert [task.value for task in options.Task] == list(TASKS)
+def test_the_command_line_knows_every_task_and_no_other(asked, capsys):
+    for task in TASKS:
+        assert asked("train", "--data", "faces", "--task", task)[1].task == task
+        assert task in COMMANDS["train"].params[[one.name for one in COMMANDS["train"].params].index("task")].help
+    assert "did you mean 'keypoints'" in " ".join(
+        refused(capsys, "train", "--data", "faces", "--task", "keypoint").split()
+    )
 
 
 @pytest.mark.parametrize("name", NOT_OF_THE_RECIPE)
@@ -104,7 +109,7 @@ def test_every_option_says_what_it_sets_and_that_exists_in_the_recipes_it_is_for
     found = settings_of(name)
     assert {option for option, (path, _) in found.items() if path is None} == NOT_OF_THE_RECIPE[name]
     for option, (path, heading) in found.items():
-        for task in OF_THE_TASK.get(heading, list(options.Task)) if path else ():
+        for task in OF_THE_TASK.get(heading, list(TASKS)) if path else ():
             assert setting_exists(path, KINDS[task]), f"{option} sets {path}, which recipes for {task} do not have"
 
 

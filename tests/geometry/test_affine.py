@@ -27,27 +27,33 @@ similarities = st.builds(
 
 @given(similarities)
 def test_a_similarity_is_found_again(matrix: NDArray[np.float64]) -> None:
-    np.testing.assert_allclose(align.similarity_transform(TEMPLATE, align.apply(matrix, TEMPLATE)), matrix, atol=1e-9)
+    np.testing.assert_allclose(
+        align.similarity_transform(TEMPLATE, align.map_points(matrix, TEMPLATE)), matrix, atol=1e-9
+    )
 
 
 @given(similarities, similarities)
 def test_photo_to_crop_and_back(first: NDArray[np.float64], then: NDArray[np.float64]) -> None:
-    np.testing.assert_allclose(align.apply(align.invert(first), align.apply(first, TEMPLATE)), TEMPLATE, atol=1e-9)
+    np.testing.assert_allclose(
+        align.map_points(align.invert(first), align.map_points(first, TEMPLATE)), TEMPLATE, atol=1e-9
+    )
     both = align.compose(first, then)
-    np.testing.assert_allclose(align.apply(both, TEMPLATE), align.apply(then, align.apply(first, TEMPLATE)), atol=1e-8)
+    np.testing.assert_allclose(
+        align.map_points(both, TEMPLATE), align.map_points(then, align.map_points(first, TEMPLATE)), atol=1e-8
+    )
     np.testing.assert_allclose(align.compose(first, align.invert(first)), np.eye(2, 3), atol=1e-9)
 
 
 def test_least_squares_is_no_worse_than_its_neighbours_and_skips_missing_points() -> None:
     rng = np.random.default_rng(0)
     source = rng.normal(0, 30, (9, 2))
-    target = align.apply([[1.1, -0.4, 3], [0.4, 1.1, 9]], source) + rng.normal(0, 2, (9, 2))
+    target = align.map_points([[1.1, -0.4, 3], [0.4, 1.1, 9]], source) + rng.normal(0, 2, (9, 2))
     best = align.similarity_transform(source, target)
-    error = np.square(align.apply(best, source) - target).sum()
+    error = np.square(align.map_points(best, source) - target).sum()
     for change in np.concatenate([np.eye(4), -np.eye(4)]) * 1e-3:
         a, b, x, y = change
         other = best + [[a, -b, x], [b, a, y]]
-        assert np.square(align.apply(other, source) - target).sum() > error
+        assert np.square(align.map_points(other, source) - target).sum() > error
     source_with_hole, target_with_hole = (np.append(points, [[7.0, 7.0]], 0) for points in (source, target))
     source_with_hole[-1] = np.nan
     np.testing.assert_allclose(align.similarity_transform(source_with_hole, target_with_hole), best)
@@ -62,17 +68,17 @@ def test_mirrored_points_are_matched_by_turning_not_by_mirroring() -> None:
 @settings(max_examples=40, deadline=None)
 def test_image_and_points_warp_together(matrix: NDArray[np.float64], x: float, y: float) -> None:
     point = np.asarray([[x, y]])
-    matrix[:, 2] += 60 - align.apply(matrix, point)[0]  # into the middle of the result
+    matrix[:, 2] += 60 - align.map_points(matrix, point)[0]  # into the middle of the result
     warped = warp(spot(point, sigma=4.0), matrix, (120, 130), padding="zeros")
     assert warped.shape == (120, 130, 1)
-    np.testing.assert_allclose(centroid(warped), align.apply(matrix, point)[0], atol=0.15)
+    np.testing.assert_allclose(centroid(warped), align.map_points(matrix, point)[0], atol=0.15)
 
 
 def test_crop_takes_the_box_edge_to_edge_and_whole_pixels_exactly() -> None:
     image = np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8)
     matrix = align.crop_transform((4.5, 9.5, 24.5, 29.5), 20)
     np.testing.assert_array_equal(warp(image, matrix, 20), image[10:30, 5:25])
-    corners = align.apply(align.crop_transform((0, 5, 10, 10), (50, 200)), [[0, 5], [10, 10]])
+    corners = align.map_points(align.crop_transform((0, 5, 10, 10), (50, 200)), [[0, 5], [10, 10]])
     np.testing.assert_allclose(corners, [[-0.5, -0.5], [199.5, 49.5]])
 
 
@@ -104,7 +110,7 @@ def test_a_resized_window_leads_back(left: int, top: int, across: float, down: f
     back = align.window_transform(left, top, (across, down), (offset, 0))
     corners = [[offset - 0.5, -0.5], [offset - 0.5 + 10 * across, -0.5 + 20 * down]]
     np.testing.assert_allclose(
-        align.apply(back, corners), [[left - 0.5, top - 0.5], [left + 9.5, top + 19.5]], atol=1e-9
+        align.map_points(back, corners), [[left - 0.5, top - 0.5], [left + 9.5, top + 19.5]], atol=1e-9
     )
     np.testing.assert_allclose(align.scale_of(back), 1 / np.sqrt(across * down))
 
@@ -112,4 +118,4 @@ def test_a_resized_window_leads_back(left: int, top: int, across: float, down: f
 def test_points_of_many_faces_each_by_its_own_map() -> None:
     matrices = np.asarray([[[2.0, 0, 1], [0, 2, 3]], [[0, -1.0, 0], [1, 0, 5]]])
     points = np.asarray([[[1.0, 2], [np.nan, np.nan]], [[4, 7], [0, 0]]])
-    np.testing.assert_array_equal(align.apply(matrices, points), [[[3, 7], [np.nan, np.nan]], [[-7, 9], [0, 5]]])
+    np.testing.assert_array_equal(align.map_points(matrices, points), [[[3, 7], [np.nan, np.nan]], [[-7, 9], [0, 5]]])

@@ -10,7 +10,7 @@ import pytest
 from facelearn.data.faces import Faces
 from facelearn.data.listing import Record
 from facelearn.errors import DataError
-from facelearn.geometry.affine import apply
+from facelearn.geometry.affine import map_points
 from facelearn.prediction.stream import PhotoBatch, photo_batches
 from facelearn.runs.prepare import read_with_report
 from facelearn.transforms.framing import Framing
@@ -41,7 +41,7 @@ def test_labelled_faces_are_cropped_as_the_table_was(tmp_path: Path) -> None:
     assert [row for batch in batches for row in batch.row] == [1, 2, 3, 4, 5]
     photo = batches[0].photos[1]
     assert photo.image.shape == (50, 69, 3) and photo.points is not None
-    np.testing.assert_allclose(apply(batches[0].maps[1], read.faces.keypoints[1]), photo.points, atol=1e-4)
+    np.testing.assert_allclose(map_points(batches[0].maps[1], read.faces.keypoints[1]), photo.points, atol=1e-4)
 
 
 def test_a_bare_photo_is_the_crop_of_one_face_and_that_is_said_once(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from facelearn.data.faces import Faces
 from facelearn.errors import DataError
 from facelearn.images.hashes import HASH_BITS, perceptual_hash
-from facelearn.splits.groups import join, near_duplicate_groups
+from facelearn.splits.groups import near_duplicate_groups, unite
 from facelearn.splits.leaks import find_leaks
 from facelearn.splits.split import kfold, split
 
@@ -148,7 +148,7 @@ def test_join_makes_the_sets_of_linked_indices(pairs: list[tuple[int, int]]) -> 
             sets[i] = merged
     root = np.arange(20)
     first, second = np.asarray(pairs, np.int64).reshape(-1, 2).T
-    join(root, first, second)
+    unite(root, first, second)
     assert root.tolist() == [min(each) for each in sets]
 
 

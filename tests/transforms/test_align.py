@@ -19,7 +19,7 @@ def test_aligned_faces_lie_on_the_template_and_lead_back_to_their_photos() -> No
         affine.similarity_transform(TEMPLATE[:2], [[110 + dx, 60 + dy], [60, 70 - dy]])
         for dx, dy in rng.normal(0, 8, (6, 2))
     ]
-    keypoints = np.stack([affine.apply(matrix, TEMPLATE) for matrix in matrices])
+    keypoints = np.stack([affine.map_points(matrix, TEMPLATE) for matrix in matrices])
     keypoints[2, 3] = np.nan
     to_photo = np.broadcast_to([[2.0, 0, 5], [0, 2, 7]], (6, 2, 3))
     images = np.stack([spot(points[[2]]) for points in keypoints])

@@ -173,8 +173,8 @@ def test_there_and_back_is_the_identity(
     matrix = framing.matrix(width, height, None, points)
     np.testing.assert_allclose(affine.compose(framed.to_photo, matrix), np.eye(2, 3), atol=1e-9)
     kept = ~np.isnan(framed.points[:, 0])
-    np.testing.assert_allclose(affine.apply(matrix, points)[kept], framed.points[kept], atol=1e-9)
-    np.testing.assert_allclose(affine.apply(framed.to_photo, framed.points)[kept], points[kept], atol=1e-9)
+    np.testing.assert_allclose(affine.map_points(matrix, points)[kept], framed.points[kept], atol=1e-9)
+    np.testing.assert_allclose(affine.map_points(framed.to_photo, framed.points)[kept], points[kept], atol=1e-9)
     if framing.size is not None:
         assert framed.image.shape[:2] == framing.size
 
@@ -186,7 +186,7 @@ def test_a_template_turns_the_photo_and_leads_back(angle: float, scale: float, s
     framing = Framing("template", 96, template=tuple(map(tuple, TEMPLATE.tolist())))
     framed = framing.frame(spot(points[[2]]), points=points)
     np.testing.assert_allclose(framed.points, TEMPLATE, atol=1e-9)
-    np.testing.assert_allclose(affine.apply(framed.to_photo, TEMPLATE), points, atol=1e-6)
+    np.testing.assert_allclose(affine.map_points(framed.to_photo, TEMPLATE), points, atol=1e-6)
     matrix = framing.matrix(160, 160, points=points)
     np.testing.assert_allclose(affine.compose(framed.to_photo, matrix), np.eye(2, 3), atol=1e-9)
 

@@ -14,7 +14,7 @@ from facelearn.auditing.page import inspection_html
 from facelearn.auditing.people import FEW, MANY, people_findings, size_groups
 from facelearn.data.faces import Faces
 from facelearn.data.listing import write_skipped
-from facelearn.data.readers.folder import empty_folders
+from facelearn.data.readers.image_folder import empty_folders
 from facelearn.files import write_text
 from facelearn.geometry.coordinates import inside
 from facelearn.images.quality import flat

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from facelearn.bundle.document import Bundle
-from facelearn.errors import BundleError
+from facelearn.errors import BundleError, RecipeError
 from facelearn.models import zoo
 
 
@@ -31,6 +33,38 @@ class Deployable(nn.Module):
         if self.answering.mirrored:
             mirrored = self.network(self.normalise(images.flip(-1))).to(torch.float32)
         combined: Tensor = self.answering.combine(outputs, mirrored, (images.shape[2], images.shape[3]))
+        return combined
+
+
+class TorchModel:
+    """A bundle on a device, ready to run.
+
+    Attributes:
+        device: "cpu" or "cuda".
+    """
+
+    def __init__(self, bundle: Bundle, device: str, *, bfloat16: bool = False) -> None:
+        """`device`: "cpu", "cuda", or "auto" for a GPU where there is one.
+
+        Raises:
+            RecipeError: no GPU here, and one was asked for.
+            BundleError: the weights do not fit the network.
+        """
+        if device == "cuda" and not torch.cuda.is_available():
+            raise RecipeError("device='cuda' is not available: torch sees no GPU here; use device='cpu'")
+        self.device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+        self._bfloat16 = bfloat16
+        self._module = Deployable(bundle).eval().to(self.device)
+        # torch's stubs lack this overload
+        self._module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Prepared images uint8 (B, H, W, C) -> float32, what `Deployable` gives for them."""
+        pixels = (
+            torch.from_numpy(np.ascontiguousarray(images)).to(self.device).permute(0, 3, 1, 2)
+        )  # channels last in memory
+        with torch.inference_mode(), torch.autocast(self.device, torch.bfloat16, enabled=self._bfloat16):
+            combined: NDArray[np.float32] = self._module(pixels).float().cpu().numpy()
         return combined
 
 

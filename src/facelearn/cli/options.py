@@ -21,11 +21,15 @@ class Sets:
     path: str
 
 
-class Task(StrEnum):
-    """What a model learns: `facelearn.tasks.TASKS`, by name only, because help must be quick."""
+def known_task(name: str | None) -> str | None:
+    """`name`, where it is a task's; `facelearn.tasks` has the list, and is loaded only where one is typed, because help must be quick."""
+    if name is not None:
+        from facelearn.errors import unknown_name
+        from facelearn.tasks import TASKS
 
-    keypoints = "keypoints"
-    identification = "identification"
+        if name not in TASKS:
+            raise typer.BadParameter(unknown_name("task", name, list(TASKS)))
+    return name
 
 
 class OnError(StrEnum):
@@ -128,10 +132,13 @@ Imbalance = Annotated[
 
 # Training
 Learns = Annotated[
-    Task | None,
+    str | None,
     Sets("task"),
     typer.Option(
-        "--task", rich_help_panel=TRAINING, help="By default keypoints where the data have them, else people."
+        "--task",
+        rich_help_panel=TRAINING,
+        callback=known_task,
+        help="keypoints or identification; by default keypoints where the data have them, else people.",
     ),
 ]
 RecipeFile = Annotated[

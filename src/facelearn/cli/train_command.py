@@ -16,7 +16,7 @@ from facelearn.cli.typed_settings import recipe_typed, settings_typed
 
 if TYPE_CHECKING:
     from facelearn.runs.folds import FoldsResult
-    from facelearn.runs.plan import TrainResult
+    from facelearn.runs.train_result import TrainResult
     from facelearn.training.loop import Reporter
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 
 import typer
 
-from facelearn.cli.options import Sets, Task
+from facelearn.cli.options import Sets
 from facelearn.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -74,11 +74,12 @@ def recipe_typed(changes: Mapping[str, Any], *, task: str | None = None, file: P
     """
     from facelearn.recipe.recipe import Recipe
     from facelearn.recipe.space import closest_setting, setting_exists
+    from facelearn.tasks import TASKS
 
     untouched = Recipe.from_toml(file) if file else None
     try:
         own = task or Recipe().task
-        kinds = [type(untouched or Recipe.for_task(own)), *(type(Recipe.for_task(one.value)) for one in Task)]
+        kinds = [type(untouched or Recipe.for_task(own)), *(type(Recipe.for_task(one)) for one in TASKS)]
         for path in (path.replace("__", ".") for path in changes):
             if not any(setting_exists(path, kind) for kind in kinds):
                 closest = closest_setting(path, kinds[0], leave_out=())

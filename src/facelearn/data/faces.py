@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 from facelearn.data.arrays import Rows, joined, piece_slices, pieces, write_array
 from facelearn.data.schema import NO_KEYPOINTS, KeypointSchema, schema_for_count
 from facelearn.errors import DataError
-from facelearn.geometry.affine import apply
+from facelearn.geometry.affine import map_points
 
 FORMAT_VERSION = 1
 _ARRAYS = ("images", "keypoints", "identity", "group", "source", "row", "to_photo")
@@ -273,7 +273,7 @@ class Faces:
     def keypoints_in_photo(self, keypoints: ArrayLike | None = None) -> NDArray[np.float64]:
         """(N, K, 2) float64: `keypoints` (default: the labels), given in stored pixels, mapped to pixels of the original photos."""
         points = np.asarray(self.keypoints if keypoints is None else keypoints, np.float64)
-        return apply(self.to_photo, points)
+        return map_points(self.to_photo, points)
 
     def identity_among(self, people: Sequence[str]) -> NDArray[np.int64]:
         """int64 (N,): each face's person as an index into `people`, by name; -1 for who is not among them."""

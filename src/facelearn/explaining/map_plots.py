@@ -16,9 +16,9 @@ from facelearn.report.tiling import (
     as_rgb,
     canvas,
     colour_bar,
+    colour_scale,
     column_labels,
     enlarged,
-    scale_of,
     show,
     tiled,
 )
@@ -72,7 +72,7 @@ def activations_figure(
     gap = side // 16
     picture = tiled(resized, chosen, gap)
     faces = tiled(np.stack([enlarged(as_rgb(image), side) for image in images]) / 255, 1, gap)
-    low, high, colours = scale_of(maps)
+    low, high, colours = colour_scale(maps)
     with house_style():
         unit = min((PAGE_WIDTH - 0.9) / (chosen + 1.25), 1.4)
         figure = new_figure(max(4.6, unit * (chosen + 1.25) + 0.9), max(1.5, unit * count * 1.07 + 0.7))
@@ -94,7 +94,7 @@ def units_figure(values: NDArray[np.float32], *, title: str) -> Figure:
         values: float32 (N, units).
         title: above the picture.
     """
-    low, high, colours = scale_of(values)
+    low, high, colours = colour_scale(values)
     with house_style():
         figure = new_figure(PAGE_WIDTH, 1.3 + 0.16 * len(values))
         axes = figure.add_subplot()

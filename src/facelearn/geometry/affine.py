@@ -113,7 +113,7 @@ def compose(first: ArrayLike, then: ArrayLike) -> Matrix:
     return np.asarray(both, np.float64)
 
 
-def apply(matrix: ArrayLike, points: ArrayLike) -> NDArray[np.float64]:
+def map_points(matrix: ArrayLike, points: ArrayLike) -> NDArray[np.float64]:
     """Points (..., K, 2) moved by a matrix (2, 3), or each set by its own of (..., 2, 3); float64, NaN stays NaN."""
     matrix, points = np.asarray(matrix, np.float64), np.asarray(points, np.float64)
     # einsum's plain loops, not the BLAS product: the same bits on every machine

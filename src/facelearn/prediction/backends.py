@@ -75,28 +75,15 @@ class TorchBackend:
     def __init__(self, path: str | Path, device: str, precision: Precision) -> None:
         self.bundle = bundles.load(path)
         try:
-            import torch
-        except ImportError as error:
-            raise MissingExtraError("torch", "train") from error
-        from facelearn.bundle.graph import Deployable
+            from facelearn.bundle.graph import TorchModel
 
-        if device == "cuda" and not torch.cuda.is_available():
-            raise RecipeError("device='cuda' is not available: torch sees no GPU here; use device='cpu'")
-        self.device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-        self._bfloat16 = precision == "bf16"
-        self._module = Deployable(self.bundle).eval().to(self.device)
-        # torch's stubs lack this overload
-        self._module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self._model = TorchModel(self.bundle, device, bfloat16=precision == "bf16")
+        except ModuleNotFoundError as error:
+            raise MissingExtraError(error.name or "torch", "train") from error
+        self.device = self._model.device
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        import torch
-
-        pixels = (
-            torch.from_numpy(np.ascontiguousarray(images)).to(self.device).permute(0, 3, 1, 2)
-        )  # channels last in memory
-        with torch.inference_mode(), torch.autocast(self.device, torch.bfloat16, enabled=self._bfloat16):
-            points: NDArray[np.float32] = self._module(pixels).float().cpu().numpy()
-        return points
+        return self._model(images)
 
 
 class OnnxBackend:

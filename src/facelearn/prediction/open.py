@@ -162,8 +162,8 @@ class Predictor(OpenModel):
         opened = open_backend(path, **_of_the_backend(options))
         if opened.bundle.schema is None:
             raise BundleError(
-                f"the model is for {opened.bundle.task}, not keypoints; use facelearn.open. Train one on data with keypoints: facelearn "
-                "train --data DATA --out RUN"
+                f"the model is for {opened.bundle.task}, not keypoints; use facelearn.open, or facelearn.Identifier for "
+                "names. To have one, train on data with keypoints: facelearn train --data DATA --out RUN"
             )
         super().__init__(opened, **options)
 
@@ -178,7 +178,9 @@ class Identifier(OpenModel):
     def __init__(self, path: str | Path | Backend, **options: Any) -> None:
         opened = open_backend(path, **_of_the_backend(options))
         if not opened.bundle.people:
-            raise BundleError(f"the model is for {opened.bundle.task}, not identification; use facelearn.open")
+            raise BundleError(
+                f"the model is for {opened.bundle.task}, not identification; use facelearn.open, or facelearn.Predictor for keypoints"
+            )
         super().__init__(opened, **options)
 
     @property

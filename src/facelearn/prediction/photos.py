@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from facelearn.data.faces import Faces
 from facelearn.data.listing import Box, ListingOptions, source_name
 from facelearn.data.readers import list_records, locate
-from facelearn.data.readers.files import image_files
+from facelearn.data.readers.label_files import image_files
 from facelearn.errors import DataError, Problem
 from facelearn.images.decode import IMAGE_EXTENSIONS, Color, ImageError, decode_image
 

@@ -82,7 +82,7 @@ def colour_bar(figure: Figure, axes: Axes, shown: Any, label: str, *, ticks: boo
         bar.set_ticks([])
 
 
-def scale_of(values: NDArray[np.float32]) -> tuple[float, float, str]:
+def colour_scale(values: NDArray[np.float32]) -> tuple[float, float, str]:
     """Around 0 where both signs occur, else from 0 up."""
     low, high = float(values.min(initial=0.0)), float(values.max(initial=0.0))
     if low < 0:

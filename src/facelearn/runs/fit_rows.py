@@ -2,39 +2,26 @@
 
 from __future__ import annotations
 
-import logging
-import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from lightning_fabric import Fabric
-from torch import nn
 
 from facelearn import bundle as bundles
 from facelearn.data.faces import Faces
 from facelearn.errors import BundleError
 from facelearn.files import write_text
-from facelearn.models import zoo
-from facelearn.models.layers.initialise import initialise
 from facelearn.recipe.recipe import Recipe
 from facelearn.record.folder import RunFolder
 from facelearn.record.results import load_run, save_metrics
-from facelearn.runs.plan import LICENCE_NOTE, Fitted, Plan, TrainResult, versions
+from facelearn.runs.train_result import LICENCE_NOTE, TrainResult, versions
 from facelearn.splits.split import Split
-from facelearn.tasks import TASKS
 from facelearn.tasks.task import TRAIN, VALID, AnswerFacts, HeldOut
-from facelearn.training.batches import TrainingData
-from facelearn.training.device import DeviceSettings, choose_device, describe_machine
-from facelearn.training.evaluation import predict_all
-from facelearn.training.loop import FitResult, Reporter, fit
-from facelearn.training.transfer.matching import transfer
-from facelearn.training.transfer.weights import Weights, open_weights
-from facelearn.transforms.augment.variation import Augment
+from facelearn.training.device import describe_machine
+from facelearn.training.loop import FitResult, Reporter
+from facelearn.training.plan import Fitted, Plan, fit_plan, plan_rows
 from facelearn.transforms.framing import Framing
-from facelearn.transforms.preprocess import Preprocess
 
 
 def train_parts(
@@ -67,14 +54,14 @@ def train_parts(
         stop: asked after every batch; once it says True, the state is saved and the result says that it was stopped.
     """
     folder = RunFolder(out)
-    plan = _plan(train, {**(held_out or {}), VALID: valid}, recipe, facts or {}, framing)
+    plan = plan_rows(train, {**(held_out or {}), VALID: valid}, recipe, facts or {}, framing)
 
     def begin() -> None:
         ready()
         if not resume:
             write_text(folder.recipe, recipe.to_toml())
 
-    fitted = _fit(plan, folder.path, folder=folder.path, resume=resume, reporter=reporter, begin=begin, stop=stop)
+    fitted = fit_plan(plan, folder.path, folder=folder.path, resume=resume, reporter=reporter, begin=begin, stop=stop)
     return write_fitted(fitted, folder.path)
 
 
@@ -91,8 +78,8 @@ def fit_parts(
     stop: Callable[[], bool] | None = None,
 ) -> Fitted:
     """Train as `train_parts` does, but write nothing that stays; `scratch` is a folder for arrays that memory should not hold."""
-    plan = _plan(train, {**(held_out or {}), VALID: valid}, recipe, facts or {}, framing)
-    return _fit(plan, Path(scratch), reporter=reporter, stop=stop)
+    plan = plan_rows(train, {**(held_out or {}), VALID: valid}, recipe, facts or {}, framing)
+    return fit_plan(plan, Path(scratch), reporter=reporter, stop=stop)
 
 
 def write_fitted(fitted: Fitted, out: str | Path) -> TrainResult:
@@ -179,109 +166,6 @@ def parts_of(faces: Faces, split: Split) -> tuple[Faces, Faces, dict[str, Faces]
     parts = {name: faces[rows] for name, rows in split.parts.items()}
     train, valid = parts.pop(TRAIN), parts.pop(VALID, faces[np.arange(0)])
     return train, valid, parts
-
-
-def _fit(
-    plan: Plan,
-    scratch: Path,
-    *,
-    folder: Path | None = None,
-    resume: bool = False,
-    reporter: Reporter | None = None,
-    begin: Callable[[], None] = lambda: None,
-    stop: Callable[[], bool] | None = None,
-) -> Fitted:
-    fabric = _launch(plan.settings)
-    network, notes = _network(plan)
-    learner = plan.task.learner(plan.recipe, plan.train, network, plan.network_args)
-    if fabric.is_global_zero:
-        begin()
-    scratch = scratch / f"scratch-{fabric.global_rank}"
-    try:
-        data = {
-            part: TrainingData(
-                rows, plan.preprocess, learner.targets(rows), device=fabric.device, scratch=scratch / part
-            )
-            for part, rows in {"train": plan.train, **plan.held_out}.items()
-        }
-        result = fit(
-            learner, data["train"], data[VALID], plan.recipe, plan.settings,
-            augment=Augment(plan.recipe.augment, plan.train.schema), folder=folder, resume=resume, data=plan.facts["fingerprint"],
-            reporter=reporter, fabric=fabric, stop=stop,
-        )  # fmt: skip
-        whole = fabric.is_global_zero and not result.stopped
-        combined = {part: predict_all(result.learner, data[part]) for part in plan.held_out} if whole else None
-        return Fitted(plan, result, combined, fabric.is_global_zero, notes)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _launch(settings: DeviceSettings) -> Fabric:
-    logging.getLogger("lightning_fabric").setLevel(
-        logging.WARNING
-    )  # it announces the precision; the run directory records it
-    strategy = "ddp" if settings.devices > 1 else "auto"
-    fabric = Fabric(
-        accelerator=settings.accelerator, strategy=strategy, devices=settings.devices, precision=settings.precision
-    )
-    fabric.launch()
-    return fabric
-
-
-def _network(plan: Plan) -> tuple[nn.Module, tuple[str, ...]]:
-    """The network with its first weights, and what was taken over from elsewhere, in words."""
-    settings = plan.recipe.model
-    torch.manual_seed(plan.recipe.seed)
-    deviation = settings.initial_deviation if settings.initialise == "normal" else None
-    network = initialise(zoo.build(settings.name, **plan.network_args), settings.initialise, std=deviation)
-    report = transfer(network, plan.recipe.transfer, plan.weights)
-    if report is None:
-        return network, ()
-    plan.facts["transfer"] = report.facts()
-    return network, (report.text(),)
-
-
-def _plan(
-    train: Faces,
-    held_out: Mapping[str, Faces],
-    recipe: Recipe,
-    facts: Mapping[str, Any],
-    framing: Framing | None = None,
-) -> Plan:
-    task = TASKS[recipe.task]
-    train, held_out = task.rows(train, held_out, recipe)
-    weights = open_weights(recipe.transfer.source, sha256=recipe.transfer.sha256) if recipe.transfer.source else None
-    preprocess = _preprocess(recipe, weights, train)
-    height, width, channels = preprocess.output_shape(*train.images.shape[1:])
-    network_args = {
-        "in_channels": channels,
-        "image_size": (height, width),
-        # defaults too: a later version's may differ, and the model file must still build this network
-        **zoo.model_info(recipe.model.name).options,
-        **task.network_options(recipe, train, recipe.model.name),
-        **recipe.model.options,
-    }
-    settings = choose_device(recipe.device, devices=recipe.devices, precision=recipe.precision, threads=recipe.threads)
-    return Plan(
-        recipe=recipe, settings=settings, train=train, held_out=held_out, preprocess=preprocess, task=task,
-        network_args=network_args, weights=weights, framing=framing or Framing("whole", (train.height, train.width)),
-        facts={
-            **facts,
-            "fingerprint": train.fingerprint(),
-            "image_shape": list(train.images.shape[1:]),
-            "counts": task.counts(train, held_out),
-        },
-    )  # fmt: skip
-
-
-def _preprocess(recipe: Recipe, weights: Weights | None, train: Faces) -> Preprocess:
-    """The recipe's preprocessing fitted to the training rows; with weights to start from, numbers are scaled as those weights expect."""
-    own = Preprocess.from_steps(list(recipe.preprocess))
-    channels = own.output_shape(*train.images.shape[1:])[2]
-    expected = weights.normalisation(channels) if weights is not None else None
-    if expected is None:
-        return own.fit(train.images)
-    return Preprocess(pixel_steps=own.pixel_steps, number_steps=expected.number_steps)
 
 
 def _bundle(plan: Plan, result: FitResult, metrics: Mapping[str, Any], facts: AnswerFacts) -> bundles.Bundle:

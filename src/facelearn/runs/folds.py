@@ -19,7 +19,7 @@ from facelearn.record.folder import RunFolder
 from facelearn.runs.fit_rows import train_split
 from facelearn.runs.folds_summary import FoldsSummary, kfold_summary, kfold_text
 from facelearn.runs.prepare import ReadResult
-from facelearn.runs.train import make_ready, read_rows, source_name, source_network
+from facelearn.runs.train import data_name, make_ready, read_rows, source_network
 from facelearn.splits.split import Split
 from facelearn.tasks import TASKS
 from facelearn.tasks.identification.measure import measured_groups
@@ -112,7 +112,7 @@ def train_folds(
         settings = resolved.recipe
         apply(choose_device(settings.device, precision=settings.precision, threads=settings.threads))
         shown = display or (lambda name: nullcontext(None))
-        finished, said = _train_each(read, resolved, folder, source_name(data), shown, stop)
+        finished, said = _train_each(read, resolved, folder, data_name(data), shown, stop)
         notes = tuple(dict.fromkeys((*read.warnings, *said)))
         if len(finished) < folds:
             return FoldsResult(folder.path, finished, skipped=read.skipped, warnings=notes, stopped=True)

@@ -15,7 +15,7 @@ from facelearn.recipe.recipe import Recipe
 from facelearn.record.folder import RunFolder
 from facelearn.record.results import load_point_run
 from facelearn.runs.fit_rows import train_parts
-from facelearn.runs.plan import TrainResult
+from facelearn.runs.train_result import TrainResult
 from facelearn.splits.split import split
 from facelearn.tasks.keypoints.page import write_report
 from facelearn.training.device import apply, choose_device

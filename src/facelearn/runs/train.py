@@ -17,8 +17,8 @@ from facelearn.recipe.resolve import SourceNetwork, draft, resolve
 from facelearn.recipe.starting_weights import TransferSettings
 from facelearn.record.folder import RunFolder
 from facelearn.runs.fit_rows import parts_of, train_parts
-from facelearn.runs.plan import TrainResult
 from facelearn.runs.prepare import ReadResult, read_with_report
+from facelearn.runs.train_result import TrainResult
 from facelearn.tasks import TASKS
 from facelearn.training.device import apply, choose_device
 from facelearn.training.loop import Reporter
@@ -79,7 +79,7 @@ def train(
         result = train_parts(
             train_rows, valid, folder.path, recipe=settings, held_out=held_out, framing=read.framing, resume=resume, reporter=reporter,
             stop=stop, ready=lambda: make_ready(folder, data, overwrite),
-            facts={"source": source_name(data), "split": parts.report()},
+            facts={"source": data_name(data), "split": parts.report()},
         )  # fmt: skip
     return dataclasses.replace(result, skipped=read.skipped, warnings=(*read.warnings, *result.warnings))
 
@@ -104,7 +104,7 @@ def make_ready(folder: RunFolder, data: str | Path | Faces, overwrite: bool) -> 
         folder.write_source(data)
 
 
-def source_name(data: str | Path | Faces) -> str:
+def data_name(data: str | Path | Faces) -> str:
     """What a model file calls the data it was trained on."""
     return "Faces in memory" if isinstance(data, Faces) else str(data)
 

@@ -127,12 +127,12 @@ def _linked(images: NDArray[np.uint8], max_distance: int, identity: Rows | None,
         starts = np.flatnonzero(np.diff(identity[by_person], prepend=-1))  # of each known person
         for rows in np.split(by_person, starts)[1:]:
             for first, second in near_pairs(signs[rows], max_distance):
-                join(root, rows[first], rows[second])
+                unite(root, rows[first], rows[second])
     else:
         across_people = True
     if across_people:
         for first, second in near_pairs(signs, everything):
-            join(root, first, second)
+            unite(root, first, second)
     return root
 
 
@@ -145,7 +145,7 @@ def _numbered(label: Rows) -> Rows:
     return number[inverse]
 
 
-def join(root: NDArray[np.int64], first: NDArray[np.int64], second: NDArray[np.int64]) -> None:
+def unite(root: NDArray[np.int64], first: NDArray[np.int64], second: NDArray[np.int64]) -> None:
     """Union-find, all pairs at once, in place: afterwards root[first] == root[second], the smallest index of each set.
 
     Args:
@@ -171,7 +171,7 @@ def together(*labels: NDArray[np.int64]) -> NDArray[np.int64]:
     for label in labels:
         rows = np.flatnonzero(label >= 0)
         _, first, inverse = np.unique(label[rows], return_index=True, return_inverse=True)
-        join(root, rows, rows[first][inverse])
+        unite(root, rows, rows[first][inverse])
     return root
 
 

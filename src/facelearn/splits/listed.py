@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facelearn.data.faces import Faces
-from facelearn.data.readers.files import read_text
+from facelearn.data.readers.label_files import read_text
 from facelearn.errors import DataError
 from facelearn.splits.groups import WithinBy, person_units
 from facelearn.splits.split import Split, reported

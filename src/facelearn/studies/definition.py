@@ -18,7 +18,7 @@ from facelearn.recipe.defaults import merged
 from facelearn.recipe.recipe import Recipe, has_setting
 from facelearn.recipe.starting_weights import hub_file
 from facelearn.studies.measures import MEASURES
-from facelearn.studies.study_file import Cell, Claim, Reach, ShortRuns, StudyFile
+from facelearn.studies.study_file import CellEntry, Claim, Reach, ShortRuns, StudyFile
 
 FOLDER = Path(__file__).resolve().parent / "catalogue"
 BASES = "bases"
@@ -213,7 +213,7 @@ def _effective(recipe: Recipe) -> dict[str, Any]:
     return facts
 
 
-def _variation(path: Path, facts: StudyFile, cell: Cell, short: ShortRuns | None, given: _Given) -> Variation:
+def _variation(path: Path, facts: StudyFile, cell: CellEntry, short: ShortRuns | None, given: _Given) -> Variation:
     base = _base_recipe(path, cell.base or facts.base)
     own = merged(merged(base, facts.recipe), cell.recipe)
     published = dict(cell.published)

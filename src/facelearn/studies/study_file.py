@@ -36,7 +36,7 @@ class ShortRuns(Settings):
     cells: tuple[str, ...] = ()
 
 
-class Cell(Settings):
+class CellEntry(Settings):
     """One cell: its changes to the study's recipe, over a base of its own where it names one, and its published numbers."""
 
     name: str
@@ -65,7 +65,7 @@ class Sweep(Settings):
                 raise ValueError(f"{key} has {len(values)} entries for {len(self.values)} values")
         return self
 
-    def cells(self) -> list[Cell]:
+    def cells(self) -> list[CellEntry]:
         """One cell for each value."""
         *parents, last = self.field.split(".")
         found = []
@@ -73,7 +73,7 @@ class Sweep(Settings):
             recipe: dict[str, Any] = {last: value}
             for parent in reversed(parents):
                 recipe = {parent: recipe}
-            found.append(Cell(
+            found.append(CellEntry(
                 name=self.names[index] if self.names else str(value), recipe=recipe,
                 position=self.positions[index] if self.positions else None,
                 published={key: values[index] for key, values in self.published.items()},
@@ -93,7 +93,7 @@ class StudyFile(Settings):
     published_epochs: int | None = None
     published_images: int | None = None
     recipe: dict[str, Any] = Field(default_factory=dict)
-    cells: tuple[Cell, ...] = ()
+    cells: tuple[CellEntry, ...] = ()
     sweep: Sweep | None = None
     claims: tuple[Claim, ...] = ()
     reach: Reach | None = None

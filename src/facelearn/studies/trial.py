@@ -18,13 +18,13 @@ from facelearn.recipe.recipe import Recipe
 from facelearn.recipe.space import Dimension
 from facelearn.record.folder import RunFolder
 from facelearn.runs.fit_rows import fit_parts, write_fitted
-from facelearn.runs.plan import Fitted
 from facelearn.runs.prepare import ReadResult
 from facelearn.splits.split import Split
 from facelearn.studies.search import Search, TrialFacts
 from facelearn.studies.suggest import recipe_with
 from facelearn.tasks import TASKS
 from facelearn.training.loop import Reporter
+from facelearn.training.plan import Fitted
 from facelearn.training.state import Progress, write_history
 from facelearn.transforms.preprocess import Preprocess
 

@@ -361,6 +361,9 @@ class Task(Protocol):
     def page(self, path: Path, run: FinishedRun, title: str) -> Path:
         """Write the page about a run, as `load_evaluation` gives it, to `path`."""
 
+    def held_out_text(self, row: Mapping[str, float]) -> str:
+        """What an epoch's row of the history says of the held-out rows, in a word or two; "" where that is nothing, or another task's."""
+
     def headline(self, metrics: Mapping[str, Any]) -> str:
         """The few numbers that a reader looks for first, as text for a terminal."""
 

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from facelearn.data.faces import Faces
 from facelearn.errors import DataError, Problem
-from facelearn.geometry.affine import apply, compose, height_and_width, invert
+from facelearn.geometry.affine import compose, height_and_width, invert, map_points
 from facelearn.geometry.coordinates import inside
 from facelearn.geometry.warp import warp
 from facelearn.transforms.framing import Framing
@@ -61,6 +61,6 @@ def align_faces(
         raise DataError(
             f"{len(problems)} of {len(faces)} faces cannot be aligned; leave them out with faces[index]", problems
         )
-    moved = apply(matrices, faces.keypoints)
+    moved = map_points(matrices, faces.keypoints)
     keypoints = np.where(inside(moved, width, height)[..., None], moved, np.nan).astype(np.float32)
     return faces.replace(images=images, keypoints=keypoints, to_photo=compose(invert(matrices), faces.to_photo))

@@ -21,9 +21,9 @@ from numpy.typing import ArrayLike, NDArray
 from facelearn.errors import BundleError, DataError
 from facelearn.geometry.affine import (
     Matrix,
-    apply,
     height_and_width,
     invert,
+    map_points,
     similarity_transform,
 )
 from facelearn.geometry.coordinates import inside, scaled
@@ -146,7 +146,7 @@ class Framing:
         outside = count_outside(labels, width, height)
         if self.kind == "template":
             matrix = self._similarity(points)
-            image, moved, to_photo = warp(photo, matrix, self._sides), apply(matrix, labels), invert(matrix)
+            image, moved, to_photo = warp(photo, matrix, self._sides), map_points(matrix, labels), invert(matrix)
             gone = ~np.isnan(moved[:, 0]) & ~inside(moved, image.shape[1], image.shape[0])
             return Framed(image, np.where(gone[:, None], np.nan, moved), to_photo, outside, int(gone.sum()))
         window = self._window(width, height, box, _known(points))

@@ -8,7 +8,7 @@ from pathlib import Path
 from facelearn.data.listing import Listing, ListingOptions
 from facelearn.data.readers.coco import list_coco
 from facelearn.data.readers.dlib_xml import list_dlib_xml
-from facelearn.data.readers.folder import list_folder, list_image
+from facelearn.data.readers.image_folder import list_folder, list_image
 from facelearn.data.readers.image_list import keep_listed
 from facelearn.data.readers.kaggle import list_kaggle
 from facelearn.data.readers.pts import list_pts

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from facelearn.data.listing import Listing, ListingOptions, Record
 from facelearn.data.readers.columns import reorder, settle_schema
-from facelearn.data.readers.files import ImageFinder, read_text
+from facelearn.data.readers.label_files import ImageFinder, read_text
 from facelearn.data.schema import KeypointSchema
 from facelearn.errors import DataError, Problem
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from facelearn.data.listing import Listing, ListingOptions, Record
 from facelearn.data.readers.columns import reorder, settle_schema
-from facelearn.data.readers.files import ImageFinder, read_text
+from facelearn.data.readers.label_files import ImageFinder, read_text
 from facelearn.errors import DataError, Problem
 
 

@@ -8,7 +8,7 @@ from collections.abc import Container
 from pathlib import Path
 
 from facelearn.data.listing import Listing, ListingOptions
-from facelearn.data.readers.files import read_text
+from facelearn.data.readers.label_files import read_text
 from facelearn.errors import DataError, Problem
 
 

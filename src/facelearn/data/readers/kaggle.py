@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from facelearn.data.listing import Listing, ListingOptions, Record
 from facelearn.data.readers.columns import KeypointColumns, keypoint_columns, parse_points, reorder, settle_schema
-from facelearn.data.readers.files import open_text, split_header
+from facelearn.data.readers.label_files import open_text, split_header
 from facelearn.errors import DataError, Problem
 
 IMAGE, IMAGE_ID = "Image", "ImageId"

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from facelearn.data.listing import Listing, ListingOptions, Record
 from facelearn.data.readers.columns import parse_number, settle_schema
-from facelearn.data.readers.files import image_files, read_text
+from facelearn.data.readers.label_files import image_files, read_text
 from facelearn.errors import DataError, Problem
 
 _FORM = re.compile(r"^\s*(?:version\s*:\s*\S+\s+)?n_points\s*:\s*(\d+)\s*\{([^{}]*)\}\s*$", re.IGNORECASE)

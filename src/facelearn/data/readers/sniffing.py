@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 
 from facelearn.data.readers.columns import keypoint_columns
-from facelearn.data.readers.files import BOM, image_files, open_text, split_header
 from facelearn.data.readers.kaggle import IMAGE, IMAGE_ID
+from facelearn.data.readers.label_files import BOM, image_files, open_text, split_header
 from facelearn.data.readers.wide_csv import FILE, PERSON
 from facelearn.errors import DataError
 from facelearn.images.decode import IMAGE_EXTENSIONS, looks_like_image

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from facelearn.data.listing import Listing, ListingOptions, Record
 from facelearn.data.readers.columns import settle_schema
-from facelearn.data.readers.files import image_files, read_text
+from facelearn.data.readers.label_files import image_files, read_text
 from facelearn.errors import DataError, Problem
 
 _BOX_FIELDS = 5

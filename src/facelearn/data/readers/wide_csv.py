@@ -10,7 +10,7 @@ from pathlib import Path
 
 from facelearn.data.listing import Listing, ListingOptions, Record
 from facelearn.data.readers.columns import KeypointColumns, keypoint_columns, parse_points, reorder, settle_schema
-from facelearn.data.readers.files import ImageFinder, read_text, split_header
+from facelearn.data.readers.label_files import ImageFinder, read_text, split_header
 from facelearn.errors import DataError, Problem
 
 FILE = ("file", "filename", "file_name", "image", "image_path", "image_name", "image_file", "path", "img", "name")

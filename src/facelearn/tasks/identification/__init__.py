@@ -196,6 +196,11 @@ class Identification:
         assert isinstance(run, ClassResult)
         return write_class_report(path, [run], title=title)
 
+    def held_out_text(self, row: Mapping[str, float]) -> str:
+        """The balanced accuracy."""
+        column = "valid_balanced_accuracy_score"
+        return f"{row[column]:.1%} right" if column in row else ""
+
     def headline(self, metrics: Mapping[str, Any]) -> str:
         """The few numbers that a reader looks for first."""
         from facelearn.tasks.identification.class_text import class_headline

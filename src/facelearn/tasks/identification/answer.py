@@ -147,6 +147,25 @@ class Identities:
             )
         return found
 
+    def to_json(self) -> dict[str, Any]:
+        """JSON values: images, threshold, people, and for each photo its file, row, name, probability and likeliest person."""
+        return {
+            "images": len(self), "threshold": self.threshold, "people": list(self.people), "predictions": self.rows(),
+        }  # fmt: skip
+
+    def lines(self, path: Path | None = None) -> list[str]:
+        """Text for a terminal: the three likeliest people of every photo, or how many photos there are in the file `path`."""
+        if path is not None:
+            return [
+                f"{len(self)} images, {int(self.unknown.sum())} of them unknown (threshold {self.threshold:.3f}): {path}"
+            ]
+        lines = []
+        for row, best in zip(self.rows(), self.top(3), strict=True):
+            place = row["file"] + (f", row {row['row']}" if "row" in row else "")
+            names = ", ".join(f"{name} {probability:.1%}" for name, probability in best)
+            lines.append(f"{place}: {row['name']}  ({names})")
+        return lines
+
     def to_csv(self, path: str | Path) -> Path:
         """Write one row a photo: file, row (where photos are rows of a file), name, probability, likeliest.
 

@@ -146,6 +146,26 @@ class Predictions:
     def __len__(self) -> int:
         return len(self.points)
 
+    def to_json(self) -> dict[str, Any]:
+        """JSON values: images, keypoints, and for each photo its file, row and points."""
+        return {
+            "images": len(self), "keypoints": list(self.schema.names),
+            "predictions": [
+                {"file": str(file), "row": int(row), "points": [[round(float(v), 3) for v in point] for point in points]}
+                for file, row, points in zip(self.source, self.row, self.points, strict=True)
+            ],
+        }  # fmt: skip
+
+    def lines(self, path: Path | None = None) -> list[str]:
+        """Text for a terminal: every point, or how many there are in the file `path`."""
+        if path is not None:
+            return [f"{len(self)} images, {len(self.schema)} keypoints each: {path}"]
+        lines = []
+        for file, row, points in zip(self.source, self.row, self.points, strict=True):
+            lines.append(str(file) + (f", row {row}" if row >= 0 else ""))
+            lines += [f"  {name}: {x:.2f} {y:.2f}" for name, (x, y) in zip(self.schema.names, points, strict=True)]
+        return lines
+
     def to_csv(self, path: str | Path) -> Path:
         """Write one row a photo: file, row (where photos are rows of a file), then NAME_x and NAME_y in pixels of the photo.
 

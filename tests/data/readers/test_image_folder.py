@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from facelearn.data.readers import sniff
-from facelearn.data.readers.folder import empty_folders
+from facelearn.data.readers.image_folder import empty_folders
 from facelearn.errors import DataError
 from facelearn.runs.prepare import read, read_with_report
 from facelearn.transforms.framing import Framing

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from facelearn.data.listing import Listing, Record
-from facelearn.data.readers.files import image_files
+from facelearn.data.readers.label_files import image_files
 from facelearn.data.schema import NO_KEYPOINTS
 from facelearn.errors import DataError
 

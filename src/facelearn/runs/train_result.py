@@ -1,0 +1,49 @@
+"""What a run is made of, whatever its task, and what it gives."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from facelearn.errors import Problem
+
+LICENCE_NOTE = "Weights trained by you, from your data: no licence of facelearn's applies. Check the terms of the data's own licence."
+_LIBRARIES = ("facelearn", "torch", "lightning-fabric", "numpy", "opencv-python-headless", "safetensors")
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What `train` gives.
+
+    Attributes:
+        folder: the run directory.
+        model: the model file; None when the run was stopped before its end.
+        metrics: on the held-out rows, as `metrics.keypoints.keypoint_metrics` or, with "open_set" beside them where there were strangers,
+            `metrics.classes.class_metrics`; empty without held-out rows.
+        summary: headline numbers: parameters, epochs, seconds, images_per_second.
+        task: "keypoints" or "identification".
+        skipped: rows left out by on_error="skip".
+        warnings: what the reader and the run want to be known.
+        report: report.html, or None.
+        stopped: True when it was asked to stop early; `train(..., resume=True)` goes on.
+        first: False in the further processes of a run on several devices; the first one writes, and has something to print.
+    """
+
+    folder: Path
+    model: Path | None
+    metrics: Mapping[str, Any]
+    summary: Mapping[str, Any]
+    task: str = "keypoints"
+    skipped: tuple[Problem, ...] = ()
+    warnings: tuple[str, ...] = ()
+    report: Path | None = None
+    stopped: bool = False
+    first: bool = True
+
+
+def versions() -> dict[str, str]:
+    """Versions of the libraries that a model's numbers depend on."""
+    return {name: importlib.metadata.version(name) for name in _LIBRARIES}

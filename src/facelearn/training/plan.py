@@ -1,0 +1,216 @@
+"""A recipe applied to rows, and the fit of it: from rows that are split to a trained learner, nothing measured or written yet."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from numpy.typing import NDArray
+from torch import nn
+
+from facelearn.data.faces import Faces
+from facelearn.models import zoo
+from facelearn.models.layers.initialise import initialise
+from facelearn.recipe.recipe import Recipe
+from facelearn.tasks import TASKS
+from facelearn.tasks.task import VALID, Task
+from facelearn.training.batches import TrainingData
+from facelearn.training.device import DeviceSettings, choose_device
+from facelearn.training.evaluation import predict_all
+from facelearn.training.loop import FitResult, Reporter, fit
+from facelearn.training.transfer.matching import transfer
+from facelearn.training.transfer.weights import Weights, open_weights
+from facelearn.transforms.augment.variation import Augment
+from facelearn.transforms.framing import Framing
+from facelearn.transforms.preprocess import Preprocess
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A recipe applied to rows: everything that `fit` needs.
+
+    Attributes:
+        recipe, settings: what to do and where.
+        task: of the recipe.
+        train: the rows to train on.
+        held_out: rows by name of their part; "valid" is always there and may be empty.
+        preprocess: fitted.
+        network_args: of the zoo's builder, defaults spelled out.
+        framing: how photos became these rows.
+        weights: to start from, or None.
+        facts: of the data.
+    """
+
+    recipe: Recipe
+    settings: DeviceSettings
+    task: Task
+    train: Faces
+    held_out: Mapping[str, Faces]
+    preprocess: Preprocess
+    network_args: dict[str, Any]
+    framing: Framing
+    weights: Weights | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def valid(self) -> Faces:
+        """The rows that are validated on."""
+        return self.held_out[VALID]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained network before anything is measured or written.
+
+    Attributes:
+        plan: the recipe applied to the rows.
+        result: the learner and its history; `result.stopped` says that training was stopped early.
+        combined: float32, what the network says of each held-out part (`Answering.combine`); None where nothing is to be written: in a
+            run that was stopped, and in the further processes of a run on several devices.
+        first: False in those further processes.
+        notes: what was found out before training.
+    """
+
+    plan: Plan
+    result: FitResult
+    combined: Mapping[str, NDArray[np.float32]] | None
+    first: bool = True
+    notes: tuple[str, ...] = ()
+
+
+def plan_rows(
+    train: Faces,
+    held_out: Mapping[str, Faces],
+    recipe: Recipe,
+    facts: Mapping[str, Any],
+    framing: Framing | None = None,
+) -> Plan:
+    """A recipe applied to rows that are split: preprocessing fitted, the network's arguments spelled out, the machine chosen.
+
+    Args:
+        train: rows to train on.
+        held_out: further rows by the name of their part; "valid" must be there.
+        recipe: of the run.
+        facts: of the data, for the model file.
+        framing: how photos became these rows; None: they are whole photos.
+
+    Raises:
+        DataError, RecipeError: rows that cannot teach the task, or settings that do not go with them.
+        BundleError: weights to start from that cannot be opened.
+    """
+    task = TASKS[recipe.task]
+    train, held_out = task.rows(train, held_out, recipe)
+    weights = open_weights(recipe.transfer.source, sha256=recipe.transfer.sha256) if recipe.transfer.source else None
+    preprocess = _preprocess(recipe, weights, train)
+    height, width, channels = preprocess.output_shape(*train.images.shape[1:])
+    network_args = {
+        "in_channels": channels,
+        "image_size": (height, width),
+        # defaults too: a later version's may differ, and the model file must still build this network
+        **zoo.model_info(recipe.model.name).options,
+        **task.network_options(recipe, train, recipe.model.name),
+        **recipe.model.options,
+    }
+    settings = choose_device(recipe.device, devices=recipe.devices, precision=recipe.precision, threads=recipe.threads)
+    return Plan(
+        recipe=recipe, settings=settings, train=train, held_out=held_out, preprocess=preprocess, task=task,
+        network_args=network_args, weights=weights, framing=framing or Framing("whole", (train.height, train.width)),
+        facts={
+            **facts,
+            "fingerprint": train.fingerprint(),
+            "image_shape": list(train.images.shape[1:]),
+            "counts": task.counts(train, held_out),
+        },
+    )  # fmt: skip
+
+
+def _preprocess(recipe: Recipe, weights: Weights | None, train: Faces) -> Preprocess:
+    """The recipe's preprocessing fitted to the training rows; with weights to start from, numbers are scaled as those weights expect."""
+    own = Preprocess.from_steps(list(recipe.preprocess))
+    channels = own.output_shape(*train.images.shape[1:])[2]
+    expected = weights.normalisation(channels) if weights is not None else None
+    if expected is None:
+        return own.fit(train.images)
+    return Preprocess(pixel_steps=own.pixel_steps, number_steps=expected.number_steps)
+
+
+def fit_plan(
+    plan: Plan,
+    scratch: Path,
+    *,
+    folder: Path | None = None,
+    resume: bool = False,
+    reporter: Reporter | None = None,
+    begin: Callable[[], None] = lambda: None,
+    stop: Callable[[], bool] | None = None,
+) -> Fitted:
+    """The plan carried out: the network gets its first weights, is fitted, and says what it sees in the held-out rows.
+
+    Args:
+        plan: what `plan_rows` gave.
+        scratch: folder for arrays that memory should not hold; they go at the end.
+        folder: where state and history are written; None keeps nothing.
+        resume: go on from the state in `folder`.
+        reporter: callbacks.
+        begin: called once all that can be refused has been checked.
+        stop: asked after every batch.
+
+    Raises:
+        RecipeError: training that diverged, or weights that do not fit.
+        BundleError: nothing to go on from.
+    """
+    fabric = _launch(plan.settings)
+    network, notes = network_with_first_weights(plan)
+    learner = plan.task.learner(plan.recipe, plan.train, network, plan.network_args)
+    if fabric.is_global_zero:
+        begin()
+    scratch = scratch / f"scratch-{fabric.global_rank}"
+    try:
+        data = {
+            part: TrainingData(
+                rows, plan.preprocess, learner.targets(rows), device=fabric.device, scratch=scratch / part
+            )
+            for part, rows in {"train": plan.train, **plan.held_out}.items()
+        }
+        result = fit(
+            learner, data["train"], data[VALID], plan.recipe, plan.settings,
+            augment=Augment(plan.recipe.augment, plan.train.schema), folder=folder, resume=resume, data=plan.facts["fingerprint"],
+            reporter=reporter, fabric=fabric, stop=stop,
+        )  # fmt: skip
+        whole = fabric.is_global_zero and not result.stopped
+        combined = {part: predict_all(result.learner, data[part]) for part in plan.held_out} if whole else None
+        return Fitted(plan, result, combined, fabric.is_global_zero, notes)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _launch(settings: DeviceSettings) -> Fabric:
+    logging.getLogger("lightning_fabric").setLevel(
+        logging.WARNING
+    )  # it announces the precision; the run directory records it
+    strategy = "ddp" if settings.devices > 1 else "auto"
+    fabric = Fabric(
+        accelerator=settings.accelerator, strategy=strategy, devices=settings.devices, precision=settings.precision
+    )
+    fabric.launch()
+    return fabric
+
+
+def network_with_first_weights(plan: Plan) -> tuple[nn.Module, tuple[str, ...]]:
+    """The network with its first weights, and what was taken over from elsewhere, in words."""
+    settings = plan.recipe.model
+    torch.manual_seed(plan.recipe.seed)
+    deviation = settings.initial_deviation if settings.initialise == "normal" else None
+    network = initialise(zoo.build(settings.name, **plan.network_args), settings.initialise, std=deviation)
+    report = transfer(network, plan.recipe.transfer, plan.weights)
+    if report is None:
+        return network, ()
+    plan.facts["transfer"] = report.facts()
+    return network, (report.text(),)
