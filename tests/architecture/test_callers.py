@@ -11,7 +11,6 @@ DOCUMENTED = {
     "transforms/align": "api.md",
     "models/networks/clips": "api.md",
     "models/networks/temporal": "api.md",
-    "transforms/align": "api.md",
 }
 
 

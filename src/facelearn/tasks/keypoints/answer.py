@@ -15,7 +15,7 @@ from facelearn.data.schema import KeypointSchema
 from facelearn.data.writers import write_predictions_csv
 from facelearn.errors import BundleError, Problem, RecipeError
 from facelearn.files import write_text
-from facelearn.geometry.affine import apply
+from facelearn.geometry.affine import map_points
 from facelearn.geometry.coordinates import from_unit, mirrored
 from facelearn.tasks.task import NOTHING_ASKED, AnswerFacts, Asked, Outputs, Photos
 
@@ -102,7 +102,7 @@ class PointAnswering:
 def _moved(points: NDArray[np.float64], maps: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
     """(S, K, 2) in pixels of the model's image, through each (2, 3) map in turn."""
     for step in maps:
-        points = apply(step, points)
+        points = map_points(step, points)
     return points
 
 
