@@ -14,7 +14,7 @@ from facelearn.auditing.page import inspection_html
 from facelearn.auditing.people import FEW, MANY, people_findings, size_groups
 from facelearn.data.faces import Faces
 from facelearn.data.listing import write_skipped
-from facelearn.data.readers.image_folder import empty_folders
+from facelearn.data.readers.image_folder import empty_folders, unread_people
 from facelearn.data.schema_file import WantedSchema
 from facelearn.data.unknown_meaning import unpaired_note
 from facelearn.files import write_text
@@ -71,6 +71,7 @@ def inspect(
         groups,
         split=result.split,
         empty_folders=_folders_without_faces(Path(data), result, whole=list_file is None) if in_folders else (),
+        unread_people=unread_people(Path(data)) if in_folders and result.faces.people else (),
         in_folders=in_folders,
     )
     facts["problems"] = [str(problem) for problem in result.skipped]

@@ -44,6 +44,6 @@ def evaluate(
         return
     warn(metrics["warnings"])
     warn_left_out(metrics["skipped"])
-    say(headline_of(metrics))
+    say(headline_of(metrics["task"], metrics))
     if out is not None:
         say("", f"report: {out / 'report.html'}")

@@ -50,8 +50,8 @@ def evaluate(
         device: auto, cpu or cuda.
 
     Returns:
-        As `metrics.keypoints.keypoint_metrics`, in pixels of the images as read, or as `metrics.classes.class_metrics` with "open_set"
-        where there are strangers; for data read from a path, beside them "warnings" and "skipped", the rows left out by
+        "task", and as `metrics.keypoints.keypoint_metrics`, in pixels of the images as read, or as `metrics.classes.class_metrics` with
+        "open_set" where there are strangers; for data read from a path, beside them "warnings" and "skipped", the rows left out by
         on_error="skip" (with `out` also in skipped.csv).
 
     Raises:
@@ -81,7 +81,7 @@ def evaluate(
             task.save_evaluation(folder.evaluation, **measured.evaluation)
         run = load_run(folder.path, name=Path(model).stem)
         task.page(folder.report, run, f"{Path(model).name} on {Path(source).name}")
-    return {**measured.metrics, **said}
+    return {"task": task.name, **measured.metrics, **said}
 
 
 def _read(

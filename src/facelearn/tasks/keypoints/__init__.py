@@ -177,6 +177,10 @@ class Keypoints:
         assert isinstance(run, PointResult)
         return write_report(path, [run], title=title)
 
+    def held_out_text(self, row: Mapping[str, float]) -> str:
+        """The error in pixels."""
+        return f"{row['valid_rmse_error']:.2f} px" if "valid_rmse_error" in row else ""
+
     def headline(self, metrics: Mapping[str, Any]) -> str:
         """The few numbers that a reader looks for first."""
         from facelearn.tasks.keypoints.point_text import headline
