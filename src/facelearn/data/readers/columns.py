@@ -184,7 +184,10 @@ def settle_schema(
             return IBUG68, in_order, []
     schema = wanted or next((s for s in KNOWN_SCHEMAS.values() if len(s) and set(s.names) == set(names)), None)
     if schema is None:
-        return schema_for_names(names), np.arange(count), _nearly_known(names, where)
+        try:
+            return schema_for_names(names), np.arange(count), _nearly_known(names, where)
+        except DataError as error:
+            raise DataError(f"{where}: {error}") from error
     strange = [name for name in names if name not in schema.names]
     if strange:
         raise DataError(
