@@ -76,7 +76,7 @@ def test_the_mean_face_stands_beside_every_headline(
 
 def test_a_model_no_better_than_the_mean_face_says_so_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     blob_faces(80, missing=0.0).save(tmp_path / "faces")
-    options = ["--epochs", "1", "--model", "mlp", "--threads", "1", "--device", "cpu", "--precision", "32"]
+    options = ["--epochs", "1", "--model", "mlp", "--device", "cpu"]
     assert run_quietly("train", "--data", tmp_path / "faces", "--out", tmp_path / "run", *options) == 0
     said = capsys.readouterr().out.strip()
     assert said.startswith("no better than the mean face, as far as can be told: RMSE")
