@@ -2,10 +2,11 @@
 
 Each face is laid over a mean shape (the median of all faces) by a similarity map, fitted to its labels with weights that fall with the
 distance (Cauchy's), so that a wrong label moves little. How the labels then still move together, with the head and the mouth, is a
-covariance of the clipped remainders. It says where each label is expected, given the other labels of its face (the conditional mean of a normal
-distribution), and how far from there it may be. The distance in that unit, over the typical one of the keypoint (the median over faces with
-about as many labels, by its ratio to the standard deviation), is the label's score. The worst label of a face is taken out before the next
-one is judged, because it moves where the others are expected.
+covariance of the clipped remainders. It says where each label is expected, given the other labels of its face (the conditional mean of a
+normal distribution), and how far from there it may be. The distance in that unit, over the typical one of the keypoint (the median over
+faces with about as many labels, by its ratio to the standard deviation), is the label's score. The worst label of a face is taken out
+before the next one is judged, because it moves where the others are expected. Of four or five labels it is the face that is told; which of
+them is wrong is less sure.
 """
 
 from __future__ import annotations
@@ -62,9 +63,9 @@ def find_suspects(faces: Faces) -> list[Suspect]:
     usable = np.flatnonzero(known.sum(1) > LEAST_OTHERS)
     if len(usable) < LEAST_FACES:
         return []
-    places, known = np.where(known, places, 0)[usable], known[usable].copy()
+    places, known = np.where(known, places, 0)[usable], np.array(known[usable], np.bool_)
     shape = mean_shape(places, known)
-    known = np.asarray(known & np.isfinite(shape), np.bool_)
+    known = np.logical_and(known, np.isfinite(shape)[None])
     size = float(np.sqrt((np.abs(shape[np.isfinite(shape)]) ** 2).mean()))
     rest, scale = _laid_over(places, known, shape)
     covariance = _covariance(rest)
