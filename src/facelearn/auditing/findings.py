@@ -31,7 +31,7 @@ def found_text(facts: Mapping[str, Any]) -> str:
 
     counts = [
         (len(facts.get("problems") or ()), "row left out", "rows left out"),
-        (len(facts.get("findings") or ()), "thing about people", "things about people"),
+        (len(facts.get("findings") or ()), "kind of finding", "kinds of findings"),
         (inside("suspects"), "suspect label", "suspect labels"),
         (inside("flat_images"), "image of one colour", "images of one colour"),
         (len(facts.get("warnings") or ()), "note", "notes"),

@@ -59,13 +59,13 @@ def find_suspects(faces: Faces) -> list[Suspect]:
     """The labels of `faces` that look wrong, the most suspicious first; none below 20 faces of four labels or more."""
     points = np.asarray(faces.keypoints, np.float64)
     places = points[..., 0] + 1j * points[..., 1]
-    known = ~np.isnan(points).any(2)
+    known: NDArray[np.bool_] = np.asarray(np.isfinite(points).all(2), np.bool_)
     usable = np.flatnonzero(known.sum(1) > LEAST_OTHERS)
     if len(usable) < LEAST_FACES:
         return []
     places, known = np.where(known, places, 0)[usable], np.array(known[usable], np.bool_)
     shape = mean_shape(places, known)
-    known = np.logical_and(known, np.isfinite(shape)[None])
+    known &= np.isfinite(shape)
     size = float(np.sqrt((np.abs(shape[np.isfinite(shape)]) ** 2).mean()))
     rest, scale = _laid_over(places, known, shape)
     covariance = _covariance(rest)

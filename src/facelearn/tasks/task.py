@@ -291,6 +291,9 @@ class Task(Protocol):
     def teaches(self, faces: Faces) -> bool:
         """Whether the table has the labels that this task learns."""
 
+    def can_mirror(self, faces: Faces) -> bool:
+        """Whether the labels of mirrored images are known."""
+
     def lacking(self, faces: Faces, where: str, look: str) -> str:
         """The sentence for data that do not teach it; `where` they are, `look` what to do to see what is in them."""
 

@@ -67,6 +67,10 @@ class Identification:
         """Data that name people."""
         return bool((faces.identity >= 0).any())
 
+    def can_mirror(self, faces: Faces) -> bool:
+        """A mirrored face is the same person's."""
+        return True
+
     def lacking(self, faces: Faces, where: str, look: str) -> str:
         """How people are named."""
         return f"{where} does not say who is who; put each person's photos into a folder of that name, or {look}"
