@@ -21,7 +21,7 @@ errors.py
 files.py
 geometry                  coordinates affine warp
 images                    decode hashes quality
-data                      arrays sides schema schema_file faces unknown_meaning listing cache
+data                      arrays sides schema schema_file faces seen_rows people_names unknown_meaning listing cache
 data/readers              label_files columns simple_yaml kaggle wide_csv image_list image_folder coco pts dlib_xml ultralytics saved sniffing __init__
 data/writers              to_files submission __init__
 data/synthetic            numbers grid surface textures traits features camera paint labelling scene render __init__
@@ -53,7 +53,7 @@ runs                      train_result default_framing decoding prepare fit_rows
 studies                   measures study_file definition cell_numbers verdicts suggest storage store cells pool cost_plot study_plots page study
 studies                   search search_plots search_page search_files trial tune
 explaining                opened layers network_picture architecture kernels activations saliency excite receptive face_pictures map_plots page album parts units explain
-auditing                  people findings page inspect
+auditing                  people suspects findings page inspect
 gallery
 serve
 cli                       app signals printing display options typed_settings train_command evaluate_command predict_command inspect_command

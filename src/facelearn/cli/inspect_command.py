@@ -25,6 +25,7 @@ def inspect(
     as_json: options.AsJson = False,
 ) -> None:
     """Say what is in this data: counts, missing labels, sizes, people, problems and what to do; with a contact sheet."""
+    from facelearn.auditing.findings import found_text, listed_text
     from facelearn.auditing.inspect import inspect as run
     from facelearn.auditing.people import findings_text
     from facelearn.cli.display import ReadDisplay
@@ -37,6 +38,8 @@ def inspect(
     if as_json:
         print_json(facts)
         return
-    say(facts_text({key: value for key, value in facts.items() if key != "findings"}))
-    if facts["findings"]:
-        say("", *findings_text(facts["findings"]))
+    listed = ("findings", "suspects", "problems", "warnings")
+    say(
+        facts_text({key: value for key, value in facts.items() if key not in listed}), "", f"found: {found_text(facts)}"
+    )
+    say(*listed_text(facts), *findings_text(facts["findings"]))

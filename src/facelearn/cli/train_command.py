@@ -152,7 +152,9 @@ def _print_run(result: TrainResult, as_json: bool) -> None:
         f"{result.summary['parameters']:,} parameters",
         f"model:  {result.model}",
         f"report: {result.report}",
-        f"next:   facelearn predict {result.model} PHOTOS --out {task.answers_file}",
+        "next:   this model has nothing to say yet: train longer, or on more rows, and look at the data with: facelearn inspect DATA"
+        if task.shortfall(result.metrics)
+        else f"next:   facelearn predict {result.model} PHOTOS --out {task.answers_file}",
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from facelearn.data.faces import Faces
 from facelearn.data.listing import write_skipped
 from facelearn.data.schema_file import WantedSchema
+from facelearn.data.seen_rows import seen_rows
 from facelearn.errors import DataError
 from facelearn.prediction.backends import open_backend
 from facelearn.prediction.open import OpenModel
@@ -73,15 +74,28 @@ def evaluate(
     # the table's own pixels, so that the error is in pixels of the images as read
     flat = faces.replace(to_photo=np.broadcast_to(np.eye(2, 3), (len(faces), 2, 3)).copy())
     measured = task.measure_answers(opened.predict(flat), faces, asked, opened.bundle.data)
+    seen = seen_rows(faces, opened.bundle.data.get("train_rows"))
+    notes = [*measured.notes, *seen_notes(seen)]
+    if notes:
+        said = {**said, "warnings": [*said.get("warnings", ()), *notes]}
     if out is not None:
         folder, source = RunFolder(out), "Faces in memory" if isinstance(data, Faces) else str(data)
         facts = {"source": source, "fingerprint": faces.fingerprint(), "model": str(model)}
+        facts |= {"to be known": "; ".join(notes)} if notes else {}
         save_metrics(folder.path, measured.metrics, data=facts)
         if measured.evaluation is not None:
             task.save_evaluation(folder.evaluation, **measured.evaluation)
         run = load_run(folder.path, name=Path(model).stem)
         task.page(folder.report, run, f"{Path(model).name} on {Path(source).name}")
     return {"task": task.name, **measured.metrics, **said}
+
+
+def seen_notes(seen: tuple[int, int] | None) -> list[str]:
+    """That faces were trained on, where they were; `seen` as `data.seen_rows.seen_rows` gives it."""
+    if seen is None or not seen[0]:
+        return []
+    count, asked = seen
+    return [f"{count:,} of {asked:,} faces were trained on: what a model has seen is no test of it; measure on others"]
 
 
 def _read(
