@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from facelearn.auditing.page import inspection_html
 from facelearn.auditing.people import FEW, MANY, people_findings, size_groups
 from facelearn.data.faces import Faces
+from facelearn.data.filled import Missing
 from facelearn.data.listing import write_skipped
 from facelearn.data.readers.image_folder import empty_folders
+from facelearn.data.units import Units
 from facelearn.files import write_text
 from facelearn.geometry.coordinates import inside
 from facelearn.images.quality import flat
@@ -35,6 +37,8 @@ def inspect(
     color: Literal["grey", "rgb"] | None = None,
     on_error: Literal["stop", "skip"] = "skip",
     list_file: str | Path | None = None,
+    missing: Missing = None,
+    units: Units | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Count and look over a data set: format, sizes, people, which labels are missing, what is wrong.
@@ -42,7 +46,7 @@ def inspect(
     Args:
         data: what `facelearn.read` takes.
         out: folder for contact_sheet.png and inspection.html (and skipped.csv if rows are bad); None writes nothing.
-        size, crop, color, on_error, list_file, progress: as `facelearn.read`; bad rows are listed, not fatal, by default.
+        size, crop, color, on_error, list_file, missing, units, progress: as `facelearn.read`; bad rows are listed, not fatal, by default.
 
     Returns:
         Plain facts: "format", "faces", "image", "keypoints" (labels of each, the commonest patterns of missing labels), "people",
@@ -50,7 +54,15 @@ def inspect(
         with what to do (`data.people.people_findings`).
     """
     result = read_with_report(
-        data, size=size, crop=crop, color=color, on_error=on_error, list_file=list_file, progress=progress
+        data,
+        size=size,
+        crop=crop,
+        color=color,
+        on_error=on_error,
+        list_file=list_file,
+        missing=missing,
+        units=units,
+        progress=progress,
     )
     groups, note = near_duplicates_in_time(result.faces)
     facts = {"source": str(data), "format": result.format, **describe(result.faces, groups)}

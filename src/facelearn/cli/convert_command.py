@@ -22,6 +22,8 @@ def convert(
     size: options.Size = None,
     crop: options.Crop = None,
     color: options.Colors = None,
+    missing: options.MissingMark = None,
+    units: options.Unit = None,
     on_error: options.BadRows = options.OnError.stop,
     as_json: options.AsJson = False,
 ) -> None:
@@ -36,7 +38,10 @@ def convert(
         else:
             say(f"model written: {path}")
         return
-    result = run(source, out, size=size, crop=crop, color=color.value if color else None, on_error=on_error.value)
+    result = run(
+        source, out, size=size, crop=crop, color=color.value if color else None, missing=missing, units=units.value if units else None,
+        on_error=on_error.value,
+    )  # fmt: skip
     if as_json:
         print_json(asdict(result))
         return

@@ -19,6 +19,8 @@ def inspect(
     crop: options.Crop = None,
     color: options.Colors = None,
     list_file: options.ListFile = None,
+    missing: options.MissingMark = None,
+    units: options.Unit = None,
     on_error: options.BadRows = options.OnError.skip,
     out: Annotated[Path | None, typer.Option(help="Folder for contact_sheet.png and inspection.html.")] = None,
     as_json: options.AsJson = False,
@@ -31,6 +33,7 @@ def inspect(
 
     facts = run(
         data, out=out, size=size, crop=crop, color=color.value if color else None, on_error=on_error.value, list_file=list_file,
+        missing=missing, units=units.value if units else None,
         progress=ReadDisplay(quiet=as_json),
     )  # fmt: skip
     if as_json:

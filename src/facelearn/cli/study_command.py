@@ -91,6 +91,8 @@ def study(
     crop: options.Crop = None,
     color: options.Colors = None,
     list_file: Images = None,
+    missing: options.MissingMark = None,
+    units: options.Unit = None,
     on_error: options.BadRowsOfRecipe = None,
     train_list: TrainList = None,
     epochs: Epochs = None,

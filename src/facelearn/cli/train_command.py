@@ -37,6 +37,8 @@ def train(
     crop: options.Crop = None,
     color: options.Colors = None,
     list_file: options.ListFile = None,
+    missing: options.MissingMark = None,
+    units: options.Unit = None,
     on_error: options.BadRowsOfRecipe = None,
     valid: options.Valid = None,
     split_by: options.SplitBy = None,

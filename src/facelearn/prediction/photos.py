@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facelearn.data.faces import Faces
+from facelearn.data.filled import settle_missing
 from facelearn.data.listing import Box, ListingOptions, source_name
 from facelearn.data.readers import list_records, locate
 from facelearn.data.readers.label_files import image_files
+from facelearn.data.units import Units, settle_units
 from facelearn.errors import DataError, Problem
 from facelearn.images.decode import IMAGE_EXTENSIONS, Color, ImageError, decode_image
 
@@ -45,7 +47,17 @@ class Photo:
     framed: bool = False
 
 
-def photos(source: Source, color: Color, notes: list[str] | None = None) -> Iterator[Photo | Problem]:
+@dataclass(frozen=True)
+class LabelsRead:
+    """How labels were read when a model was trained: the numbers that mean a missing keypoint, and the unit of coordinates."""
+
+    missing: tuple[float, ...] | None = None
+    units: Units | None = None
+
+
+def photos(
+    source: Source, color: Color, notes: list[str] | None = None, read: LabelsRead = LabelsRead()
+) -> Iterator[Photo | Problem]:  # fmt: skip
     """The photos of `source` one by one, nothing kept; a `Problem` stands in the place of one that cannot be read.
 
     An array with 2 axes is one grey image; with 3 axes one image when its last axis is 1 or 3, else N grey images; with 4 axes N images.
@@ -55,6 +67,7 @@ def photos(source: Source, color: Color, notes: list[str] | None = None) -> Iter
             label files and folders that `facelearn.read` takes. Each labelled face is a photo of its own.
         color: of photos decoded from files.
         notes: gets what the readers of label files have to say.
+        read: how labels, which say where the faces are, are understood.
 
     Raises:
         DataError: something else, a path that does not exist, or a folder without images.
@@ -65,11 +78,11 @@ def photos(source: Source, color: Color, notes: list[str] | None = None) -> Iter
         for i, image in enumerate(_as_batch(source)):
             yield Photo(image, "", i + 1)
     elif isinstance(source, str | Path):
-        yield from _of_path(Path(source), color, notes)
+        yield from _of_path(Path(source), color, notes, read)
     elif isinstance(source, Sequence) and not isinstance(source, bytes):
         for i, item in enumerate(source):
             if isinstance(item, str | Path):
-                yield from _of_path(Path(item), color, notes)
+                yield from _of_path(Path(item), color, notes, read)
             elif isinstance(item, np.ndarray):
                 yield Photo(_as_image(item, i), "", i + 1)
             else:
@@ -114,7 +127,7 @@ def _refusal(what: str, array: NDArray[Any]) -> str:
     )
 
 
-def _of_path(path: Path, color: Color, notes: list[str] | None) -> Iterator[Photo | Problem]:
+def _of_path(path: Path, color: Color, notes: list[str] | None, read: LabelsRead) -> Iterator[Photo | Problem]:
     if not path.exists():
         raise DataError(f"there is no file or folder {path}; give {_ACCEPTED}")
     if path.is_file() and path.suffix.lower() in IMAGE_EXTENSIONS:
@@ -130,7 +143,7 @@ def _of_path(path: Path, color: Color, notes: list[str] | None) -> Iterator[Phot
         for file in files:
             yield _of_image(file, color)
     else:
-        yield from _of_labels(kind, where, color, notes)
+        yield from _of_labels(kind, where, color, notes, read)
 
 
 def _of_image(file: Path, color: Color) -> Photo | Problem:
@@ -140,8 +153,12 @@ def _of_image(file: Path, color: Color) -> Photo | Problem:
         return Problem(str(file), None, str(error))
 
 
-def _of_labels(kind: str, where: Path, color: Color, notes: list[str] | None) -> Iterator[Photo | Problem]:
+def _of_labels(
+    kind: str, where: Path, color: Color, notes: list[str] | None, read: LabelsRead
+) -> Iterator[Photo | Problem]:
     listing = list_records(kind, where, ListingOptions(on_error="skip"))
+    listing = settle_missing(listing, read.missing, where, unsaid="missing")
+    listing = settle_units(listing, None, where, assumed=read.units, unsaid="take")
     if notes is not None:
         notes += listing.warnings
     for record in listing.each():

@@ -14,6 +14,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
+from facelearn.data.filled import missing_values
 from facelearn.errors import RecipeError, unknown_name
 from facelearn.recipe.defaults import defaults_of, merged
 from facelearn.recipe.space import Space, check_paths
@@ -65,6 +66,14 @@ class ScheduleSettings(Settings):
     final: float = Field(1e-4, ge=0, le=1)
 
 
+def _number_or_none(value: Any) -> Any:
+    """What `read.missing` is written as: a number, several, or "none"."""
+    numbers = missing_values(value)
+    if not numbers:
+        return None if numbers is None else "none"
+    return numbers[0] if len(numbers) == 1 else numbers
+
+
 class ReadSettings(Settings):
     """How images become a table: the stored size in pixels, the crop by the labels (margin as a share of their box), grey or RGB.
 
@@ -76,6 +85,17 @@ class ReadSettings(Settings):
     color: Literal["grey", "rgb"] | None = None
     on_error: Literal["stop", "skip"] = Field("stop", description="bad rows stop the run, or are left out and listed")
     list_file: str | None = Field(None, description="a text file of image paths, one a line: only these are read")
+    missing: str | float | tuple[float, ...] | None = Field(
+        None, description="the number in x and y that means a missing keypoint, or several; 'none' where all are labels"
+    )
+    units: Literal["pixels", "fraction", "percent"] | None = Field(
+        None, description="of the coordinates in the label file"
+    )
+
+    @field_validator("missing", mode="before")
+    @classmethod
+    def _missing(cls, value: Any) -> Any:
+        return _number_or_none(value)
 
 
 class Recipe(TaskSettings):

@@ -139,6 +139,8 @@ def read_rows(
         color=settings.color,
         on_error=settings.on_error,
         list_file=settings.list_file,
+        missing=settings.missing,
+        units=settings.units,
         progress=progress,
     )
     _check_teaches(result.faces, task, str(data))

@@ -16,6 +16,7 @@ from facelearn.data.listing import Listing, ListingOptions, Record
 from facelearn.data.readers.columns import reorder, settle_schema
 from facelearn.data.readers.label_files import ImageFinder, read_text
 from facelearn.data.schema import KeypointSchema
+from facelearn.data.stated_size import Size
 from facelearn.errors import DataError, Problem
 
 
@@ -27,6 +28,14 @@ class _Keypoints:
     order: NDArray[np.int64]
     count: int
     notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Image:
+    """An image of the file: its name, and the size stated."""
+
+    name: str
+    size: Size | None
 
 
 def list_coco(path: Path, asked: ListingOptions) -> Listing:
@@ -60,12 +69,14 @@ def list_coco(path: Path, asked: ListingOptions) -> Listing:
             if number in seen:
                 raise ValueError(f"annotation id {number} stands twice; ids must be unique")
             seen.add(number)
-            name = images.get(str(annotation.get("image_id")))
-            if name is None:
+            image = images.get(str(annotation.get("image_id")))
+            if image is None:
                 raise ValueError(
                     f"annotation {number} is of image_id {annotation.get('image_id')!r}, which is not listed"
                 )
-            listing.records.append(_record(annotation, number, finder.find(name), path, position, keypoints))
+            record = _record(annotation, number, finder.find(image.name), path, position, keypoints)
+            record.stated, record.image_id = image.size, annotation["image_id"]
+            listing.records.append(record)
         except (ValueError, TypeError) as error:
             listing.problems.append(Problem(str(path), position, str(error)))
     return listing
@@ -86,8 +97,8 @@ def _load(path: Path) -> dict[str, list[Any]]:
     return dict(facts)
 
 
-def _images(listed: Sequence[Any], path: Path) -> tuple[dict[str, str], list[Problem]]:
-    images: dict[str, str] = {}
+def _images(listed: Sequence[Any], path: Path) -> tuple[dict[str, _Image], list[Problem]]:
+    images: dict[str, _Image] = {}
     problems = []
     for position, image in enumerate(listed, start=1):
         if not isinstance(image, dict) or "id" not in image or not isinstance(image.get("file_name"), str):
@@ -95,8 +106,17 @@ def _images(listed: Sequence[Any], path: Path) -> tuple[dict[str, str], list[Pro
         elif str(image["id"]) in images:
             problems.append(Problem(str(path), None, f"image id {image['id']} stands twice; ids must be unique"))
         else:
-            images[str(image["id"])] = image["file_name"]
+            images[str(image["id"])] = _Image(image["file_name"], _size(image.get("width"), image.get("height")))
     return images, problems
+
+
+def _size(width: Any, height: Any) -> Size | None:
+    """The size that a file states; None where it states none (some tools write 0)."""
+    try:
+        size = int(width), int(height)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return size if min(size) > 0 else None
 
 
 def _keypoints(facts: Mapping[str, Any], labelled: Sequence[Any], path: Path, asked: ListingOptions) -> _Keypoints:
@@ -135,7 +155,8 @@ def _record(
             f"annotation {number} has {len(values)} keypoint numbers where x, y, v of {keypoints.count} are needed"
         )
     points = _numbers(values, number).reshape(-1, 3)
-    points[points[:, 2] == 0] = np.nan
+    visibility = points[:, 2].copy()
+    points[visibility == 0] = np.nan
     person, group, split = (
         None if annotation.get(k) is None else str(annotation[k]) for k in ("person", "group", "split")
     )
@@ -149,7 +170,20 @@ def _record(
         person=person,
         group=group,
         split=split,
+        visibility=_visibility(visibility, keypoints.order),
+        area=_area(annotation.get("area")),
     )
+
+
+def _visibility(given: NDArray[np.float64], order: NDArray[np.int64]) -> NDArray[np.int8]:
+    """COCO's v of each keypoint of the schema, 0 where the file has no such keypoint; what is neither 0 nor 1 is seen."""
+    known = np.clip(given, 0, 2).astype(np.int8)
+    return np.where(order < 0, 0, known[order]).astype(np.int8)
+
+
+def _area(value: Any) -> float | None:
+    usable = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
+    return float(value) if usable else None
 
 
 def _numbers(values: Sequence[Any], number: int) -> NDArray[np.float64]:

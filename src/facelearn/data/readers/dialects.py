@@ -122,8 +122,8 @@ def _same_separator(path: Path, header: Sequence[str], separator: str, sample: S
         other = max(_SEPARATORS, key=rows[0].count)
         if other != separator and rows[0].count(other):
             raise DataError(
-                f"{path} separates columns by {_SEPARATORS[separator]} in its header and by {_SEPARATORS[other]} in its rows; save it with one "
-                "of them in all lines"
+                f"{path} separates columns by {_SEPARATORS[separator]} in its header and by {_SEPARATORS[other]} in its rows; save "
+                "it with one of them in all lines"
             )
 
 
@@ -176,8 +176,8 @@ def refuse_headerless(words: Sequence[str], path: Path) -> None:
     )  # columns may be called 0, 1, 2, ...
     if len(stripped) > 1 and (image or (numbers >= 3 and 4 * numbers >= 3 * len(stripped))):
         raise DataError(
-            f"{path} has no header; make its first line name the columns, as file,person or file,x0,y0,x1,y1 (or left_eye_x, left_eye_y and "
-            f"so on); it is now '{','.join(stripped[:3])[:60]}...'"
+            f"{path} has no header; make its first line name the columns, as file,person or file,x0,y0,x1,y1 (or left_eye_x, left_eye_y "
+            f"and so on); it is now '{','.join(stripped[:3])[:60]}...'"
         )
 
 
@@ -189,7 +189,8 @@ def _aside(
     Raises:
         DataError: a column without a name that holds something.
     """
-    aside, notes = [], []
+    aside: list[str] = []
+    notes: list[str] = []
     for i, name in enumerate(header):
         if not _COUNTING.match(name):
             continue

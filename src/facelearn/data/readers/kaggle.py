@@ -110,8 +110,8 @@ def _pixel_range(table: Table, image: int) -> PixelRange:
     if high <= 1 and low >= -1:
         return PixelRange(-1 if low < 0 else 0)
     raise DataError(
-        f"{table.path}: the numbers in '{IMAGE}' lie in {low:g} to {high:g}, though its first image in -1 to 1; 0 to 255 are needed, or 0 to 1 "
-        "or -1 to 1 in every row. Standardised pixels cannot be undone: write the images as they were"
+        f"{table.path}: the numbers in '{IMAGE}' lie in {low:g} to {high:g}, though its first image in -1 to 1; 0 to 255 are needed, or "
+        "0 to 1 or -1 to 1 in every row. Standardised pixels cannot be undone: write the images as they were"
     )
 
 
@@ -233,8 +233,8 @@ def _numbers(text: bytes) -> NDArray[np.float64]:
     words = _bare(text).split()
     if b"..." in words:
         raise _RowError(
-            f"pixel {words.index(b'...') + 1} is '...', which stands for pixels that were not written; a number from 0 to 255 is needed for each: "
-            "write them with ' '.join(map(str, image.ravel()))"
+            f"pixel {words.index(b'...') + 1} is '...', which stands for pixels that were not written; a number from 0 to 255 is needed for "
+            "each: write them with ' '.join(map(str, image.ravel()))"
         )
     values = np.empty(len(words))
     for i, word in enumerate(words):

@@ -44,7 +44,7 @@ def list_pts(path: Path, asked: ListingOptions) -> Listing:
         raise DataError(f"{path} holds no .pts file that can be read", problems)
     count = Counter(len(points) for _, points in found).most_common(1)[0][0]
     schema, _, notes = settle_schema([str(i) for i in range(count)], True, asked.schema, str(path))
-    listing = Listing("pts", schema, [], problems, notes, [file for file, _ in found])
+    listing = Listing("pts", schema, [], problems, notes, [file for file, _ in found], counted_from=1.0)
     for file, points in found:
         record = _record(file, points, count, images)
         if isinstance(record, Problem):
