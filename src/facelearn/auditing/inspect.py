@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from facelearn.auditing.page import inspection_html
 from facelearn.auditing.people import FEW, MANY, people_findings, size_groups
+from facelearn.data.coordinate_units import Units
 from facelearn.data.faces import Faces
 from facelearn.data.filled import Missing
 from facelearn.data.listing import write_skipped
 from facelearn.data.readers.image_folder import empty_folders
-from facelearn.data.units import Units
 from facelearn.files import write_text
 from facelearn.geometry.coordinates import inside
 from facelearn.images.quality import flat

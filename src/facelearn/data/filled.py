@@ -133,11 +133,11 @@ def _comes_back(
     if count < 2:
         return False
     each = np.unique(rows, return_counts=True)[1]
+    alone = len(np.unique(keypoints)) == 1
     off = value < -counted_from or value > _FAR_BEYOND * largest > 0
     if off or value == -counted_from:
-        few = total <= 3
-        return (len(each) >= 2 or few) and count >= (2 if off or few else 3)
-    alone = len(np.unique(keypoints)) == 1
+        enough = 2 if off or (total <= 3 and not alone) else 3
+        return (len(each) >= 2 or total <= 3) and count >= enough
     if count < _OFTEN or len(each) < min(3, total) or (not alone and (each >= 2).sum() < 2):
         return False
     marks = np.zeros(points.shape[:2], np.bool_)

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from facelearn.bundle import Bundle
+from facelearn.data.coordinate_units import check_units
 from facelearn.data.filled import missing_values
 from facelearn.data.schema import KeypointSchema
-from facelearn.data.units import check_units
 from facelearn.errors import BundleError, RecipeError
 from facelearn.prediction.backends import Backend, BackendName, Precision, open_backend
 from facelearn.prediction.photos import LabelsRead, Source
@@ -166,8 +166,8 @@ class Predictor(OpenModel):
         opened = open_backend(path, **_of_the_backend(options))
         if opened.bundle.schema is None:
             raise BundleError(
-                f"the model is for {opened.bundle.task}, not keypoints; use facelearn.open, or facelearn.Identifier for names. Train one on "
-                "data with keypoints: facelearn train --data DATA --out RUN"
+                f"the model is for {opened.bundle.task}, not keypoints; use facelearn.open, or facelearn.Identifier for names. Train one "
+                "on data with keypoints: facelearn train --data DATA --out RUN"
             )
         super().__init__(opened, **options)
 

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from facelearn.data.coordinate_units import Units, settle_units
 from facelearn.data.faces import Faces
 from facelearn.data.filled import settle_missing
 from facelearn.data.listing import Box, ListingOptions, source_name
 from facelearn.data.readers import list_records, locate
 from facelearn.data.readers.label_files import image_files
-from facelearn.data.units import Units, settle_units
 from facelearn.errors import DataError, Problem
 from facelearn.images.decode import IMAGE_EXTENSIONS, Color, ImageError, decode_image
 

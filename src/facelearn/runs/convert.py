@@ -9,10 +9,10 @@ from typing import Literal
 from facelearn import bundle as bundles
 from facelearn.bundle.onnx import export_onnx
 from facelearn.data import writers
+from facelearn.data.coordinate_units import Units
 from facelearn.data.faces import Faces
 from facelearn.data.filled import Missing
 from facelearn.data.listing import write_skipped
-from facelearn.data.units import Units
 from facelearn.errors import FacelearnError, Problem
 from facelearn.runs.prepare import read_with_report
 

@@ -17,11 +17,11 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from facelearn.data.coordinate_units import Units, settle_units
 from facelearn.data.faces import Faces
 from facelearn.data.filled import settle_missing
 from facelearn.data.listing import NOBODY, Listing, OnError, Progress, Record, source_name
 from facelearn.data.stated_size import SCALED, TURNED
-from facelearn.data.units import Units, settle_units
 from facelearn.errors import DataError, Problem
 from facelearn.geometry.affine import compose
 from facelearn.images.decode import Color, ImageError, ImageFacts

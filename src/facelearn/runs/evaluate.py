@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 import numpy as np
 
+from facelearn.data.coordinate_units import Units
 from facelearn.data.faces import Faces
 from facelearn.data.filled import Missing
 from facelearn.data.listing import write_skipped
-from facelearn.data.units import Units
 from facelearn.errors import DataError
 from facelearn.prediction.backends import open_backend
 from facelearn.prediction.open import OpenModel

@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facelearn.data.cache import Cache
+from facelearn.data.coordinate_units import Units, check_units
 from facelearn.data.faces import Faces
 from facelearn.data.filled import Missing, missing_values
 from facelearn.data.listing import Listing, ListingOptions, OnError, Progress
 from facelearn.data.readers import list_records, load_saved, locate
 from facelearn.data.readers.columns import known_schema
 from facelearn.data.schema import KeypointSchema
-from facelearn.data.units import Units, check_units
 from facelearn.errors import DataError, Problem
 from facelearn.images.decode import Color
 from facelearn.runs.decoding import Allocate, Loaded, Wanted, load_listing, reframe

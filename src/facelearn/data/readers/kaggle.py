@@ -233,7 +233,7 @@ def _numbers(text: bytes) -> NDArray[np.float64]:
     words = _bare(text).split()
     if b"..." in words:
         raise _RowError(
-            f"pixel {words.index(b'...') + 1} is '...', which stands for pixels that were not written; a number from 0 to 255 is needed for "
+            f"pixel {words.index(b'...') + 1} is '...', which stands for pixels not written; a number from 0 to 255 is needed for "
             "each: write them with ' '.join(map(str, image.ravel()))"
         )
     values = np.empty(len(words))

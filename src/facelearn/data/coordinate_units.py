@@ -20,6 +20,8 @@ WHOLE: dict[str, float] = {"fraction": 1.0, "percent": 100.0}
 
 _SMALLEST_PHOTO = 8  # pixels; on a smaller one coordinates up to 1 are pixels as likely as not
 _LEAST_PHOTOS = 3
+_LARGER_THAN = 110  # pixels; on photos of about 100 per cent and pixels are the same
+_LEAST_REACH = 30  # per cent: faces lie not all in a corner
 _SHARE_OF_PHOTO = 0.6
 _SAMPLE = 64
 _SLACK = 0.05  # of the unit, by which a label may lie off its photo
@@ -104,12 +106,13 @@ def _looks_like(points: NDArray[np.float64], records: Sequence[Record]) -> str |
         if not sizes or min(min(size) for size in sizes) < _SMALLEST_PHOTO:
             return None
         return "unit" if low < -_SLACK else "fraction"
-    if low >= 0 and 2 < high <= 100:
+    if low >= 0 and _LEAST_REACH <= high <= 100:
         sizes = _sizes(records)
         across = min((width for width, _ in sizes), default=0)
         down = min((height for _, height in sizes), default=0)
         reach = points.max(0)
-        if len(sizes) >= _LEAST_PHOTOS and reach[0] <= _SHARE_OF_PHOTO * across and reach[1] <= _SHARE_OF_PHOTO * down:
+        large = min(across, down) > _LARGER_THAN
+        if large and len(sizes) >= _LEAST_PHOTOS and reach[0] <= _SHARE_OF_PHOTO * across and reach[1] <= _SHARE_OF_PHOTO * down:
             return "percent"
     return None
 
