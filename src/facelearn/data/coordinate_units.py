@@ -112,7 +112,12 @@ def _looks_like(points: NDArray[np.float64], records: Sequence[Record]) -> str |
         down = min((height for _, height in sizes), default=0)
         reach = points.max(0)
         large = min(across, down) > _LARGER_THAN
-        if large and len(sizes) >= _LEAST_PHOTOS and reach[0] <= _SHARE_OF_PHOTO * across and reach[1] <= _SHARE_OF_PHOTO * down:
+        if (
+            large
+            and len(sizes) >= _LEAST_PHOTOS
+            and reach[0] <= _SHARE_OF_PHOTO * across
+            and reach[1] <= _SHARE_OF_PHOTO * down
+        ):
             return "percent"
     return None
 

@@ -60,6 +60,9 @@ def list_coco(path: Path, asked: ListingOptions) -> Listing:
     left_out = len(facts["annotations"]) - len(labelled)
     if left_out:
         listing.warnings.append(f"{left_out} annotations without keypoints or marked as crowds were left out")
+    if unseen := _check_seen(labelled, path):
+        listing.warnings.append(f"{unseen} keypoints have coordinates but v = 0, which means not labelled: missing")
+    listing.not_carried, listing.category = _not_carried(facts, labelled), _category(facts, labelled)
     images, listing.problems = _images(facts["images"], path)
     finder = ImageFinder(path)
     seen: set[int] = set()
@@ -80,6 +83,65 @@ def list_coco(path: Path, asked: ListingOptions) -> Listing:
         except (ValueError, TypeError) as error:
             listing.problems.append(Problem(str(path), position, str(error)))
     return listing
+
+
+_CARRIED = frozenset({
+    "id", "image_id", "category_id", "keypoints", "num_keypoints", "iscrowd", "bbox", "area", "person", "group", "split", "segmentation",
+})  # fmt: skip
+
+
+def _check_seen(labelled: Sequence[Mapping[str, Any]], path: Path) -> int:
+    """How many keypoints have coordinates though they are marked as not labelled.
+
+    Raises:
+        DataError: every v is 0, which says that nothing is labelled, though there are coordinates.
+    """
+    placed = seen = 0
+    for annotation in labelled:
+        values = annotation["keypoints"]
+        if not isinstance(values, list):
+            continue  # said of its row
+        for x, y, visible in zip(values[::3], values[1::3], values[2::3], strict=False):
+            seen += visible != 0
+            placed += visible == 0 and bool(x or y)
+    if placed and not seen:
+        raise DataError(
+            f"{path}: every keypoint has v = 0, which means that it is not labelled, though {placed} have coordinates; write v = 2 where "
+            "a keypoint is labelled and seen, 1 where it is hidden"
+        )
+    return placed
+
+
+def _not_carried(facts: Mapping[str, Any], labelled: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What of a COCO file a table of faces and a file written from it do not hold."""
+    said = []
+    if outlines := sum(bool(annotation.get("segmentation")) for annotation in labelled):
+        said.append(f"{outlines} segmentations")
+    if fields := sorted({str(key) for annotation in labelled for key in annotation} - _CARRIED):
+        said.append(f"of annotations {', '.join(fields[:10])}")
+    if rest := len(facts["annotations"]) - len(labelled):
+        said.append(f"{rest} annotations without keypoints or of crowds")
+    used = {str(annotation.get("category_id")) for annotation in labelled}
+    others = [c for c in facts["categories"] if isinstance(c, dict) and str(c.get("id")) not in used]
+    if others:
+        said.append(f"categories {', '.join(str(category.get('name')) for category in others[:10])}")
+    with_faces = {str(annotation.get("image_id")) for annotation in labelled}
+    if empty := sum(isinstance(image, dict) and str(image.get("id")) not in with_faces for image in facts["images"]):
+        said.append(f"{empty} images without a face")
+    if parts := sorted(
+        key for key, value in facts.items() if value and key not in ("images", "annotations", "categories")
+    ):
+        said.append(f"the file's {', '.join(parts[:10])}")
+    return said
+
+
+def _category(facts: Mapping[str, Any], labelled: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """Id, name and supercategory of the one category that the faces are of."""
+    used = {str(annotation.get("category_id")) for annotation in labelled}
+    found = [c for c in facts["categories"] if isinstance(c, dict) and str(c.get("id")) in used]
+    if len(found) != 1:
+        return None
+    return {key: found[0][key] for key in ("id", "name", "supercategory") if key in found[0]}
 
 
 def _load(path: Path) -> dict[str, list[Any]]:
