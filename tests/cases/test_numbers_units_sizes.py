@@ -29,6 +29,7 @@ from support.pictures import SHARED
 
 CASES = SHARED.parent / "cases" / "labels"
 NAMES = ("left_eye", "right_eye", "nose_tip", "mouth_left_corner", "mouth_right_corner")
+FAST = {"threads": 1, "seed": 0}
 PLACES = np.asarray([[60, 40], [36, 40], [48, 54], [58, 68], [38, 68]], float)
 
 
@@ -182,7 +183,7 @@ def test_half_a_mark_is_a_bad_row(tmp_path: Path) -> None:
     points = faces_at(12)
     points[2:9:3, 3:] = -1
     points[0, 0, 0] = -1
-    with pytest.raises(DataError, match="row 1: .*left_eye has -1, which means missing, in one of x and y only"):
+    with pytest.raises(DataError, match=r"row 1: .*left_eye has -1, which means missing, in one of x and y only"):
         read(wide(tmp_path, points), missing=-1)
 
 
@@ -371,7 +372,7 @@ def test_numbers_that_can_be_two_things_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"'1,234', which can be 1234 or 1\.234"):
         read(path)
     path.write_text("file,a_x,a_y\nf0.png,25,5,77,25\n")
-    with pytest.raises(DataError, match="has 5 fields .*decimal commas.*semicolons"):
+    with pytest.raises(DataError, match=r"has 5 fields .*decimal commas.*semicolons"):
         read(path)
 
 
@@ -437,21 +438,29 @@ def test_dlib_names_by_bytes_then_as_declared(tmp_path: Path, declared: str, wri
 # Several faces in a photo, and COCO to COCO
 
 
+def test_each_face_of_a_crowd_has_its_own_row(tmp_path: Path) -> None:
+    data = case("m1_crowd")
+    result = train(data, tmp_path / "run", changes={**FAST, "epochs": 1})
+    assert result.model is not None and any("several faces" in warning for warning in result.warnings)
+    found = predict(result.model, data).predictions
+    first = [points for file, points in zip(found.source, found.points, strict=True) if str(file).endswith("g0.png")]
+    assert len(found.points) == 24 and len({tuple(np.round(points[0]).tolist()) for points in first}) == 4
+
+
+@pytest.mark.slow
 def test_the_case_of_a_crowd_end_to_end(tmp_path: Path) -> None:
     data = case("m1_crowd")
-    result = train(data, tmp_path / "run", changes={"epochs": 6, "threads": 1, "seed": 0})
-    assert result.model is not None and any("several faces" in warning for warning in result.warnings)
+    result = train(data, tmp_path / "run", changes={**FAST, "epochs": 25, "batch_size": 6, "average_decay": 0.0})
+    assert result.model is not None
     found = predict(result.model, data, out=tmp_path / "points.json").predictions
     truth = read(data)
     photo_points = truth.keypoints_in_photo()
     assert len(found.points) == 24
     order = [list(map(int, found.row)).index(row) for row in truth.row.tolist()]
     away = np.linalg.norm(np.asarray(found.points)[order] - photo_points, axis=-1).mean()
-    assert away < 40, "each face is answered where it is"
-    first = [points for file, points in zip(found.source, found.points, strict=True) if str(file).endswith("g0.png")]
-    assert len(first) == 4 and len({tuple(np.round(points[0]).tolist()) for points in first}) == 4
+    assert away < 15, "each face is answered where it is"
     metrics = evaluate(result.model, data)
-    assert metrics["rmse_error"] < 30
+    assert metrics["rmse_error"]["value"] < 15, "in pixels of crops of 112 that are framed as in training, though nobody says so again"
 
 
 def test_the_case_of_cvat_through_coco(tmp_path: Path) -> None:

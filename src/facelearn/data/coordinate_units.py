@@ -21,9 +21,10 @@ WHOLE: dict[str, float] = {"fraction": 1.0, "percent": 100.0}
 _SMALLEST_PHOTO = 8  # pixels; on a smaller one coordinates up to 1 are pixels as likely as not
 _LEAST_PHOTOS = 3
 _LARGER_THAN = 110  # pixels; on photos of about 100 per cent and pixels are the same
-_LEAST_REACH = 30  # per cent: faces lie not all in a corner
+_LEAST_REACH, _OFF_MIDDLE = 30, 20  # per cent: faces lie not all in a corner
 _SHARE_OF_PHOTO = 0.6
 _SAMPLE = 64
+_OF_NO_UNIT = ("wide-csv",)  # nobody writes per cent into a format that says pixels
 _SLACK = 0.05  # of the unit, by which a label may lie off its photo
 
 
@@ -66,7 +67,7 @@ def settle_units(
     points = np.concatenate([record.points for record in records]) + listing.counted_from
     points = points[~np.isnan(points[:, 0])]
     if units is None:
-        looks = _looks_like(points, records)
+        looks = _looks_like(points, records, percent=listing.format in _OF_NO_UNIT)
         if looks is None:
             return listing
         if looks == "unit" or (looks != assumed and unsaid == "stop"):
@@ -95,7 +96,7 @@ def _as_fraction(record: Record, whole: float, counted_from: float) -> Record:
     return dataclasses.replace(record, points=(record.points + counted_from) / whole, box=box, normalised=True)
 
 
-def _looks_like(points: NDArray[np.float64], records: Sequence[Record]) -> str | None:
+def _looks_like(points: NDArray[np.float64], records: Sequence[Record], *, percent: bool) -> str | None:
     """ "fraction", "percent", or "unit" for -1 to 1; None for pixels."""
     if len(points) < 2:
         return None
@@ -106,7 +107,9 @@ def _looks_like(points: NDArray[np.float64], records: Sequence[Record]) -> str |
         if not sizes or min(min(size) for size in sizes) < _SMALLEST_PHOTO:
             return None
         return "unit" if low < -_SLACK else "fraction"
-    if low >= 0 and _LEAST_REACH <= high <= 100:
+    middle = points.mean(0)
+    about_the_middle = bool((np.abs(middle - 50) <= _OFF_MIDDLE).all())
+    if percent and low >= 0 and _LEAST_REACH <= high <= 100 and about_the_middle:
         sizes = _sizes(records)
         across = min((width for width, _ in sizes), default=0)
         down = min((height for _, height in sizes), default=0)
