@@ -460,7 +460,9 @@ def test_the_case_of_a_crowd_end_to_end(tmp_path: Path) -> None:
     away = np.linalg.norm(np.asarray(found.points)[order] - photo_points, axis=-1).mean()
     assert away < 15, "each face is answered where it is"
     metrics = evaluate(result.model, data)
-    assert metrics["rmse_error"]["value"] < 15, "in pixels of crops of 112 that are framed as in training, though nobody says so again"
+    assert metrics["rmse_error"]["value"] < 15, (
+        "in pixels of crops of 112 that are framed as in training, though nobody says so again"
+    )
 
 
 def test_the_case_of_cvat_through_coco(tmp_path: Path) -> None:

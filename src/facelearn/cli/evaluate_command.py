@@ -18,6 +18,7 @@ def evaluate(
     data: Annotated[Path, typer.Argument(help="Labelled faces.")],
     size: options.Size = None,
     crop: options.Crop = None,
+    schema: options.Schema = None,
     list_file: options.ListFile = None,
     missing: options.MissingMark = None,
     units: options.Unit = None,
@@ -37,7 +38,7 @@ def evaluate(
     from facelearn.runs.evaluate import evaluate as run
 
     metrics = run(
-        model, data, out=out, scheme=scheme, threshold=threshold, size=size, crop=crop, list_file=list_file,
+        model, data, out=out, scheme=scheme, threshold=threshold, size=size, crop=crop, schema=schema, list_file=list_file,
         missing=missing, units=units.value if units else None, on_error=on_error.value, device=device,
     )  # fmt: skip
     if as_json:
@@ -45,6 +46,6 @@ def evaluate(
         return
     warn(metrics["warnings"])
     warn_left_out(metrics["skipped"])
-    say(headline_of(metrics))
+    say(headline_of(metrics["task"], metrics))
     if out is not None:
         say("", f"report: {out / 'report.html'}")

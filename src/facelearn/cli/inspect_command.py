@@ -18,6 +18,7 @@ def inspect(
     size: options.Size = None,
     crop: options.Crop = None,
     color: options.Colors = None,
+    schema: options.Schema = None,
     list_file: options.ListFile = None,
     missing: options.MissingMark = None,
     units: options.Unit = None,
@@ -32,9 +33,9 @@ def inspect(
     from facelearn.report.tables import facts_text
 
     facts = run(
-        data, out=out, size=size, crop=crop, color=color.value if color else None, on_error=on_error.value, list_file=list_file,
-        missing=missing, units=units.value if units else None,
-        progress=ReadDisplay(quiet=as_json),
+        data, out=out, size=size, crop=crop, color=color.value if color else None, schema=schema,
+        on_error=on_error.value, list_file=list_file,
+        missing=missing, units=units.value if units else None, progress=ReadDisplay(quiet=as_json),
     )  # fmt: skip
     if as_json:
         print_json(facts)

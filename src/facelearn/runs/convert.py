@@ -13,6 +13,7 @@ from facelearn.data.coordinate_units import Units, settle_units
 from facelearn.data.filled import Missing, missing_values, settle_missing
 from facelearn.data.listing import ListingOptions, Record, source_name, write_skipped
 from facelearn.data.readers import list_records, locate
+from facelearn.data.schema_file import WantedSchema, known_schema
 from facelearn.errors import FacelearnError, Problem
 from facelearn.images.decode import ImageError
 from facelearn.runs.prepare import ReadResult, read_with_report
@@ -43,6 +44,7 @@ def convert(
     color: Literal["grey", "rgb"] | None = None,
     missing: Missing = None,
     units: Units | None = None,
+    schema: WantedSchema | None = None,
     on_error: Literal["stop", "skip"] = "stop",
 ) -> ConvertResult:
     """Read labels in any format that `facelearn.read` knows and write them in another.
@@ -52,7 +54,7 @@ def convert(
         out: a `.json` file (COCO keypoints), a `.csv` file (one row a face) or a folder (saved `Faces`); images of the first two are
             written beside it, in a folder `images`.
         to: the format, where the name of `out` should not decide.
-        size, crop, color, missing, units, on_error: as `facelearn.read`.
+        size, crop, color, schema, missing, units, on_error: as `facelearn.read`.
 
     Raises:
         DataError: `source` cannot be read as asked.
@@ -63,9 +65,10 @@ def convert(
     if out.exists():
         raise FacelearnError(f"{out} exists; choose another name, nothing is overwritten")
     result = read_with_report(
-        source, size=size, crop=crop, color=color, missing=missing, units=units, on_error=on_error
+        source, size=size, crop=crop, color=color, schema=schema, missing=missing, units=units, on_error=on_error
     )
-    dropped = _write(result, Path(source), out, to, missing_values(missing), units)
+    asked = ListingOptions(known_schema(schema), "skip")
+    dropped = _write(result, Path(source), out, to, asked, missing_values(missing), units)
     if result.skipped:
         write_skipped(result.skipped, out.with_name(f"{out.stem}.skipped.csv"))
     labels = int(result.faces.labelled.sum())
@@ -83,16 +86,14 @@ def _format_of(out: Path) -> Format:
 
 
 def _write(
-    result: ReadResult, source: Path, out: Path, to: Format, missing: tuple[float, ...] | None, units: Units | None
-) -> list[str]:
+    result: ReadResult, source: Path, out: Path, to: Format, asked: ListingOptions, missing: tuple[float, ...] | None, units: Units | None,
+) -> list[str]:  # fmt: skip
     """Write the faces, and say what of their file has no place in the new one."""
     faces, (kind, where) = result.faces, locate(source)
     if kind in ("faces", "kaggle-csv", "image"):
         known, dropped, category = [], [], None
     else:
-        listing = settle_missing(
-            list_records(kind, where, ListingOptions(on_error="skip")), missing, where, unsaid="missing"
-        )
+        listing = settle_missing(list_records(kind, where, asked), missing, where, unsaid="missing")
         listing = settle_units(listing, units, where, unsaid="take")
         records = {(source_name(record.image, where), record.row): record for record in listing.records}
         known = [

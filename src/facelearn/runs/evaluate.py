@@ -12,6 +12,7 @@ from facelearn.data.coordinate_units import Units
 from facelearn.data.faces import Faces
 from facelearn.data.filled import Missing
 from facelearn.data.listing import write_skipped
+from facelearn.data.schema_file import WantedSchema
 from facelearn.errors import DataError
 from facelearn.prediction.backends import open_backend
 from facelearn.prediction.open import OpenModel
@@ -29,6 +30,7 @@ def evaluate(
     scheme: str | None = None,
     size: int | None = None,
     crop: float | None = None,
+    schema: WantedSchema | None = None,
     list_file: str | Path | None = None,
     threshold: float | None = None,
     missing: Missing = None,
@@ -45,15 +47,16 @@ def evaluate(
         out: folder for metrics.json, evaluation.npz and report.html; None writes nothing.
         scheme: annotation scheme to measure; by default complete rows are measured on the scheme of complete rows and the others on
             that of partial rows, where the model has both.
-        size, crop, list_file, missing, units, on_error: as `facelearn.read`; without size and crop, faces are framed as the model's were,
-            and what meant a missing keypoint when it was trained means one here.
+        size, crop, schema, list_file, missing, units, on_error: as `facelearn.read`; without size and crop, faces are framed as the
+            model's were; without schema, keypoints are what the model's training was told they are; and what meant a missing keypoint
+            when it was trained means one here.
         threshold: keypoints: a detection error above this share of the image width is a failure (0.1 where None). Identification: the
             probability below which a face is unknown (the model's own where None).
         device: auto, cpu or cuda.
 
     Returns:
-        As `metrics.keypoints.keypoint_metrics`, in pixels of the images as read, or as `metrics.classes.class_metrics` with "open_set"
-        where there are strangers; for data read from a path, beside them "warnings" and "skipped", the rows left out by
+        "task", and as `metrics.keypoints.keypoint_metrics`, in pixels of the images as read, or as `metrics.classes.class_metrics` with
+        "open_set" where there are strangers; for data read from a path, beside them "warnings" and "skipped", the rows left out by
         on_error="skip" (with `out` also in skipped.csv).
 
     Raises:
@@ -66,7 +69,8 @@ def evaluate(
     framing = opened.bundle.framing if size is None and crop is None else None  # as the model's own faces were framed
     trained = opened.bundle.recipe.get("read") or {}
     how = {
-        "framing": framing, "size": size, "crop": crop, "list_file": list_file, "on_error": on_error, "units": units,
+        "framing": framing, "size": size, "crop": crop, "schema": trained.get("schema") if schema is None else schema,
+        "list_file": list_file, "on_error": on_error, "units": units,
         "missing": trained.get("missing") if missing is None else missing, "assumed_units": trained.get("units"),
     }  # fmt: skip
     faces, said = (data, {}) if isinstance(data, Faces) else _read(data, out, how)
@@ -84,7 +88,7 @@ def evaluate(
             task.save_evaluation(folder.evaluation, **measured.evaluation)
         run = load_run(folder.path, name=Path(model).stem)
         task.page(folder.report, run, f"{Path(model).name} on {Path(source).name}")
-    return {**measured.metrics, **said}
+    return {"task": task.name, **measured.metrics, **said}
 
 
 def _read(data: str | Path, out: str | Path | None, how: Mapping[str, Any]) -> tuple[Faces, dict[str, list[str]]]:
