@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from facelearn.auditing.page import inspection_html
 from facelearn.auditing.people import FEW, MANY, people_findings, size_groups
 from facelearn.auditing.suspects import find_suspects, place_of, suspect_facts, write_suspects
+from facelearn.data.coordinate_units import Units
 from facelearn.data.faces import Faces
+from facelearn.data.filled import Missing
 from facelearn.data.listing import write_skipped
 from facelearn.data.readers.image_folder import empty_folders, unread_people
 from facelearn.data.schema_file import WantedSchema
@@ -39,6 +41,8 @@ def inspect(
     schema: WantedSchema | None = None,
     on_error: Literal["stop", "skip"] = "skip",
     list_file: str | Path | None = None,
+    missing: Missing = None,
+    units: Units | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Count and look over a data set: format, sizes, people, which labels are missing, what is wrong.
@@ -47,7 +51,8 @@ def inspect(
         data: what `facelearn.read` takes.
         out: folder for contact_sheet.png and inspection.html (and skipped.csv if rows are bad, suspects.csv if labels look wrong); None
             writes nothing.
-        size, crop, color, schema, on_error, list_file, progress: as `facelearn.read`; bad rows are listed, not fatal, by default.
+        size, crop, color, schema, on_error, list_file, missing, units, progress: as `facelearn.read`; bad rows are listed, not fatal,
+            by default.
 
     Returns:
         Plain facts: "format", "faces", "image", "keypoints" (mirror pairs and eyes that are known, labels of each, the
@@ -64,6 +69,8 @@ def inspect(
         schema=schema,
         on_error=on_error,
         list_file=list_file,
+        missing=missing,
+        units=units,
         progress=progress,
     )
     groups, note = near_duplicates_in_time(result.faces)

@@ -22,6 +22,8 @@ def convert(
     size: options.Size = None,
     crop: options.Crop = None,
     color: options.Colors = None,
+    missing: options.MissingMark = None,
+    units: options.Unit = None,
     schema: options.Schema = None,
     on_error: options.BadRows = options.OnError.stop,
     as_json: options.AsJson = False,
@@ -38,8 +40,9 @@ def convert(
             say(f"model written: {path}")
         return
     result = run(
-        source, out, size=size, crop=crop, color=color.value if color else None, schema=schema, on_error=on_error.value
-    )
+        source, out, size=size, crop=crop, color=color.value if color else None, schema=schema, missing=missing,
+        units=units.value if units else None, on_error=on_error.value,
+    )  # fmt: skip
     if as_json:
         print_json(asdict(result))
         return

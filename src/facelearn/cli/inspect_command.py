@@ -20,6 +20,8 @@ def inspect(
     color: options.Colors = None,
     schema: options.Schema = None,
     list_file: options.ListFile = None,
+    missing: options.MissingMark = None,
+    units: options.Unit = None,
     on_error: options.BadRows = options.OnError.skip,
     out: Annotated[Path | None, typer.Option(help="Folder for contact_sheet.png and inspection.html.")] = None,
     as_json: options.AsJson = False,
@@ -33,7 +35,8 @@ def inspect(
 
     facts = run(
         data, out=out, size=size, crop=crop, color=color.value if color else None, schema=schema,
-        on_error=on_error.value, list_file=list_file, progress=ReadDisplay(quiet=as_json),
+        on_error=on_error.value, list_file=list_file,
+        missing=missing, units=units.value if units else None, progress=ReadDisplay(quiet=as_json),
     )  # fmt: skip
     if as_json:
         print_json(facts)

@@ -32,6 +32,14 @@ def known_task(name: str | None) -> str | None:
     return name
 
 
+class CoordinateUnits(StrEnum):
+    """What coordinates in a label file count."""
+
+    pixels = "pixels"
+    fraction = "fraction"
+    percent = "percent"
+
+
 class OnError(StrEnum):
     """What a bad row does."""
 
@@ -84,6 +92,23 @@ ListFile = Annotated[
     Sets("read.list_file"),
     typer.Option(
         "--list", rich_help_panel=DATA, help="Read only the images that this text file names, one path a line."
+    ),
+]
+MissingMark = Annotated[
+    str | None,
+    Sets("read.missing"),
+    typer.Option(
+        "--missing",
+        rich_help_panel=DATA,
+        metavar="<number|none>",
+        help="The number in x and y that means a missing keypoint, as -1 or 0,-1; none: all are labels.",
+    ),
+]
+Unit = Annotated[
+    CoordinateUnits | None,
+    Sets("read.units"),
+    typer.Option(
+        "--units", rich_help_panel=DATA, help="Of coordinates: pixels, fraction or percent of the photo's size."
     ),
 ]
 BadRows = Annotated[

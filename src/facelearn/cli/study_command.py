@@ -92,6 +92,8 @@ def study(
     color: options.Colors = None,
     schema: options.Schema = None,
     list_file: Images = None,
+    missing: options.MissingMark = None,
+    units: options.Unit = None,
     on_error: options.BadRowsOfRecipe = None,
     train_list: TrainList = None,
     epochs: Epochs = None,

@@ -38,6 +38,8 @@ def train(
     color: options.Colors = None,
     schema: options.Schema = None,
     list_file: options.ListFile = None,
+    missing: options.MissingMark = None,
+    units: options.Unit = None,
     on_error: options.BadRowsOfRecipe = None,
     valid: options.Valid = None,
     split_by: options.SplitBy = None,

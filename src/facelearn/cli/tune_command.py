@@ -66,6 +66,8 @@ def tune(
     size: options.Size = None,
     crop: options.Crop = None,
     color: options.Colors = None,
+    missing: options.MissingMark = None,
+    units: options.Unit = None,
     schema: options.Schema = None,
     on_error: options.BadRowsOfRecipe = None,
     recipe: RecipeFile = None,

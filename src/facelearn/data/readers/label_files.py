@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
 import io
 import os
+import unicodedata
 import zipfile
 import zlib
 from collections import Counter
@@ -19,12 +19,13 @@ from facelearn.images.decode import IMAGE_EXTENSIONS, NOT_READ, looks_like_image
 
 ZIP, GZIP = b"PK\x03\x04", b"\x1f\x8b"
 BOM = b"\xef\xbb\xbf"
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 LARGEST_LABEL_FILE = 1 << 31
 
 
 @contextmanager
 def open_text(path: Path) -> Iterator[BinaryIO]:
-    """The bytes of a label file, unpacked if it is gzip or a zip holding one table.
+    """The bytes of a label file, unpacked if it is gzip or a zip holding one table; UTF-16 (Excel's "Unicode text") comes as UTF-8.
 
     Raises:
         DataError: not there, not readable, a damaged archive, or a zip with no or several tables.
@@ -35,12 +36,12 @@ def open_text(path: Path) -> Iterator[BinaryIO]:
             raw.seek(0)
             if start == ZIP:
                 with zipfile.ZipFile(raw) as archive, archive.open(_only_table(archive, path)) as member:
-                    yield cast(BinaryIO, member)
+                    yield _as_utf8(cast(BinaryIO, member), path)
             elif start[:2] == GZIP:
                 with gzip.open(raw) as unpacked:
-                    yield cast(BinaryIO, unpacked)
+                    yield _as_utf8(cast(BinaryIO, unpacked), path)
             else:
-                yield raw
+                yield _as_utf8(raw, path)
     except (zipfile.BadZipFile, gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DataError(f"{path} is a damaged or incomplete archive ({error}); copy it again") from error
     except RuntimeError as error:
@@ -49,6 +50,25 @@ def open_text(path: Path) -> Iterator[BinaryIO]:
         raise
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror or error})") from error
+
+
+def _as_utf8(stream: BinaryIO, path: Path) -> BinaryIO:
+    """`stream` itself, or what a byte-order mark says is UTF-16 as UTF-8."""
+    start = stream.read(2)
+    stream.seek(0)
+    if start not in UTF_16:
+        return stream
+    try:
+        return io.BytesIO(_whole(stream, path).decode("utf-16").encode())
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} begins as UTF-16 text but is not ({error.reason}); save it as UTF-8") from error
+
+
+def _whole(stream: BinaryIO, path: Path) -> bytes:
+    data = stream.read(LARGEST_LABEL_FILE + 1)
+    if len(data) > LARGEST_LABEL_FILE:
+        raise DataError(f"{path} unpacks to more than {LARGEST_LABEL_FILE >> 30} GiB; it is no label file")
+    return data
 
 
 def _only_table(archive: zipfile.ZipFile, path: Path) -> str:
@@ -67,48 +87,29 @@ def _hidden(name: str) -> bool:
     return any(part.startswith((".", "__MACOSX")) for part in name.split("/"))
 
 
-def read_text(path: Path) -> str:
-    """The whole of a label file as text (UTF-8, with or without a byte-order mark).
+def read_bytes(path: Path) -> bytes:
+    """The whole of a label file.
 
     Raises:
-        DataError: as `open_text`; empty; larger than 2 GiB; another encoding.
+        DataError: as `open_text`; empty; larger than 2 GiB.
     """
     with open_text(path) as stream:
-        data = stream.read(LARGEST_LABEL_FILE + 1)
-    if len(data) > LARGEST_LABEL_FILE:
-        raise DataError(f"{path} unpacks to more than {LARGEST_LABEL_FILE >> 30} GiB; it is no label file")
+        data = _whole(stream, path)
     if not data.strip():
         raise DataError(f"{path} is empty")
-    try:
-        return data.removeprefix(BOM).decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8") from error
+    return data
 
 
-def split_header(line: bytes, path: Path) -> list[str]:
-    """Column names of a CSV's first line.
+def read_text(path: Path) -> str:
+    """The whole of a label file as text (UTF-8, with or without a byte-order mark, or UTF-16 with one).
 
     Raises:
-        DataError: empty, not text, another separator than a comma, or a name that stands twice.
+        DataError: as `read_bytes`; another encoding.
     """
     try:
-        text = line.removeprefix(BOM).decode("utf-8")
+        return read_bytes(path).removeprefix(BOM).decode("utf-8")
     except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 text; save it as CSV in UTF-8") from error
-    if not text.strip():
-        raise DataError(f"{path} is empty; a CSV with a header line is needed")
-    if "," not in text:
-        for mark, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
-            if text.count(mark) >= 1:
-                raise DataError(f"{path} separates columns by {name}; save it with commas and decimal points")
-    try:
-        header = [name.strip() for name in next(csv.reader(io.StringIO(text)))]
-    except csv.Error as error:
-        raise DataError(f"{path} has a header that is no CSV ({error})") from error
-    twice = sorted({name for name in header if header.count(name) > 1})
-    if twice:
-        raise DataError(f"{path} has the column {', '.join(repr(name) for name in twice[:5])} more than once")
-    return header
+        raise DataError(f"{path} is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8") from error
 
 
 def image_files(folder: Path) -> list[Path]:
@@ -177,13 +178,21 @@ class ImageFinder:
     def find(self, name: str) -> Path:
         """The path of image `name`; where none exists, where it was looked for first."""
         clean = name.strip().replace("\\", "/")
+        for spelling in dict.fromkeys(
+            (clean, unicodedata.normalize("NFC", clean), unicodedata.normalize("NFD", clean))
+        ):
+            if (found := self._look(spelling)) is not None:
+                return found
+        return self._folders[0] / clean
+
+    def _look(self, clean: str) -> Path | None:
         for i, folder in enumerate(self._folders):
             candidate = folder / clean
             if candidate.is_file():
                 # the next image is most likely in the same folder
                 self._folders.insert(0, self._folders.pop(i))
                 return candidate
-        return self._folders[0] / clean
+        return None
 
 
 def _children(folder: Path) -> list[Path]:

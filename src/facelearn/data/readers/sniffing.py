@@ -7,12 +7,13 @@ import re
 from pathlib import Path
 
 from facelearn.data.readers.columns import keypoint_columns
+from facelearn.data.readers.dialects import open_table, refuse_headerless
 from facelearn.data.readers.image_folder import foreign_tables
-from facelearn.data.readers.kaggle import IMAGE, IMAGE_ID
-from facelearn.data.readers.label_files import BOM, image_files, open_text, split_header
+from facelearn.data.readers.kaggle import IMAGE, IMAGE_ID, looks_like_pixels
+from facelearn.data.readers.label_files import BOM, image_files, open_text
 from facelearn.data.readers.wide_csv import FILE, PERSON
 from facelearn.errors import DataError
-from facelearn.images.decode import IMAGE_EXTENSIONS, NOT_READ, looks_like_image
+from facelearn.images.decode import NOT_READ, looks_like_image
 
 FORMATS = {
     "kaggle-csv": "Kaggle CSV (NAME_x, NAME_y, Image), plain, .gz or .zip",
@@ -26,8 +27,9 @@ FORMATS = {
     "faces": "folder written by Faces.save",
 }
 _START = 1 << 16
-_PTS = re.compile(rb"^\s*(version\s*:\s*\d+\s+)?n_points\s*:", re.IGNORECASE)
-_PIXELS = re.compile(rb"[\d.]+([ \t]+[-\w.]+){3}")
+_ROWS = 10
+_COMMENTS = rb"(?:(?:#|//)[^\n]*\n\s*)*"
+_PTS = re.compile(rb"^\s*" + _COMMENTS + rb"(?:version\s*:\s*[\d.]+\s+)?" + _COMMENTS + rb"n_points\s*:", re.IGNORECASE)
 _POSE_LINE = re.compile(rb"^\s*\d+(\s+-?\d*\.?\d+(e-?\d+)?){7,}\s*$", re.IGNORECASE)
 
 
@@ -68,10 +70,7 @@ def _say_what_lacks(path: Path) -> None:
     with open_text(path) as stream:
         words = [word.strip(b" \"'") for word in stream.readline(_START).removeprefix(BOM).strip().split(b",")]
     header = [word.decode("utf-8", "replace") for word in words]
-    if any(name.lower().endswith(tuple(IMAGE_EXTENSIONS)) for name in header) and len(header) > 1:
-        raise DataError(
-            f"{path} has no header; make its first line name the columns, as file,person or file,x0,y0,x1,y1"
-        )
+    refuse_headerless(header, path)
     file = next((name for name in header if name.lower() in FILE), None)
     if file is not None and len(header) > 1:
         others = ", ".join(f"'{name}'" for name in header if name != file)
@@ -95,8 +94,6 @@ def sniff_file(path: Path) -> str | None:
         raise DataError(f"{path} is empty (0 bytes)")
     if looks_like_image(start):
         return "image"
-    if start.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise DataError(f"{path} is UTF-16 text; save it as UTF-8")
     text = start.removeprefix(BOM).lstrip()
     if not text:
         raise DataError(f"{path} is empty (only spaces)")
@@ -129,9 +126,12 @@ def _sniff_table(text: bytes, path: Path) -> str | None:
     words = re.split(rb"[,;\t|]", lines[0])
     if len(words) < 2 or not any(re.match(rb'^\s*"?[A-Za-z_]', word) for word in words):
         return None
-    header = split_header(lines[0], path)
-    if IMAGE in header and (len(lines) == 1 or _PIXELS.search(text, len(lines[0]))):
-        return "kaggle-csv"
+    table = open_table(path)
+    header = table.header
+    if IMAGE in header:
+        images = [row[header.index(IMAGE)] for row in table.sample[:_ROWS] if len(row) == len(header)]
+        if not images or any(map(looks_like_pixels, images)):
+            return "kaggle-csv"
     lower = {name.lower() for name in header}
     pairs = keypoint_columns(header, ()).names
     if lower & set(FILE) and (pairs or lower & set(PERSON)):

@@ -1,10 +1,11 @@
 """Faces and predictions to files that others read: COCO keypoints, wide CSV, Kaggle submissions."""
 
 from facelearn.data.writers.submission import KAGGLE_LIMIT, Lookup, read_lookup, write_submission
-from facelearn.data.writers.to_files import names_from, write_coco, write_predictions_csv, write_wide_csv
+from facelearn.data.writers.to_files import Carried, names_from, write_coco, write_predictions_csv, write_wide_csv
 
 __all__ = [
     "KAGGLE_LIMIT",
+    "Carried",
     "Lookup",
     "names_from",
     "read_lookup",
