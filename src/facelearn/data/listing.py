@@ -150,6 +150,7 @@ class Listing:
         warnings: one sentence each.
         label_files: the files that were read for it.
         rows: of a table that holds its photos itself: reads it from the start, one face or bad row at a time.
+        unread: what is said of files that look like labels and were not read; among the warnings too.
     """
 
     format: str
@@ -159,6 +160,7 @@ class Listing:
     warnings: list[str] = field(default_factory=list)
     label_files: list[Path] = field(default_factory=list)
     rows: Callable[[], Iterator[Record | Problem]] | None = None
+    unread: list[str] = field(default_factory=list)
 
     def each(self) -> Iterator[Record | Problem]:
         """What is wrong and what is right, one at a time."""

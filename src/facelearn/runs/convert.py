@@ -14,7 +14,9 @@ from facelearn.data.listing import write_skipped
 from facelearn.errors import FacelearnError, Problem
 from facelearn.runs.prepare import read_with_report
 
-Format = Literal["coco", "csv", "faces"]
+Format = Literal["coco", "csv", "faces", "label-studio", "cvat"]
+
+_ENDINGS: dict[Format, str] = {"coco": ".json", "csv": ".csv", "label-studio": ".json", "cvat": ".xml"}
 
 
 @dataclass(frozen=True)
@@ -44,9 +46,9 @@ def convert(
 
     Args:
         source: what `facelearn.read` takes.
-        out: a `.json` file (COCO keypoints), a `.csv` file (one row a face) or a folder (saved `Faces`); images of the first two are
-            written beside it, in a folder `images`.
-        to: the format, where the name of `out` should not decide.
+        out: a `.json` file (COCO keypoints), a `.csv` file (one row a face), an `.xml` file (CVAT for images 1.1) or a folder (saved
+            `Faces`); images of the files are written beside them, in a folder `images`, where the photos cannot be referred to.
+        to: the format, where the name of `out` should not decide: "label-studio" for a `.json` of tasks.
         size, crop, color, on_error: as `facelearn.read`.
 
     Raises:
@@ -55,6 +57,10 @@ def convert(
     """
     out = Path(out)
     to = to or _format_of(out)
+    if to in _ENDINGS and out.suffix.lower() != _ENDINGS[to]:
+        raise FacelearnError(
+            f"--to {to} writes a {_ENDINGS[to]} file; received '{out.name}', type '{out.stem}{_ENDINGS[to]}'"
+        )
     if out.exists():
         raise FacelearnError(f"{out} exists; choose another name, nothing is overwritten")
     result = read_with_report(source, size=size, crop=crop, color=color, on_error=on_error)
@@ -67,10 +73,11 @@ def convert(
 
 
 def _format_of(out: Path) -> Format:
-    formats: dict[str, Format] = {".json": "coco", ".csv": "csv", "": "faces"}
+    formats: dict[str, Format] = {".json": "coco", ".csv": "csv", ".xml": "cvat", "": "faces"}
     if out.suffix.lower() not in formats:
         raise FacelearnError(
-            f"'{out.name}' names no format; end it in .json (COCO keypoints) or .csv, or give a folder (saved Faces)"
+            f"'{out.name}' names no format; end it in .json (COCO keypoints; with --to label-studio its tasks), .csv or .xml (CVAT), "
+            "or give a folder (saved Faces)"
         )
     return formats[out.suffix.lower()]
 
@@ -80,6 +87,10 @@ def _write(faces: Faces, out: Path, to: Format) -> None:
         writers.write_coco(faces, out)
     elif to == "csv":
         writers.write_wide_csv(faces, out)
+    elif to == "label-studio":
+        writers.write_label_studio(faces, out)
+    elif to == "cvat":
+        writers.write_cvat(faces, out)
     else:
         faces.save(out)
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from facelearn.data.listing import Listing, Record
 from facelearn.data.readers.label_files import image_files
+from facelearn.data.readers.unread import labels_beside
 from facelearn.data.schema import NO_KEYPOINTS
 from facelearn.errors import DataError
 
@@ -20,12 +21,13 @@ NOT_PEOPLE = frozenset(SPLIT_FOLDERS | {"images", "image", "img", "imgs", "photo
 _NAMED = 5
 
 
-def list_folder(folder: Path) -> Listing:
+def list_folder(folder: Path, list_file: Path | None = None) -> Listing:
     """Every image under `folder`.
 
     Where no image lies in `folder` itself and the folders that hold images are named otherwise than train, test,
     images and the like, the layout is one folder a person, and the folder's name is the identity. A folder named train, test or valid
-    above an image is the data's own split.
+    above an image is the data's own split. Where a file that may hold labels of these images lies in `folder` (and is not `list_file`),
+    its subfolders are not taken for people.
 
     Raises:
         DataError: no images.
@@ -34,12 +36,14 @@ def list_folder(folder: Path) -> Listing:
     if not images:
         raise DataError(f"{folder} holds no images and no label file that is known")
     people = is_folder_a_person(folder, images)
+    labels = labels_beside(folder, images, [list_file] if list_file else []) if people else []
+    people = people and not labels
     nobody = np.empty((0, 2))
     records = [
         Record(path, nobody, person=path.parent.name if people else None, split=_split_of(path.relative_to(folder)))
         for path in images
     ]
-    return Listing("image-folder", NO_KEYPOINTS, records, warnings=_notes(folder, images, people))
+    return Listing("image-folder", NO_KEYPOINTS, records, warnings=_notes(folder, images, people, labels))
 
 
 def is_folder_a_person(folder: Path, images: Sequence[Path]) -> bool:
@@ -75,12 +79,18 @@ def _empty(folder: Path, images: Sequence[Path]) -> list[str]:
     return [name for name in found if not any(path.is_relative_to(folder / name) for path in images)]
 
 
-def _notes(folder: Path, images: Sequence[Path], people: bool) -> list[str]:
+def _notes(folder: Path, images: Sequence[Path], people: bool, labels: Sequence[Path]) -> list[str]:
     """What a layout of one folder a person that is not quite one deserves to be told; folders are named relative to `folder`."""
     if people:
         empty = _empty(folder, images)
         folders = "folder holds" if len(empty) == 1 else "folders hold"
         return [f"{len(empty)} {folders} no image: {_listed(empty)}"] if empty else []
+    if labels:
+        names = _listed([path.name for path in labels])
+        return [
+            f"nobody is known: {names} may hold the labels of these images, so that the folders' names are not taken for people's; "
+            "move it away if they are"
+        ]
     named = {path.parent for path in images if _can_be_a_person(path.parent, folder)}
     stray = [path for path in images if path.parent not in named]
     if len(named) < 2 or len(stray) > len(images) / 2:
