@@ -89,7 +89,7 @@ def speaks_of(path: Path, names: Collection[str], stems: Collection[str]) -> boo
     except OSError:
         return False
     for line in text.splitlines():
-        words = re.split(r"[\s,;|\"'<>=(){}\[\]]+", line.replace("\\", "/"))
+        words = re.split(r"[\s,;:|\"'<>=(){}\[\]]+", line.replace("\\", "/"))
         bases = [word.rsplit("/", 1)[-1] for word in words if word]
         if len(bases) > 1 and any(base in names or base in stems for base in bases):
             return True
