@@ -104,7 +104,8 @@ def test_label_studios_own_library_takes_the_tasks(tmp_path: Path) -> None:
     checked = interface.LabelInterface((tmp_path / "tasks.config.xml").read_text())
     assert checked.validate() is None
     for task in json.loads(path.read_text()):
-        assert checked.validate_task(task) and checked.validate_annotation(task["annotations"][0])
+        assert checked.validate_task({"data": task["data"]})  # with annotations its validate_task calls itself wrongly
+        assert checked.validate_annotation(task["annotations"][0])
 
 
 def test_label_studios_own_converter_gives_the_same_points(tmp_path: Path) -> None:
