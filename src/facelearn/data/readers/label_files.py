@@ -162,9 +162,15 @@ class ImageFinder:
         """The path of image `name`; where none exists, where it was looked for first.
 
         Raises:
-            ValueError: a path of elsewhere whose last parts several images here have, or that another such path has too.
+            ValueError: a name that no file can have, or a path of elsewhere whose last parts several images here have, or that another such path has too.
         """
         clean = name.strip().replace("\\", "/")
+        try:
+            possible = b"\0" not in os.fsencode(clean)
+        except UnicodeEncodeError:
+            possible = False
+        if not possible:
+            raise ValueError(f"{name[:60]!r} is no name that a file can have")
         for i, folder in enumerate(self._folders):
             if (candidate := _existing(folder / clean)) is not None:
                 # the next image is most likely in the same folder

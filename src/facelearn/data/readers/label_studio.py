@@ -54,8 +54,9 @@ def list_label_studio(path: Path, asked: ListingOptions) -> Listing:
             image = _image(data, finder, counts)
             size = _size_of(image, results, counts)
             faces = _faces(results, size, counts)
-        except (ValueError, TypeError, AttributeError) as error:
-            marked.problems.append(Problem(str(path), number, f"task {number}: {error}"))
+        except (ValueError, TypeError, AttributeError, KeyError, IndexError) as error:
+            said = str(error) if isinstance(error, ValueError) else "is no task of Label Studio as it exports them"
+            marked.problems.append(Problem(str(path), number, f"task {number}: {said}"))
             continue
         for face in faces:
             face.image, face.row, face.label, face.label_row = image, number, str(path), number
@@ -141,6 +142,8 @@ def _size_of(image: Path, results: list[Mapping[str, Any]], counts: _Counts) -> 
             "the image was turned in Label Studio (image_rotation); turn it back there, or save the photo turned"
         )
     shown = tuple(int(number_in(first, f"original_{side}", "a result")) for side in ("width", "height"))
+    if min(shown) < 1:
+        raise ValueError(f"it was labelled at {shown[0]} x {shown[1]} pixels, which is no image")
     try:
         facts = image_facts(image)
     except ImageError:  # said where the photo is decoded

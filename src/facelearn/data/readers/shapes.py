@@ -13,6 +13,7 @@ from facelearn.data.readers.columns import reorder, settle_schema
 from facelearn.errors import DataError, Problem
 
 Point = tuple[float, float]
+FARTHEST = 1e7  # pixels: nothing in an image is so far away
 
 
 @dataclass
@@ -94,7 +95,7 @@ def set_point(points: dict[str, Point], name: str, point: Point) -> None:
     """
     if not name:
         raise ValueError("has a point without a label; a keypoint needs its name")
-    if not all(np.isfinite(point)):
+    if not all(abs(value) < FARTHEST for value in point):  # NaN is not either
         raise ValueError(f"'{name}' is at {point}, which is no place in an image")
     if name in points:
         raise ValueError(f"has two points labelled '{name}' on one face; group the points of each face")
@@ -102,8 +103,14 @@ def set_point(points: dict[str, Point], name: str, point: Point) -> None:
 
 
 def box_around(corners: Sequence[Point]) -> Box:
-    """(left, top, right, bottom) in pixels of a rectangle given by corners measured from the image's edge."""
+    """(left, top, right, bottom) in pixels of a rectangle given by corners measured from the image's edge.
+
+    Raises:
+        ValueError: numbers that are no place in an image.
+    """
     x, y = [corner[0] for corner in corners], [corner[1] for corner in corners]
+    if not all(abs(value) < FARTHEST for value in (*x, *y)):
+        raise ValueError("has a box that is in no image")
     return min(x) - 0.5, min(y) - 0.5, max(x) - 0.5, max(y) - 0.5
 
 
@@ -117,6 +124,9 @@ def number_in(facts: Mapping[str, object], key: str, of: str) -> float:
     try:
         if isinstance(value, bool) or not isinstance(value, int | float | str):
             raise ValueError
-        return float(value)
+        number = float(value)
+        if not abs(number) < FARTHEST:
+            raise ValueError
+        return number
     except (ValueError, OverflowError):
-        raise ValueError(f"{key} of {of} is {str(value)[:40]!r}, which is not a number") from None
+        raise ValueError(f"{key} of {of} is {str(value)[:40]!r}, which is no number of an image") from None

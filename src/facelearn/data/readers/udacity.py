@@ -9,7 +9,7 @@ from pathlib import Path
 
 from facelearn.data.listing import Listing, ListingOptions, Record
 from facelearn.data.readers.columns import parse_points, reorder, settle_schema
-from facelearn.data.readers.label_files import ImageFinder, read_text, split_header
+from facelearn.data.readers.label_files import ImageFinder, read_text
 from facelearn.errors import Problem
 from facelearn.images.decode import IMAGE_EXTENSIONS
 
@@ -30,8 +30,8 @@ def list_udacity(path: Path, asked: ListingOptions) -> Listing:
         DataError: a schema of another number of keypoints.
     """
     text = read_text(path)
-    header = split_header(text.split("\n", 1)[0].encode(), path)
-    count = len(header) // 2
+    width = len(text.split("\n", 1)[0].split(","))
+    count = width // 2
     schema, order, notes = settle_schema([str(k) for k in range(count)], True, asked.schema, str(path))
     listing = Listing("udacity-csv", schema, [], [], notes, [path])
     finder = ImageFinder(path)
@@ -40,8 +40,8 @@ def list_udacity(path: Path, asked: ListingOptions) -> Listing:
         if not any(field.strip() for field in fields):
             continue
         try:
-            if len(fields) != len(header):
-                raise ValueError(f"has {len(fields)} fields where the header names {len(header)} columns")
+            if len(fields) != width:
+                raise ValueError(f"has {len(fields)} fields where the header names {width} columns")
             points = reorder(parse_points(fields[1:], names), order)
             listing.records.append(
                 Record(finder.find(fields[0]), points, row=number, label=str(path), label_row=number)

@@ -93,27 +93,43 @@ def _regions(path: Path, marked: MarkedFile) -> Iterator[tuple[int, str, Mapping
         )
     number = 0
     for image in facts.get("_via_img_metadata", facts).values():
-        regions = image.get("regions", []) if isinstance(image, dict) else []
-        for region in (regions.values() if isinstance(regions, dict) else regions) or [{}]:
+        regions = image.get("regions", []) if isinstance(image, dict) else None
+        regions = list(regions.values()) if isinstance(regions, dict) else regions
+        if not isinstance(regions, list):
+            marked.problems.append(Problem(str(path), None, f"{str(image)[:60]} is no image with a list of regions"))
+            continue
+        for region in regions or [{}]:
             number += 1
-            shape = region.get("shape_attributes", {}) if isinstance(region, dict) else {}
-            yield number, str(image.get("filename")), shape, region.get("region_attributes", {})
+            parts = [
+                region.get(key, {}) if isinstance(region, dict) else None
+                for key in ("shape_attributes", "region_attributes")
+            ]
+            if isinstance(parts[0], dict) and isinstance(parts[1], dict):
+                yield number, str(image.get("filename")), parts[0], parts[1]
+            else:
+                marked.problems.append(
+                    Problem(str(path), number, "is no region with shape_attributes and region_attributes")
+                )
 
 
 def _rows(text: str, path: Path, marked: MarkedFile) -> Iterator[tuple[int, str, Mapping[str, Any], Mapping[str, Any]]]:
-    reader = csv.DictReader(io.StringIO(text))
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    try:
+        rows = list(reader)
+    except csv.Error as error:
+        raise DataError(f"{path}, row {reader.line_num}: is no CSV ({error})") from error
     header = [name.lstrip("#").strip() for name in reader.fieldnames or ()]
     if not set(COLUMNS) <= set(header):
         raise DataError(f"{path} is no CSV of the VGG Image Annotator; it has the columns {', '.join(header[:8])}")
-    reader.fieldnames = header
-    for number, row in enumerate(reader, start=1):
+    for number, fields in enumerate(rows, start=1):
+        row = dict(zip(header, fields.values(), strict=False))
         try:
-            shape, attributes = (json.loads(row[key] or "{}") for key in COLUMNS[1:])
+            shape, attributes = (json.loads(row.get(key) or "{}") for key in COLUMNS[1:])
             if not isinstance(shape, dict) or not isinstance(attributes, dict):
                 raise ValueError
-        except (ValueError, RecursionError):
+        except (ValueError, TypeError, RecursionError):
             marked.problems.append(
                 Problem(str(path), number, "region_shape_attributes or region_attributes is no JSON object")
             )
             continue
-        yield number, row["filename"] or "", shape, attributes
+        yield number, row.get("filename") or "", shape, attributes
