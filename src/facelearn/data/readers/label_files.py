@@ -162,7 +162,8 @@ class ImageFinder:
         """The path of image `name`; where none exists, where it was looked for first.
 
         Raises:
-            ValueError: a name that no file can have, or a path of elsewhere whose last parts several images here have, or that another such path has too.
+            ValueError: a name that no file can have, or a path of elsewhere whose last parts several images here have, or another such
+                path has too.
         """
         clean = name.strip().replace("\\", "/")
         try:

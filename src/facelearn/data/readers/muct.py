@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -50,7 +48,7 @@ def list_muct(path: Path, asked: ListingOptions) -> Listing:
     listing = Listing("muct", schema, [], [], notes, [path])
     finder = ImageFinder(path, ("jpg", "muct-images"))
     mirrored = 0
-    for number, fields in enumerate(csv.reader(io.StringIO(text.split("\n", 1)[-1])), start=1):
+    for number, fields in enumerate((line.split(",") for line in text.splitlines()[1:]), start=1):
         if not any(field.strip() for field in fields):
             continue
         try:

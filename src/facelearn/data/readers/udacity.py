@@ -3,22 +3,39 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
 from facelearn.data.listing import Listing, ListingOptions, Record
 from facelearn.data.readers.columns import parse_points, reorder, settle_schema
 from facelearn.data.readers.label_files import ImageFinder, read_text
-from facelearn.errors import Problem
+from facelearn.errors import DataError, Problem
 from facelearn.images.decode import IMAGE_EXTENSIONS
 
 
 def looks_like_udacity(header: Sequence[str], row: Sequence[str]) -> bool:
-    """An unnamed column, then 0, 1, ... up to an odd number; the first row begins with an image."""
+    """An unnamed column (or one called file), then 0, 1, ... up to an odd number; the first row begins with an image."""
     numbers = [str(i) for i in range(len(header) - 1)]
     images = bool(row) and row[0].strip().lower().endswith(tuple(IMAGE_EXTENSIONS))
-    return images and len(header) >= 3 and len(header) % 2 == 1 and list(header) == ["", *numbers]
+    return (
+        images
+        and len(header) >= 3
+        and len(header) % 2 == 1
+        and list(header[1:]) == numbers
+        and header[0] in ("", "file")
+    )
+
+
+def csv_lines(text: str, path: Path) -> list[list[str]]:
+    """The rows below a header.
+
+    Raises:
+        DataError: no CSV.
+    """
+    try:
+        return list(csv.reader(text.splitlines()[1:]))
+    except csv.Error as error:
+        raise DataError(f"{path} is no CSV ({error})") from error
 
 
 def list_udacity(path: Path, asked: ListingOptions) -> Listing:
@@ -36,7 +53,7 @@ def list_udacity(path: Path, asked: ListingOptions) -> Listing:
     listing = Listing("udacity-csv", schema, [], [], notes, [path])
     finder = ImageFinder(path)
     names = [f"point {k}" for k in range(count)]
-    for number, fields in enumerate(csv.reader(io.StringIO(text.split("\n", 1)[-1])), start=1):
+    for number, fields in enumerate(csv_lines(text, path), start=1):
         if not any(field.strip() for field in fields):
             continue
         try:
