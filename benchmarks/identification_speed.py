@@ -112,7 +112,7 @@ def ours(folder: Path, network: str, precision: str, side: int) -> dict[str, flo
     from facelearn.data.faces import Faces
     from facelearn.models import zoo
     from facelearn.recipe.recipe import Recipe
-    from facelearn.tasks.identification.learn import Identification
+    from facelearn.tasks.identification.learn import IdentificationLearner
     from facelearn.training.batches import TrainingData
     from facelearn.training.device import apply, choose_device
     from facelearn.training.loop import fit
@@ -133,11 +133,12 @@ def ours(folder: Path, network: str, precision: str, side: int) -> dict[str, flo
         },
     )  # fmt: skip
     preprocess = Preprocess.from_steps([{"name": "resize", "size": side}, "standardise"]).fit(train.images)
-    task = Identification.from_recipe(recipe, faces)
-    data = [TrainingData(rows, preprocess, task.targets(rows)) for rows in (train, valid)]
+    people = len(np.unique(train.identity))
+    model = zoo.build(network, in_channels=3, image_size=(side, side), outputs=people)
+    learner = IdentificationLearner(recipe, train, model)
+    data = [TrainingData(rows, preprocess, learner.targets(rows)) for rows in (train, valid)]
     augment = Augment(recipe.augment, faces.schema)
-    model = zoo.build(network, in_channels=3, image_size=(side, side), outputs=len(task.people))
-    result = fit(model, task, *data, recipe, settings, augment=augment)
+    result = fit(learner, *data, recipe, settings, augment=augment)
     seconds = result.progress.history[1]["seconds"] - result.progress.history[0]["seconds"]
     random = torch.Generator().manual_seed(0)
     begin = time.perf_counter()

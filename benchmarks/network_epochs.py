@@ -15,17 +15,16 @@ import statistics
 import time
 
 import numpy as np
-from lightning_fabric import Fabric
 
 from facelearn.data.synthetic import synthetic_faces
 from facelearn.models.layers.initialise import initialise
 from facelearn.models.zoo import build, model_info
 from facelearn.recipe.recipe import Recipe
 from facelearn.studies.definition import load_study
-from facelearn.tasks.keypoints.learn import Keypoints
+from facelearn.tasks.keypoints.learn import KeypointLearner
 from facelearn.training.batches import TrainingData
 from facelearn.training.device import DeviceSettings, apply, choose_device, describe_machine
-from facelearn.training.loop import Reporter, Run
+from facelearn.training.loop import Reporter, fit
 from facelearn.transforms.augment.variation import Augment
 from facelearn.transforms.preprocess import Preprocess
 
@@ -36,20 +35,16 @@ def seconds_an_epoch(recipe: Recipe, settings: DeviceSettings, steps: int) -> tu
     """Median seconds of a step times the steps of an epoch, and the number of parameters."""
     faces = synthetic_faces(BATCH, seed=0)
     preprocess = Preprocess.from_steps(list(recipe.preprocess)).fit(faces.images)
-    task = Keypoints.from_recipe(recipe, faces, (96, 96))
-    fabric = Fabric(accelerator=settings.accelerator, devices=1, precision=settings.precision)
-    data = TrainingData(faces, preprocess, task.targets(faces), device=fabric.device)
     model = initialise(build(recipe.model.name, **recipe.model.options, outputs=30), recipe.model.initialise)
+    learner = KeypointLearner(recipe, faces, model, image_size=(96, 96))
+    data = TrainingData(faces, preprocess, learner.targets(faces), device=settings.device)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     augment = Augment(recipe.augment, faces.schema)
-    run = Run(model, task, data, None, recipe, settings, augment, None, Reporter(), fabric)
-    run.model.train()
-    times = []
-    for _ in range(steps + 1):
-        began = time.perf_counter()
-        run.step(np.arange(BATCH))  # ends with the loss as a number, so the device is done
-        times.append(time.perf_counter() - began)
-    return statistics.median(times[1:]) * math.ceil(ROWS / BATCH), parameters
+    ends: list[float] = []  # a step ends with the loss as a number, so the device is done
+    reporter = Reporter(on_batch=lambda progress, images, loss: ends.append(time.perf_counter()))
+    one_batch = recipe.with_changes(batch_size=BATCH, epochs=steps + 2)
+    fit(learner, data, None, one_batch, settings, augment=augment, reporter=reporter)
+    return statistics.median(np.diff(ends)[1:]) * math.ceil(ROWS / BATCH), parameters
 
 
 def main() -> None:

@@ -103,7 +103,7 @@ def ours(folder: Path, precision: str) -> dict[str, float]:
     from facelearn.data.faces import Faces
     from facelearn.models import zoo
     from facelearn.recipe.recipe import Recipe
-    from facelearn.tasks.keypoints.learn import Keypoints
+    from facelearn.tasks.keypoints.learn import KeypointLearner
     from facelearn.training.batches import TrainingData
     from facelearn.training.device import apply, choose_device
     from facelearn.training.loop import fit
@@ -124,10 +124,10 @@ def ours(folder: Path, precision: str) -> dict[str, float]:
         },
     )  # fmt: skip
     preprocess = Preprocess.from_steps(["standardise"]).fit(train.images)
-    task = Keypoints.from_recipe(recipe, train, (faces.height, faces.width))
-    data = [TrainingData(rows, preprocess, task.targets(rows)) for rows in (train, valid)]
+    learner = KeypointLearner(recipe, train, zoo.build("ml_resnet"), image_size=(faces.height, faces.width))
+    data = [TrainingData(rows, preprocess, learner.targets(rows)) for rows in (train, valid)]
     augment = Augment(recipe.augment, faces.schema)
-    result = fit(zoo.build("ml_resnet"), task, *data, recipe, settings, augment=augment)
+    result = fit(learner, *data, recipe, settings, augment=augment)
     seconds = result.progress.history[1]["seconds"] - result.progress.history[0]["seconds"]
     random = torch.Generator().manual_seed(0)
     begin = time.perf_counter()

@@ -21,8 +21,8 @@ errors.py
 files.py
 geometry                  coordinates affine warp
 images                    decode hashes quality
-data                      arrays schema faces listing cache
-data/readers              label_files unread columns kaggle wide_csv image_list image_folder coco_wholebody coco coco_folders pts dlib_xml
+data                      arrays sides schema schema_file faces unknown_meaning listing cache
+data/readers              label_files unread columns simple_yaml kaggle wide_csv image_list image_folder coco_wholebody coco coco_folders pts dlib_xml
 data/readers              ultralytics json_files shapes label_studio cvat labelme via mtfl celeba wflw helen muct udacity array_values parquet
 data/readers              npz_arrays saved sniffing __init__
 data/writers              to_files to_label_studio to_cvat submission __init__

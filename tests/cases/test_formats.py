@@ -731,7 +731,7 @@ def test_what_looks_like_labels_is_named_and_folders_beside_it_are_not_people(
 def test_prose_and_lists_beside_people_change_nothing(tmp_path: Path) -> None:
     photos(tmp_path, "ann/a.jpg", "bob/b.jpg")
     (tmp_path / "README.txt").write_text("a.jpg 1 2\n")
-    (tmp_path / "notes.txt").write_text("taken in 2019 by me\n")
+    (tmp_path / "ann" / "notes.txt").write_text("taken in 2019 by me\n")
     (tmp_path / "train.txt").write_text("ann/a.jpg\nbob/b.jpg\n")
     result = look(tmp_path)
     assert result.faces.people == ("ann", "bob") and result.warnings == ()

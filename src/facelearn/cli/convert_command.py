@@ -40,6 +40,7 @@ def convert(
     size: options.Size = None,
     crop: options.Crop = None,
     color: options.Colors = None,
+    schema: options.Schema = None,
     on_error: options.BadRows = options.OnError.stop,
     as_json: options.AsJson = False,
 ) -> None:
@@ -61,6 +62,7 @@ def convert(
         size=size,
         crop=crop,
         color=color.value if color else None,
+        schema=schema,
         on_error=on_error.value,
     )
     if as_json:

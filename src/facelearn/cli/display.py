@@ -63,10 +63,10 @@ class TrainingDisplay:
             self.bar.update(self.task, completed=counters.step, facts=self._facts())
 
     def _epoch(self, row: dict[str, float]) -> None:
-        if "valid_rmse_error" in row:
-            self.held_out = f", held-out {row['valid_rmse_error']:.2f} px"
-        elif "valid_balanced_accuracy_score" in row:
-            self.held_out = f", held-out {row['valid_balanced_accuracy_score']:.1%} right"
+        from facelearn.tasks import TASKS
+
+        said = next((text for task in TASKS.values() if (text := task.held_out_text(row))), None)
+        self.held_out = f", held-out {said}" if said else self.held_out
         now = time.perf_counter()
         done = self.counters is not None and row["epoch"] >= self.counters.epochs
         if self.bar is None and (now - self.printed > LINE_SECONDS or done):

@@ -9,7 +9,7 @@ import typer
 
 from facelearn.cli import options
 from facelearn.cli.app import command
-from facelearn.cli.printing import predictions_json, predictions_text, print_json, say, warn, warn_left_out
+from facelearn.cli.printing import print_json, say, warn, warn_left_out
 
 
 @command(epilog="Example: facelearn predict model.safetensors photos/ --out points.csv")
@@ -50,10 +50,10 @@ def predict(
                 "out": result.path,
                 "skipped": skipped,
                 "notes": list(result.predictions.notes),
-                **predictions_json(result.predictions),
+                **result.predictions.to_json(),
             }
         )
         return
     warn(result.predictions.notes)
     warn_left_out(result.skipped, "images")
-    say(*predictions_text(result.predictions, result.path))
+    say(*result.predictions.lines(result.path))

@@ -12,7 +12,7 @@ from facelearn.data.readers.coco_folders import list_coco_folders
 from facelearn.data.readers.cvat import list_cvat
 from facelearn.data.readers.dlib_xml import list_dlib_xml
 from facelearn.data.readers.helen import list_helen
-from facelearn.data.readers.image_folder import list_folder, list_image
+from facelearn.data.readers.image_folder import foreign_tables, list_folder, list_image
 from facelearn.data.readers.image_list import keep_listed
 from facelearn.data.readers.kaggle import list_kaggle
 from facelearn.data.readers.label_studio import list_label_studio
@@ -26,7 +26,7 @@ from facelearn.data.readers.saved import load_saved
 from facelearn.data.readers.sniffing import FORMATS, locate, sniff
 from facelearn.data.readers.udacity import list_udacity
 from facelearn.data.readers.ultralytics import list_ultralytics
-from facelearn.data.readers.unread import unread_note
+from facelearn.data.readers.unread import unread_labels_note
 from facelearn.data.readers.via import list_via
 from facelearn.data.readers.wflw import list_wflw
 from facelearn.data.readers.wide_csv import list_wide_csv
@@ -71,6 +71,7 @@ def list_records(kind: str, where: Path, asked: ListingOptions, folder: Path | N
     """
     listing = keep_listed(_READERS[kind](where, asked), where, asked)
     if folder is not None:
-        listing.unread = unread_note(folder, listing.label_files)
+        said = [path for path in foreign_tables(folder) if any(path.name in note for note in listing.warnings)]
+        listing.unread = unread_labels_note(folder, [*listing.label_files, *said])
         listing.warnings += listing.unread
     return listing

@@ -10,6 +10,7 @@ from facelearn.data.readers.celeba import looks_like_celeba
 from facelearn.data.readers.coco_folders import coco_files, holds_keypoints
 from facelearn.data.readers.columns import keypoint_columns
 from facelearn.data.readers.helen import looks_like_helen
+from facelearn.data.readers.image_folder import foreign_tables
 from facelearn.data.readers.json_files import looks_like_label_studio, looks_like_labelme, looks_like_via
 from facelearn.data.readers.kaggle import IMAGE, IMAGE_ID
 from facelearn.data.readers.label_files import BOM, image_files, open_text, split_header
@@ -23,7 +24,7 @@ from facelearn.data.readers.via import COLUMNS as VIA_COLUMNS
 from facelearn.data.readers.wflw import looks_like_wflw
 from facelearn.data.readers.wide_csv import FILE, PERSON
 from facelearn.errors import DataError
-from facelearn.images.decode import IMAGE_EXTENSIONS, looks_like_image
+from facelearn.images.decode import IMAGE_EXTENSIONS, NOT_READ, looks_like_image
 
 FORMATS = {
     "kaggle-csv": "Kaggle CSV (NAME_x, NAME_y, Image), plain, .gz or .zip",
@@ -77,6 +78,8 @@ def locate(path: Path) -> tuple[str, Path]:
         return _sniff_folder(path)
     if not path.exists():
         raise DataError(f"{path} does not exist")
+    if path.suffix.lower() in NOT_READ:
+        raise DataError(f"{path} is not read: {NOT_READ[path.suffix.lower()]}")
     kind = sniff_file(path)
     if kind is None:
         _say_what_lacks(path)
@@ -216,6 +219,10 @@ def _sniff_folder(folder: Path) -> tuple[str, Path]:
                 found.append((kind, child))
         except DataError as error:
             complaints.append(error)
+    if found or complaints:  # a list of staff beside folders of people is no label file
+        foreign = foreign_tables(folder)
+        found = [(kind, child) for kind, child in found if kind != "wide-csv" or child not in foreign]
+        complaints = [] if foreign and not found else complaints
     many = next((kind for kind in _MANY if any(kind == other for other, _ in found)), None)
     tables = _with_keypoints([(kind, child) for kind, child in found if kind not in _MANY])
     if len(tables) > 1:
@@ -253,7 +260,7 @@ def _sniff_below(folder: Path) -> tuple[str, Path] | None:
         DataError: several label files.
     """
     found: list[tuple[str, Path]] = []
-    for child in label_like(folder)[:_BELOW]:
+    for child in [path for path in label_like(folder) if path.parent != folder][:_BELOW]:
         try:
             if (kind := _label_kind(child)) is not None:
                 found.append((kind, child))

@@ -60,7 +60,7 @@ def _is_prose(path: Path) -> bool:
     )
 
 
-def unread_note(folder: Path, read: Iterable[Path]) -> list[str]:
+def unread_labels_note(folder: Path, read: Iterable[Path]) -> list[str]:
     """One sentence that counts and names what looks like labels under `folder` and is not among `read`."""
     known = {os.path.realpath(path) for path in read}
     left = [path.relative_to(folder).as_posix() for path in label_like(folder) if os.path.realpath(path) not in known]

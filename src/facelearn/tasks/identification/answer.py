@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facelearn.data.listing import NOBODY
+from facelearn.data.writers import names_from
 from facelearn.errors import BundleError, Problem, RecipeError
 from facelearn.files import whole_file
 from facelearn.metrics.calibration import softmax
@@ -147,12 +148,33 @@ class Identities:
             )
         return found
 
+    def to_json(self) -> dict[str, Any]:
+        """JSON values: images, threshold, people, and for each photo its file, row, name, probability and likeliest person."""
+        return {
+            "images": len(self), "threshold": self.threshold, "people": list(self.people), "predictions": self.rows(),
+        }  # fmt: skip
+
+    def lines(self, path: Path | None = None) -> list[str]:
+        """Text for a terminal: the three likeliest people of every photo, or how many photos there are in the file `path`."""
+        if path is not None:
+            return [
+                f"{len(self)} images, {int(self.unknown.sum())} of them unknown (threshold {self.threshold:.3f}): {path}"
+            ]
+        lines = []
+        for row, best in zip(self.rows(), self.top(3), strict=True):
+            place = row["file"] + (f", row {row['row']}" if "row" in row else "")
+            names = ", ".join(f"{name} {probability:.1%}" for name, probability in best)
+            lines.append(f"{place}: {row['name']}  ({names})")
+        return lines
+
     def to_csv(self, path: str | Path) -> Path:
         """Write one row a photo: file, row (where photos are rows of a file), name, probability, likeliest.
 
+        Files are named relative to the folder of `path`.
         `name` is "unknown" below the threshold; `likeliest` is the likeliest person all the same, and `probability` is theirs.
         """
-        rows = self.rows()
+        names = names_from(self.source.tolist(), path)
+        rows = [{**row, "file": name} for row, name in zip(self.rows(), names, strict=True)]
         columns = ["file", *(["row"] if any("row" in row for row in rows) else []), "name", "probability", "likeliest"]
         with whole_file(path) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, columns, lineterminator="\n")

@@ -52,6 +52,10 @@ class Keypoints:
         """Data with keypoints."""
         return bool(faces.keypoints.shape[1])
 
+    def can_mirror(self, faces: Faces) -> bool:
+        """Where it is known which keypoints change places."""
+        return faces.schema.can_mirror
+
     def lacking(self, faces: Faces, where: str, look: str) -> str:
         """Where people are named, the command that learns those."""
         names = bool((faces.identity >= 0).any())
@@ -172,6 +176,10 @@ class Keypoints:
 
         assert isinstance(run, PointResult)
         return write_report(path, [run], title=title)
+
+    def held_out_text(self, row: Mapping[str, float]) -> str:
+        """The error in pixels."""
+        return f"{row['valid_rmse_error']:.2f} px" if "valid_rmse_error" in row else ""
 
     def headline(self, metrics: Mapping[str, Any]) -> str:
         """The few numbers that a reader looks for first."""
