@@ -22,8 +22,10 @@ files.py
 geometry                  coordinates affine warp
 images                    decode hashes quality
 data                      arrays sides schema schema_file faces seen_rows people_names unknown_meaning stated_size listing filled coordinate_units cache
-data/readers              label_files dialects columns simple_yaml kaggle wide_csv image_list image_folder coco pts dlib_xml ultralytics saved sniffing __init__
-data/writers              to_files submission __init__
+data/readers              label_files unread dialects columns simple_yaml kaggle wide_csv image_list image_folder coco_wholebody coco coco_folders pts dlib_xml
+data/readers              ultralytics json_files shapes label_studio cvat labelme via mtfl celeba wflw helen muct udacity array_values parquet
+data/readers              npz_arrays saved sniffing __init__
+data/writers              to_files to_label_studio to_cvat submission __init__
 data/synthetic            numbers grid surface textures traits features camera paint labelling scene render __init__
 splits                    groups leaks split within_people listed
 transforms                framing align

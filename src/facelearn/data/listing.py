@@ -184,6 +184,7 @@ class Listing:
         counted_from: the file's coordinate of the first pixel, which its reader took from every coordinate: 1 where it counts from 1.
         not_carried: what the file says and no table of ours holds, one sentence each: of interest where it is written again.
         category: the class of the faces as the file describes it, where it does.
+        unread: what is said of files that look like labels and were not read; among the warnings too.
     """
 
     format: str
@@ -196,6 +197,7 @@ class Listing:
     counted_from: float = 0.0
     not_carried: list[str] = field(default_factory=list)
     category: dict[str, Any] | None = None
+    unread: list[str] = field(default_factory=list)
 
     def each(self) -> Iterator[Record | Problem]:
         """What is wrong and what is right, one at a time."""

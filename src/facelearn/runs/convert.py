@@ -18,7 +18,9 @@ from facelearn.errors import FacelearnError, Problem
 from facelearn.images.decode import ImageError
 from facelearn.runs.prepare import ReadResult, read_with_report
 
-Format = Literal["coco", "csv", "faces"]
+Format = Literal["coco", "csv", "faces", "label-studio", "cvat"]
+
+_ENDINGS: dict[Format, str] = {"coco": ".json", "csv": ".csv", "label-studio": ".json", "cvat": ".xml"}
 
 
 @dataclass(frozen=True)
@@ -51,9 +53,9 @@ def convert(
 
     Args:
         source: what `facelearn.read` takes.
-        out: a `.json` file (COCO keypoints), a `.csv` file (one row a face) or a folder (saved `Faces`); images of the first two are
-            written beside it, in a folder `images`.
-        to: the format, where the name of `out` should not decide.
+        out: a `.json` file (COCO keypoints), a `.csv` file (one row a face), an `.xml` file (CVAT for images 1.1) or a folder (saved
+            `Faces`); images of the files are written beside them, in a folder `images`, where the photos cannot be referred to.
+        to: the format, where the name of `out` should not decide: "label-studio" for a `.json` of tasks.
         size, crop, color, schema, missing, units, on_error: as `facelearn.read`.
 
     Raises:
@@ -62,6 +64,10 @@ def convert(
     """
     out = Path(out)
     to = to or _format_of(out)
+    if to in _ENDINGS and out.suffix.lower() != _ENDINGS[to]:
+        raise FacelearnError(
+            f"--to {to} writes a {_ENDINGS[to]} file; received '{out.name}', type '{out.stem}{_ENDINGS[to]}'"
+        )
     if out.exists():
         raise FacelearnError(f"{out} exists; choose another name, nothing is overwritten")
     result = read_with_report(
@@ -77,10 +83,11 @@ def convert(
 
 
 def _format_of(out: Path) -> Format:
-    formats: dict[str, Format] = {".json": "coco", ".csv": "csv", "": "faces"}
+    formats: dict[str, Format] = {".json": "coco", ".csv": "csv", ".xml": "cvat", "": "faces"}
     if out.suffix.lower() not in formats:
         raise FacelearnError(
-            f"'{out.name}' names no format; end it in .json (COCO keypoints) or .csv, or give a folder (saved Faces)"
+            f"'{out.name}' names no format; end it in .json (COCO keypoints; with --to label-studio its tasks), .csv or .xml (CVAT), "
+            "or give a folder (saved Faces)"
         )
     return formats[out.suffix.lower()]
 
@@ -103,14 +110,16 @@ def _write(
     if to == "coco":
         writers.write_coco(faces, out, carried=known, category=category)
         return [f"not carried over: {'; '.join(dropped)}"] if dropped else []
-    if to == "csv":
-        writers.write_wide_csv(faces, out)
-        boxes = sum(one.box is not None for one in known)
-        hidden = sum(int((one.visibility == 1).sum()) for one in known if one.visibility is not None)
-        counts = [f"{boxes} boxes"] * bool(boxes) + [f"that {hidden} keypoints are hidden (v = 1)"] * bool(hidden)
-        dropped = [*counts, *dropped]
-    else:
+    if to == "faces":
         faces.save(out)
+        return [f"not carried over: {'; '.join(dropped)}"] if dropped else []
+    {"csv": writers.write_wide_csv, "label-studio": writers.write_label_studio, "cvat": writers.write_cvat}[to](
+        faces, out
+    )
+    boxes = sum(one.box is not None for one in known)
+    hidden = sum(int((one.visibility == 1).sum()) for one in known if one.visibility is not None)
+    counts = [f"{boxes} boxes"] * bool(boxes) + [f"that {hidden} keypoints are hidden (v = 1)"] * bool(hidden)
+    dropped = [*counts, *dropped]
     return [f"not carried over: {'; '.join(dropped)}"] if dropped else []
 
 

@@ -71,8 +71,8 @@ def read(
     `crop` or `framing` say otherwise.
 
     Args:
-        path: a Kaggle CSV (plain, .gz or in a .zip), a wide CSV beside images, a .pts file or folder, a COCO JSON, a
-            dlib imglab XML, an Ultralytics pose data set, a folder of images, one image, or a folder of saved faces.
+        path: a file or folder in any format of docs/data-formats.md: label files of tools and of published sets, a folder of images,
+            one image, or a folder of saved faces.
         size: side in pixels of the square images. Proportions are kept, and what the photo does not have repeats its edge.
         crop: cut a square around each face's keypoints first, with this margin on each side as a fraction of the larger
             side of the keypoints' box.
@@ -142,7 +142,7 @@ def read_with_report(
     kind, where = locate(Path(path))
     if kind == "faces":
         return _result(kind, reframe(load_saved(where, asked), wanted, where))
-    listing = list_records(kind, where, asked)
+    listing = list_records(kind, where, asked, Path(path) if Path(path).is_dir() else None)
 
     def load(allocate: Allocate) -> Loaded:
         return load_listing(listing, wanted, where, allocate, progress)
@@ -193,8 +193,8 @@ def _through_cache(
         "on_error": asked.on_error,
         "missing": wanted.missing,
         "units": [wanted.units, wanted.assumed_units],
-        # an empty folder changes no file, only what is said of it
-        "notes": list(listing.warnings) if kind == "image-folder" else [],
+        # an empty folder or an unread file changes no file that was read, only what is said of it
+        "notes": list(listing.warnings) if kind == "image-folder" else listing.unread,
     }
     base = where if where.is_dir() else where.parent
     key = store.key(files, base, described)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facelearn.data.listing import Listing, ListingOptions, Record
+from facelearn.data.readers.coco_wholebody import faces_of_wholebody
 from facelearn.data.readers.columns import reorder, settle_schema
 from facelearn.data.readers.label_files import ImageFinder, read_text
 from facelearn.data.schema import KeypointSchema
@@ -44,19 +45,20 @@ def list_coco(path: Path, asked: ListingOptions) -> Listing:
     COCO's keypoints are 0-based pixel positions (as detectron2 reads them, which adds 0.5 to go from pixel index to
     image edge), and are taken as they are. Its boxes are (left, top, width, height) from the image's edge, so that half
     a pixel is subtracted. `Faces.row` is the annotation's id. Crowds and annotations without keypoints are left out.
+    Of COCO-WholeBody the 68 keypoints of the face are read (`coco_wholebody`).
     The optional fields "person", "group" and "split" of an annotation are ours.
 
     Raises:
         DataError: no COCO file, or none with keypoints.
     """
-    facts = _load(path)
+    facts, said = faces_of_wholebody(_load(path))
     labelled = [a for a in facts["annotations"] if isinstance(a, dict) and a.get("keypoints") and not a.get("iscrowd")]
     if not labelled:
         raise DataError(
             f"{path} has {len(facts['annotations'])} annotations but none with keypoints; a keypoints file is needed"
         )
     keypoints = _keypoints(facts, labelled, path, asked)
-    listing = Listing("coco", keypoints.schema, [], [], list(keypoints.notes), [path])
+    listing = Listing("coco", keypoints.schema, [], [], [*said, *keypoints.notes], [path])
     left_out = len(facts["annotations"]) - len(labelled)
     if left_out:
         listing.warnings.append(f"{left_out} annotations without keypoints or marked as crowds were left out")
@@ -82,6 +84,7 @@ def list_coco(path: Path, asked: ListingOptions) -> Listing:
             listing.records.append(record)
         except (ValueError, TypeError) as error:
             listing.problems.append(Problem(str(path), position, str(error)))
+    listing.warnings += finder.notes()
     return listing
 
 

@@ -126,6 +126,7 @@ def list_dlib_xml(path: Path, asked: ListingOptions) -> Listing:
             continue
         record.points = reorder(record.points, order)
         listing.records.append(record)
+    listing.warnings += finder.notes()
     return listing
 
 

@@ -21,6 +21,7 @@ ZIP, GZIP = b"PK\x03\x04", b"\x1f\x8b"
 BOM = b"\xef\xbb\xbf"
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 LARGEST_LABEL_FILE = 1 << 31
+_EXTENSIONS = (".jpg", ".png", ".jpeg", ".JPG", ".bmp")
 
 
 @contextmanager
@@ -166,33 +167,97 @@ def _is_image(root: str, name: str) -> bool:
 
 
 class ImageFinder:
-    """Finds the image files that a label file names, beside it or in a neighbouring folder."""
+    """Finds the image files that a label file names, beside it or in a neighbouring folder.
 
-    def __init__(self, label_file: Path) -> None:
+    A path that leads nowhere, of another machine perhaps, is looked for by its last parts: the folders above it first, then its base
+    name alone. How often that was needed is counted, and `notes` says it.
+    """
+
+    def __init__(self, label_file: Path, also: Sequence[str] = ()) -> None:
+        """Look beside `label_file`; `also` are folders that a data set is known to keep its images in, up to two levels above it."""
         here = label_file.parent
         self._folders = [here, here / "images", here.parent, here.parent / "images"]
         self._folders += sorted(child for child in _children(here) if child not in self._folders)
         self._folders += sorted(child for child in _children(here.parent / "images"))
-        self._label_file = label_file
+        self._folders += [up / name for up in (here, here.parent, here.parent.parent) for name in also]
+        self._named: dict[Path, str] = {}
+        self._example = ""
 
     def find(self, name: str) -> Path:
-        """The path of image `name`; where none exists, where it was looked for first."""
+        """The path of image `name`; where none exists, where it was looked for first.
+
+        Raises:
+            ValueError: a name that no file can have, or a path of elsewhere whose last parts several images here have, or another such
+                path has too.
+        """
         clean = name.strip().replace("\\", "/")
-        for spelling in dict.fromkeys(
-            (clean, unicodedata.normalize("NFC", clean), unicodedata.normalize("NFD", clean))
-        ):
+        try:
+            possible = b"\0" not in os.fsencode(clean)
+        except UnicodeEncodeError:
+            possible = False
+        if not possible:
+            raise ValueError(f"{name[:60]!r} is no name that a file can have")
+        spellings = dict.fromkeys((clean, unicodedata.normalize("NFC", clean), unicodedata.normalize("NFD", clean)))
+        for spelling in spellings:
             if (found := self._look(spelling)) is not None:
+                return found
+        for spelling in spellings:
+            if (found := self._look_for_its_end(spelling, name)) is not None:
                 return found
         return self._folders[0] / clean
 
     def _look(self, clean: str) -> Path | None:
         for i, folder in enumerate(self._folders):
-            candidate = folder / clean
-            if candidate.is_file():
+            if (candidate := _existing(folder / clean)) is not None:
                 # the next image is most likely in the same folder
                 self._folders.insert(0, self._folders.pop(i))
                 return candidate
         return None
+
+    def _look_for_its_end(self, clean: str, name: str) -> Path | None:
+        """The image of a path of elsewhere, by its last parts."""
+        parts = [part for part in clean.split("/") if part not in ("", ".", "..")]
+        for start in range(1, len(parts)):
+            shorter = "/".join(parts[start:])
+            places = [_existing(folder / shorter) for folder in self._folders]
+            found = {os.path.realpath(place): place for place in places if place is not None}
+            if found:
+                return self._moved(name, list(found.values()))
+        return None
+
+    def _moved(self, name: str, found: Sequence[Path]) -> Path:
+        if len(found) > 1:
+            raise ValueError(
+                f"'{name}' is not there, and may be {found[0]} or {found[1]}; name it relative to the label file"
+            )
+        other = self._named.setdefault(found[0], name)
+        if other != name:
+            raise ValueError(
+                f"'{name}' and '{other}' are not there, and both may be {found[0]}; name them relative to the label file"
+            )
+        self._example = self._example or f"'{name}' is {found[0].name}"
+        return found[0]
+
+    def notes(self) -> list[str]:
+        """What is to be said of how the images were found."""
+        count = len(self._named)
+        if not count:
+            return []
+        return [
+            f"{count} images are not where the label file says and were found beside it by their names, as {self._example}"
+        ]
+
+
+def _existing(path: Path) -> Path | None:
+    """`path`, or what it is with the extension of an image where it has none; None where there is no such file."""
+    try:
+        if path.is_file():
+            return path
+        if path.suffix.lower() not in IMAGE_EXTENSIONS:
+            return next((image for end in _EXTENSIONS if (image := path.with_name(path.name + end)).is_file()), None)
+    except (OSError, ValueError):  # a name too long, or with a zero in it, is no file
+        return None
+    return None
 
 
 def _children(folder: Path) -> list[Path]:

@@ -62,6 +62,7 @@ def list_wide_csv(path: Path, asked: ListingOptions) -> Listing:
         listing.records.append(record)
     if repeated:
         listing.warnings.append(f"{repeated} rows repeat an earlier row's file and keypoints (kept)")
+    listing.warnings += finder.notes()
     return listing
 
 

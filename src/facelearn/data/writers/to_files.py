@@ -76,14 +76,14 @@ def write_wide_csv(faces: Faces, out: str | Path, *, images: ImagesMode = "auto"
     Raises:
         DataError: "reference" where a photo does not exist.
     """
-    out = _label_path(out, "annotations.csv", ".csv")
-    files, points = _files_and_points(faces, out, images)
+    out = label_path(out, "annotations.csv", ".csv")
+    files, points = files_and_points(faces, out, images)
     has_people, has_group = bool((faces.identity >= 0).any()), bool((faces.group >= 0).any())
     header = ["file", *["person"] * has_people, *["group"] * has_group, *_coordinate_names(faces.schema.names)]
 
     def rows() -> Iterator[Sequence[Any]]:
         for i, file in enumerate(files):
-            person = [_person(faces, i) or ""] if has_people else []
+            person = [person_of(faces, i) or ""] if has_people else []
             group = [str(faces.group[i]) if faces.group[i] >= 0 else ""] if has_group else []
             yield [file, *person, *group, *_texts(points[i])]
 
@@ -134,8 +134,8 @@ def write_coco(
         raise DataError(
             "these faces have no keypoints, which COCO's format is made of; write a CSV instead, which keeps the people (faces.csv)"
         )
-    out = _label_path(out, "annotations.json", ".json")
-    files, points = _files_and_points(faces, out, images)
+    out = label_path(out, "annotations.json", ".json")
+    files, points = files_and_points(faces, out, images)
     known = carried if carried and not _not_photos(faces) and images != "write" else [Carried()] * len(faces)
     number = _image_ids(files, known)
     kept_ids = any(one.image_id is not None for one in known) and _are_ids(faces.row)
@@ -195,7 +195,7 @@ def _annotation(faces: Faces, i: int, points: NDArray[np.float64], carried: Carr
         width, height = (high - low).tolist()
         annotation["bbox"] = [round(value, 4) for value in (*(low + 0.5).tolist(), width, height)]
         annotation["area"] = round(width * height, 4)
-    person = _person(faces, i)
+    person = person_of(faces, i)
     if person is not None:
         annotation["person"] = person
     if faces.group[i] >= 0:
@@ -203,16 +203,18 @@ def _annotation(faces: Faces, i: int, points: NDArray[np.float64], carried: Carr
     return annotation
 
 
-def _person(faces: Faces, i: int) -> str | None:
+def person_of(faces: Faces, i: int) -> str | None:
+    """Who is on image `i`, None where nobody knows."""
     return faces.people[int(faces.identity[i])] if faces.identity[i] >= 0 else None
 
 
-def _label_path(out: str | Path, name: str, extension: str) -> Path:
+def label_path(out: str | Path, name: str, extension: str) -> Path:
+    """The label file that `out` means: itself, or `name` in the folder that it is."""
     out = Path(out)
     return out if out.suffix.lower() == extension and not out.is_dir() else out / name
 
 
-def _files_and_points(faces: Faces, out: Path, images: ImagesMode) -> tuple[list[str], NDArray[np.float64]]:
+def files_and_points(faces: Faces, out: Path, images: ImagesMode) -> tuple[list[str], NDArray[np.float64]]:
     """The image file of each face as the label file at `out` names it, and the points in that image's pixels."""
     if images not in ("auto", "write", "reference"):
         raise DataError(f"images must be 'auto', 'write' or 'reference'; received {images!r}")
