@@ -68,7 +68,7 @@ def list_coco(path: Path, asked: ListingOptions) -> Listing:
                     f"annotation {number} is of image_id {annotation.get('image_id')!r}, which is not listed"
                 )
             listing.records.append(_record(annotation, number, finder.find(name), path, position, keypoints))
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, OverflowError) as error:
             listing.problems.append(Problem(str(path), position, str(error)))
     listing.warnings += finder.notes()
     return listing
