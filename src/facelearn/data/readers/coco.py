@@ -82,7 +82,7 @@ def list_coco(path: Path, asked: ListingOptions) -> Listing:
             record = _record(annotation, number, finder.find(image.name), path, position, keypoints)
             record.stated, record.image_id = image.size, annotation["image_id"]
             listing.records.append(record)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, OverflowError) as error:
             listing.problems.append(Problem(str(path), position, str(error)))
     listing.warnings += finder.notes()
     return listing
