@@ -21,8 +21,8 @@ errors.py
 files.py
 geometry                  coordinates affine warp
 images                    decode hashes quality
-data                      arrays schema faces listing cache
-data/readers              label_files columns kaggle wide_csv image_list image_folder coco pts dlib_xml ultralytics saved sniffing __init__
+data                      arrays sides schema schema_file faces unknown_meaning listing cache
+data/readers              label_files columns simple_yaml kaggle wide_csv image_list image_folder coco pts dlib_xml ultralytics saved sniffing __init__
 data/writers              to_files submission __init__
 data/synthetic            numbers grid surface textures traits features camera paint labelling scene render __init__
 splits                    groups leaks split within_people listed

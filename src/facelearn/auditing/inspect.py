@@ -14,7 +14,9 @@ from facelearn.auditing.page import inspection_html
 from facelearn.auditing.people import FEW, MANY, people_findings, size_groups
 from facelearn.data.faces import Faces
 from facelearn.data.listing import write_skipped
-from facelearn.data.readers.image_folder import empty_folders
+from facelearn.data.readers.image_folder import empty_folders, unread_people
+from facelearn.data.schema_file import WantedSchema
+from facelearn.data.unknown_meaning import unpaired_note
 from facelearn.files import write_text
 from facelearn.geometry.coordinates import inside
 from facelearn.images.quality import flat
@@ -33,6 +35,7 @@ def inspect(
     size: int | None = None,
     crop: float | None = None,
     color: Literal["grey", "rgb"] | None = None,
+    schema: WantedSchema | None = None,
     on_error: Literal["stop", "skip"] = "skip",
     list_file: str | Path | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -42,15 +45,23 @@ def inspect(
     Args:
         data: what `facelearn.read` takes.
         out: folder for contact_sheet.png and inspection.html (and skipped.csv if rows are bad); None writes nothing.
-        size, crop, color, on_error, list_file, progress: as `facelearn.read`; bad rows are listed, not fatal, by default.
+        size, crop, color, schema, on_error, list_file, progress: as `facelearn.read`; bad rows are listed, not fatal, by default.
 
     Returns:
-        Plain facts: "format", "faces", "image", "keypoints" (labels of each, the commonest patterns of missing labels), "people",
+        Plain facts: "format", "faces", "image", "keypoints" (mirror pairs and eyes that are known, labels of each, the
+        commonest patterns of missing labels), "people",
         "near_duplicates", "annotation_schemes", "flat_images", "problems", "warnings", and "findings" about who is on the images, each
         with what to do (`data.people.people_findings`).
     """
     result = read_with_report(
-        data, size=size, crop=crop, color=color, on_error=on_error, list_file=list_file, progress=progress
+        data,
+        size=size,
+        crop=crop,
+        color=color,
+        schema=schema,
+        on_error=on_error,
+        list_file=list_file,
+        progress=progress,
     )
     groups, note = near_duplicates_in_time(result.faces)
     facts = {"source": str(data), "format": result.format, **describe(result.faces, groups)}
@@ -60,10 +71,13 @@ def inspect(
         groups,
         split=result.split,
         empty_folders=_folders_without_faces(Path(data), result, whole=list_file is None) if in_folders else (),
+        unread_people=unread_people(Path(data)) if in_folders and result.faces.people else (),
         in_folders=in_folders,
     )
     facts["problems"] = [str(problem) for problem in result.skipped]
-    facts["warnings"] = [*map(str, result.warnings), *([note] if note else [])]
+    unpaired = unpaired_note(result.faces.schema)
+    notes = [one for one in (note, unpaired) if one and one not in result.warnings]
+    facts["warnings"] = [*map(str, result.warnings), *notes]
     if out is not None:
         folder = Path(out)
         folder.mkdir(parents=True, exist_ok=True)
@@ -131,6 +145,8 @@ def _keypoint_facts(faces: Faces) -> dict[str, Any]:
     return {
         "schema": faces.schema.name,
         "count": len(faces.schema),
+        "mirror_pairs": [" and ".join(faces.schema.names[i] for i in pair) for pair in faces.schema.mirror],
+        "eyes": [" and ".join(faces.schema.names[i] for i in side) for side in faces.schema.eyes if side],
         "labels": int(labelled.sum()),
         "missing_share": float(1 - labelled.mean()) if labelled.size else 0.0,
         "complete_rows": int(faces.complete.sum()),

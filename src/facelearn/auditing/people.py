@@ -50,6 +50,7 @@ def people_findings(
     *,
     split: ArrayLike | None = None,
     empty_folders: Sequence[str] = (),
+    unread_people: Sequence[str] = (),
     in_folders: bool = True,
 ) -> list[Finding]:
     """Everything to be mended, or known, about who is on the images before a model is trained to know them.
@@ -59,6 +60,7 @@ def people_findings(
         groups: int64 (N,) near-duplicate group of each face, -1 alone, as `splits.groups.near_duplicates` gives.
         split: str (N,), the data's own split of each face, "" where it names none.
         empty_folders: folders of people from which no image came.
+        unread_people: folders of people whose photos are of a kind that is not read, and what they hold.
         in_folders: the people are folders; else a column of a table. It decides how the remedy is worded.
 
     Returns:
@@ -68,6 +70,11 @@ def people_findings(
         _same_photos(faces, groups, in_folders),
         _spellings(faces.people, in_folders),
         _empty(empty_folders),
+        _finding(
+            "person whose photos are not read",
+            unread_people,
+            "save the photos as JPEG or PNG; if nothing is done, this person does not exist for the model",
+        ),
         *_split_leaks(faces, groups, split),
         *_alone(faces, groups),
         _perhaps(faces.people, in_folders),

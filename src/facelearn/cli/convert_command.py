@@ -22,6 +22,7 @@ def convert(
     size: options.Size = None,
     crop: options.Crop = None,
     color: options.Colors = None,
+    schema: options.Schema = None,
     on_error: options.BadRows = options.OnError.stop,
     as_json: options.AsJson = False,
 ) -> None:
@@ -36,7 +37,9 @@ def convert(
         else:
             say(f"model written: {path}")
         return
-    result = run(source, out, size=size, crop=crop, color=color.value if color else None, on_error=on_error.value)
+    result = run(
+        source, out, size=size, crop=crop, color=color.value if color else None, schema=schema, on_error=on_error.value
+    )
     if as_json:
         print_json(asdict(result))
         return

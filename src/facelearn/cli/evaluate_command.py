@@ -18,6 +18,7 @@ def evaluate(
     data: Annotated[Path, typer.Argument(help="Labelled faces.")],
     size: options.Size = None,
     crop: options.Crop = None,
+    schema: options.Schema = None,
     list_file: options.ListFile = None,
     on_error: options.BadRows = options.OnError.stop,
     scheme: options.Scheme = None,
@@ -35,7 +36,7 @@ def evaluate(
     from facelearn.runs.evaluate import evaluate as run
 
     metrics = run(
-        model, data, out=out, scheme=scheme, threshold=threshold, size=size, crop=crop, list_file=list_file,
+        model, data, out=out, scheme=scheme, threshold=threshold, size=size, crop=crop, schema=schema, list_file=list_file,
         on_error=on_error.value, device=device,
     )  # fmt: skip
     if as_json:

@@ -28,7 +28,7 @@ def explain(
     network: Annotated[
         str | None, typer.Option(help="Draw this network of the zoo instead: architecture and layer table, no weights.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder (default: runs/explain/NAME).")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder (default: one of the model's own in runs/explain).")] = None,
     layer: Annotated[str | None, typer.Option(help="Layer to look at, as the layer table names it.")] = None,
     unit: Annotated[list[int] | None, typer.Option(min=0, help="Map or unit of that layer; may be repeated.")] = None,
     output: Annotated[

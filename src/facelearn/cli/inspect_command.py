@@ -18,6 +18,7 @@ def inspect(
     size: options.Size = None,
     crop: options.Crop = None,
     color: options.Colors = None,
+    schema: options.Schema = None,
     list_file: options.ListFile = None,
     on_error: options.BadRows = options.OnError.skip,
     out: Annotated[Path | None, typer.Option(help="Folder for contact_sheet.png and inspection.html.")] = None,
@@ -30,8 +31,8 @@ def inspect(
     from facelearn.report.tables import facts_text
 
     facts = run(
-        data, out=out, size=size, crop=crop, color=color.value if color else None, on_error=on_error.value, list_file=list_file,
-        progress=ReadDisplay(quiet=as_json),
+        data, out=out, size=size, crop=crop, color=color.value if color else None, schema=schema,
+        on_error=on_error.value, list_file=list_file, progress=ReadDisplay(quiet=as_json),
     )  # fmt: skip
     if as_json:
         print_json(facts)

@@ -70,6 +70,15 @@ Colors = Annotated[
     Sets("read.color"),
     typer.Option("--color", rich_help_panel=DATA, help="Read images as grey or rgb (default: as the files have them)."),
 ]
+Schema = Annotated[
+    str | None,
+    Sets("read.schema"),
+    typer.Option(
+        "--schema",
+        rich_help_panel=DATA,
+        help="What the keypoints are, where the file does not say: fkd15, ibug68, five5, or a TOML file of names, pairs and eyes.",
+    ),
+]
 ListFile = Annotated[
     Path | None,
     Sets("read.list_file"),
@@ -169,6 +178,13 @@ Budget = Annotated[
     str | None,
     Sets("budget_seconds"),
     typer.Option("--budget", rich_help_panel=TRAINING, help="Train for about this long instead: 90s, 5m, 2h."),
+]
+NoMirror = Annotated[
+    bool | None,
+    Sets("augment.mirror"),
+    typer.Option(
+        "--no-mirror", rich_help_panel=TRAINING, help="Mirror nothing: neither training images nor in prediction."
+    ),
 ]
 BatchSize = Annotated[
     int | None,

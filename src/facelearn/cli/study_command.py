@@ -10,7 +10,7 @@ import typer
 
 from facelearn.cli import options
 from facelearn.cli.app import command
-from facelearn.cli.printing import print_json, say
+from facelearn.cli.printing import print_json, say, warn
 from facelearn.cli.signals import stop_requests
 from facelearn.cli.typed_settings import settings_typed
 
@@ -90,6 +90,7 @@ def study(
     size: options.Size = None,
     crop: options.Crop = None,
     color: options.Colors = None,
+    schema: options.Schema = None,
     list_file: Images = None,
     on_error: options.BadRowsOfRecipe = None,
     train_list: TrainList = None,
@@ -135,6 +136,7 @@ def _run(name: str, data: Path, out: Path, settings: dict[str, Any], as_json: bo
     progress = ReadDisplay(quiet=as_json)
     with stop_requests() as stop:
         result = run(name, data, out, **settings, stop=stop, display=display, read_progress=progress, **shown)
+    warn(result.warnings)
     for cell, why in result.problems.items():
         typer.echo(f"{cell}: {why}", err=True)
     if result.cells:

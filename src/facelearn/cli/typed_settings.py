@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from facelearn.recipe.recipe import Recipe
 
 SET = "--set"
-ALWAYS_FILES, PERHAPS_FILE = ("read.list_file", "split.train_list"), "transfer.source"
+ALWAYS_FILES, PERHAPS_FILES = ("read.list_file", "split.train_list"), ("transfer.source", "read.schema")
+NO_MIRROR = "--no-mirror"
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,8 @@ def settings_typed(context: typer.Context, assignments: Sequence[str] | None = N
                     f"{other.name} and {one.name} both set {max(one.path, other.path, key=len)}; leave one of them out"
                 )
     changes = {"__".join(one.keys): _plain(one) for one in typed}
+    if any(one.name == NO_MIRROR for one in typed):
+        changes = {"mirrored_prediction": False, **changes}
     if "split__train_list" in changes:  # the images that it does not name are the test
         changes = {"split__test": 0.0, "split__strangers": 0.0, **changes}
     return changes
@@ -149,6 +152,12 @@ def _plain(typed: _Typed) -> Any:
     value = typed.value.value if isinstance(typed.value, Enum) else typed.value
     if typed.path == "budget_seconds" and isinstance(value, str):
         return seconds_of(value)
-    if typed.path in ALWAYS_FILES or (typed.path == PERHAPS_FILE and Path(str(value)).is_file()):
+    if typed.name == NO_MIRROR:
+        return 0.0
+    if typed.path in ALWAYS_FILES or (typed.path in PERHAPS_FILES and _is_file(value)):
         return str(Path(str(value)).resolve())
     return value
+
+
+def _is_file(value: Any) -> bool:
+    return isinstance(value, str) and Path(value).is_file()

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from facelearn.data.sides import sides_of
 from facelearn.errors import DataError
 
 
@@ -89,26 +90,6 @@ def _path(first: int, last: int, closed: bool = False) -> tuple[tuple[int, int],
     return (*edges, (last, first)) if closed else edges
 
 
-def _pairs_by_name(names: Sequence[str]) -> tuple[tuple[int, int], ...]:
-    """Mirror pairs found from `left`/`right` in the names, in lower, upper or title case."""
-    index = {name: i for i, name in enumerate(names)}
-    found = []
-    for name, left in index.items():
-        other = name.replace("left", "right").replace("Left", "Right").replace("LEFT", "RIGHT")
-        if other != name and other in index:
-            found.append((left, index[other]))
-    return tuple(found)
-
-
-def _eyes_by_name(names: Sequence[str]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The keypoints at the two eyes' centres, where the names say so."""
-    plain = {name.lower().replace("_", "").replace(" ", ""): i for i, name in enumerate(names)}
-    for ending in ("eyecenter", "eyecentre", "eye"):
-        if f"left{ending}" in plain and f"right{ending}" in plain:
-            return (plain[f"left{ending}"],), (plain[f"right{ending}"],)
-    return (), ()
-
-
 _FKD15_NAMES = (
     "left_eye_center", "right_eye_center",
     "left_eye_inner_corner", "left_eye_outer_corner", "right_eye_inner_corner", "right_eye_outer_corner",
@@ -119,7 +100,7 @@ _FKD15_NAMES = (
 FKD15 = KeypointSchema(
     name="fkd15",
     names=_FKD15_NAMES,
-    mirror=_pairs_by_name(_FKD15_NAMES),
+    mirror=sides_of(_FKD15_NAMES).mirror,
     edges=((2, 0), (0, 3), (4, 1), (1, 5), (6, 7), (8, 9), (11, 13), (13, 12), (12, 14), (14, 11)),
     eyes=((0,), (1,)),
 )
@@ -167,18 +148,17 @@ KNOWN_SCHEMAS: dict[str, KeypointSchema] = {schema.name: schema for schema in (F
 
 
 def schema_for_names(names: Sequence[str]) -> KeypointSchema:
-    """The known schema with exactly these names in this order, else a new one whose mirror pairs and eyes come from the names."""
+    """The known schema with exactly these names in this order, else a new one whose mirror pairs and eyes are what the names say.
+
+    A name with a side and no partner leaves it without pairs (`data.sides`): mirroring by some pairs would exchange the others' labels.
+    """
     for schema in KNOWN_SCHEMAS.values():
         if schema.names == tuple(names):
             return schema
-    return KeypointSchema(
-        name=f"custom{len(names)}", names=tuple(names), mirror=_pairs_by_name(names), eyes=_eyes_by_name(names)
-    )
+    said = sides_of(names)
+    return KeypointSchema(name=f"custom{len(names)}", names=tuple(names), mirror=said.mirror, eyes=said.eyes)
 
 
 def schema_for_count(count: int) -> KeypointSchema:
-    """The known schema of a nameless format with `count` points (68 is iBUG's), else numbered names with no mirror pairs."""
-    for schema in KNOWN_SCHEMAS.values():
-        if len(schema) == count:
-            return schema
+    """Numbered names with no mirror pairs and no eyes. What keypoints mean is never inferred from how many there are."""
     return KeypointSchema(name=f"custom{count}", names=tuple(f"point_{i}" for i in range(count)))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import struct
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
@@ -23,12 +25,35 @@ ImageSource = Path | str | bytes | BinaryIO
 
 MAX_PIXELS = 89_000_000
 IMAGE_EXTENSIONS = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".pbm", ".pnm"}
-)
-ACCEPTED = "JPEG, PNG, BMP, GIF, TIFF, WebP or PGM/PPM"
+    {
+        ".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".pjpeg", ".pjp", ".png", ".apng", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".webp",
+        ".avif", ".pgm", ".ppm", ".pbm", ".pnm",
+    }
+)  # fmt: skip
+ACCEPTED = "JPEG, PNG, BMP, GIF, TIFF, WebP, AVIF or PGM/PPM"
+
+_HEIC = "HEIC photos; export them as JPEG, or convert them with: heif-convert IN.HEIC OUT.jpg"
+_RAW = "raw photos of a camera; develop them to JPEG or PNG"
+_VIDEO = "video; take frames out of it, as with: ffmpeg -i IN -vf fps=1 %04d.png"
+_OTHER = "pictures of a format that is not read; save them as JPEG or PNG"
+NOT_READ = {
+    **dict.fromkeys((".heic", ".heif", ".hif", ".heics"), _HEIC),
+    **dict.fromkeys(
+        (".dng", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".sr2", ".raf", ".rw2", ".orf", ".pef", ".srw", ".x3f", ".3fr", ".iiq"),
+        _RAW,
+    ),
+    **dict.fromkeys((".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".3gp", ".mpg", ".mpeg", ".wmv", ".mts", ".flv"), _VIDEO),
+    **dict.fromkeys(
+        (".jxl", ".jp2", ".j2k", ".jpx", ".psd", ".psb", ".svg", ".tga", ".exr", ".hdr", ".eps", ".ico", ".icns", ".xcf", ".pcx", ".heix"),
+        _OTHER,
+    ),
+}  # fmt: skip
+"""What photos and films that are not read end in, and what to do about each kind."""
 
 # Pillow's other plugins are left out: some start programs (EPS), none holds face photos
 _FORMATS = ("JPEG", "PNG", "BMP", "DIB", "GIF", "TIFF", "WEBP", "PPM")
+_AVIF = (b"ftypavif", b"ftypavis")
+_HEIF = (b"ftypheic", b"ftypheix", b"ftyphevc", b"ftyphevx", b"ftypheim", b"ftypheis", b"ftypmif1", b"ftypmsf1")
 _MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*")
 _GREY_MODES = frozenset({"1", "L", "LA", "La", "I;16", "I;16B", "I;16L", "I;16N", "I"})
 _ORIENTATION = 0x0112
@@ -61,6 +86,8 @@ def looks_like_image(start: bytes) -> bool:
     if start.startswith(_MAGIC):
         return True
     if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
+        return True
+    if start[4:12] in _AVIF:
         return True
     return start[:1] == b"P" and start[1:2] in b"123456" and start[2:3] in b" \t\r\n#" and len(start) > 2
 
@@ -120,6 +147,22 @@ def decode_with_facts(
     return pixels, ImageFacts(pixels.shape[1], pixels.shape[0], 1 if grey else 3, frames)
 
 
+def from_pillow(image: Image.Image, *, color: Color | None = None) -> NDArray[np.uint8]:
+    """A Pillow image as `decode_image` makes it: upright by its EXIF data, transparent pixels over white, uint8 (H, W, C).
+
+    Raises:
+        ImageError: no pixels, damaged, or a depth without an agreed range (32-bit).
+    """
+    if image.width == 0 or image.height == 0:
+        raise ImageError("the image has no pixels")
+    try:
+        return _to_uint8(_upright(image), color or ("grey" if _is_grey(image) else "rgb"))
+    except (ImageError, MemoryError):
+        raise
+    except Exception as error:  # it may not have been read from its file yet
+        raise ImageError(f"the image is truncated or damaged ({_short(error)}); replace it") from error
+
+
 def to_channels(image: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
     """`image` uint8 (..., 1 or 3) with 1 channel, grey as `decode_image` makes it, or 3, RGB; itself where it has them."""
     if image.shape[-1] == channels:
@@ -140,8 +183,13 @@ def _open(stream: BinaryIO, max_pixels: int) -> Image.Image:
     if not start:
         raise ImageError("the image file is empty (0 bytes)")
     stream.seek(0)
+    avif = start[4:12] in _AVIF
+    if avif and not _reads_avif():
+        raise ImageError("AVIF, which this Pillow is built without; type: pip install -U pillow, or save it as JPEG")
+    if start[4:12] in _HEIF:
+        raise ImageError(f"not read: {_HEIC}")
     try:
-        image = Image.open(stream, formats=_FORMATS)
+        image = Image.open(stream, formats=("AVIF",) if avif else _FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageError(f"the image has more pixels than the limit of {max_pixels:,}; shrink it first") from error
     except Exception as error:  # as above: Pillow's header parsers too
@@ -155,6 +203,16 @@ def _open(stream: BinaryIO, max_pixels: int) -> Image.Image:
     if image.width == 0 or image.height == 0:
         raise ImageError("the image has no pixels; replace the file")
     return image
+
+
+@cache
+def _reads_avif() -> bool:
+    """Whether Pillow is of a version, and built, to read AVIF."""
+    from PIL import features
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # older ones warn of a feature that they do not know
+        return bool(features.check("avif"))
 
 
 @contextmanager

@@ -102,8 +102,9 @@ class OpenModel:
         Colour is converted as the model's stored preprocessing has it, whatever the photo shows.
 
         Args:
-            source: uint8 array (H, W), (H, W, 1 or 3), (N, H, W) or (N, H, W, 1 or 3), RGB; a list of such images of any sizes; a
-                `Faces`; a path or list of paths: images, folders of images, data files such as Kaggle's test.csv.
+            source: uint8 array (H, W), (H, W, 1 or 3), (N, H, W) or (N, H, W, 1 or 3), RGB; a Pillow image, an image file's bytes or
+                an opened one; a path: image, folder of images, data file such as Kaggle's test.csv; a list of such, images of any
+                sizes; a `Faces`.
             boxes: (N, 4), for each photo (left, top, right, bottom) of the face as in photo[top:bottom, left:right]; they may reach
                 beyond the photo, whose edge is then repeated.
             on_error: "stop" raises at photos that cannot be read; "skip" leaves them out and lists them in the answer's `skipped`.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +13,18 @@ from numpy.typing import NDArray
 from facelearn.data.faces import Faces
 from facelearn.data.listing import Box, ListingOptions, source_name
 from facelearn.data.readers import list_records, locate
-from facelearn.data.readers.label_files import image_files
+from facelearn.data.readers.label_files import image_files, unread_files, unread_note, unread_text
 from facelearn.errors import DataError, Problem
-from facelearn.images.decode import IMAGE_EXTENSIONS, Color, ImageError, decode_image
+from facelearn.images.decode import IMAGE_EXTENSIONS, Color, ImageError, decode_image, from_pillow
 
-Source = Faces | NDArray[np.uint8] | str | Path | Sequence[NDArray[np.uint8] | str | Path]
+Item = NDArray[np.uint8] | str | Path | bytes | BinaryIO | Any
+"""One thing that holds photos; of other types, Pillow's images."""
+Source = Faces | Item | Sequence[Item]
 
-_ACCEPTED = "a uint8 array, a list of them, a Faces, or a path or list of paths of images, folders and data files"
+_ACCEPTED = (
+    "a uint8 array, a Pillow image, an image file's bytes or an opened one, a Faces, a path of an image, folder or data file, or a list of "
+    "such"
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,33 +56,48 @@ def photos(source: Source, color: Color, notes: list[str] | None = None) -> Iter
     An array with 2 axes is one grey image; with 3 axes one image when its last axis is 1 or 3, else N grey images; with 4 axes N images.
 
     Args:
-        source: a uint8 array, a list of arrays of any sizes, a `Faces`, or a path or list of paths: image files, folders of images,
-            label files and folders that `facelearn.read` takes. Each labelled face is a photo of its own.
+        source: a uint8 array, a `Faces`, a Pillow image, an image file's bytes, an opened image file, a path (image file, folder of
+            images, label file or folder that `facelearn.read` takes; each labelled face is a photo of its own), or a list of such,
+            arrays of any sizes.
         color: of photos decoded from files.
         notes: gets what the readers of label files have to say.
 
     Raises:
-        DataError: something else, a path that does not exist, or a folder without images.
+        DataError: something else, an array that looks like one image with other channels, or a folder without images.
     """
     if isinstance(source, Faces):
         yield from _of_faces(source)
     elif isinstance(source, np.ndarray):
         for i, image in enumerate(_as_batch(source)):
             yield Photo(image, "", i + 1)
-    elif isinstance(source, str | Path):
-        yield from _of_path(Path(source), color, notes)
-    elif isinstance(source, Sequence) and not isinstance(source, bytes):
+    elif isinstance(source, Sequence) and not isinstance(source, bytes | bytearray | memoryview | str):
         for i, item in enumerate(source):
-            if isinstance(item, str | Path):
-                yield from _of_path(Path(item), color, notes)
-            elif isinstance(item, np.ndarray):
+            if isinstance(item, np.ndarray):
                 yield Photo(_as_image(item, i), "", i + 1)
             else:
-                raise DataError(
-                    f"item {i} (0-based) of the list is {type(item).__name__}; accepted are uint8 arrays and paths"
-                )
+                yield from _of_item(item, i, f"item {i} (0-based) of the list is", color, notes)
     else:
-        raise DataError(f"cannot predict on {type(source).__name__}; give {_ACCEPTED}")
+        yield from _of_item(source, 0, "cannot predict on", color, notes)
+
+
+def _of_item(
+    item: Any, position: int, refusal: str, color: Color, notes: list[str] | None
+) -> Iterator[Photo | Problem]:
+    """A path, an image file's bytes, an opened file or a Pillow image."""
+    if isinstance(item, str | Path):
+        yield from _of_path(Path(item), color, notes)
+        return
+    pillow = type(item).__module__.startswith("PIL.") and hasattr(item, "getexif")
+    if not (pillow or isinstance(item, bytes | bytearray | memoryview) or hasattr(item, "read")):
+        raise DataError(f"{refusal} {type(item).__name__}; give {_ACCEPTED}")
+    try:
+        if pillow:
+            image = from_pillow(item, color=color)
+        else:
+            image = decode_image(bytes(item) if isinstance(item, bytearray | memoryview) else item, color=color)
+        yield Photo(image, "", position + 1)
+    except ImageError as error:
+        yield Problem(f"image {position + 1}", None, str(error))
 
 
 def _of_faces(faces: Faces) -> Iterator[Photo]:
@@ -89,6 +109,8 @@ def _of_faces(faces: Faces) -> Iterator[Photo]:
 
 def _as_batch(array: NDArray[Any]) -> NDArray[np.uint8]:
     """(N, H, W, C) from an array of any accepted shape."""
+    if array.ndim == 3 and array.dtype == np.uint8 and array.size:
+        _refuse_channels(array)
     if array.ndim == 4 and array.dtype == np.uint8 and array.shape[3] in (1, 3):
         return array
     if array.ndim == 3 and array.dtype == np.uint8 and array.shape[2] not in (1, 3):
@@ -96,6 +118,26 @@ def _as_batch(array: NDArray[Any]) -> NDArray[np.uint8]:
     if array.ndim in (2, 3):
         return _as_image(array, None)[None]
     raise DataError(_refusal("the array", array))
+
+
+def _refuse_channels(array: NDArray[Any]) -> None:
+    """Nothing where 3 axes are one image or N of them beyond doubt.
+
+    Raises:
+        DataError: they look like one image with other channels than grey or RGB, or with the channels first.
+    """
+    first, _, last = array.shape
+    if last in (2, 4):
+        what, remedy = ("grey with transparency", "array[..., 0]") if last == 2 else ("RGBA", "array[..., :3]")
+        raise DataError(
+            f"the array has the shape {array.shape}, as one image of {what} has; give {remedy} to leave that out, or the Pillow "
+            f"image; {first} grey images of width {last} are array[..., None]"
+        )
+    if first == 3 and last not in (1, 3):
+        raise DataError(
+            f"the array has the shape {array.shape}, as one RGB image with its channels first has; give array.transpose(1, 2, 0), or, for "
+            "three grey images, array[..., None]"
+        )
 
 
 def _as_image(array: NDArray[Any], position: int | None) -> NDArray[np.uint8]:
@@ -116,7 +158,8 @@ def _refusal(what: str, array: NDArray[Any]) -> str:
 
 def _of_path(path: Path, color: Color, notes: list[str] | None) -> Iterator[Photo | Problem]:
     if not path.exists():
-        raise DataError(f"there is no file or folder {path}; give {_ACCEPTED}")
+        yield Problem(str(path), None, "there is no file or folder of this name")
+        return
     if path.is_file() and path.suffix.lower() in IMAGE_EXTENSIONS:
         yield _of_image(path, color)
         return
@@ -125,8 +168,12 @@ def _of_path(path: Path, color: Color, notes: list[str] | None) -> Iterator[Phot
         yield from _of_faces(Faces.load(where))
     elif kind in ("image", "image-folder"):
         files = [where] if kind == "image" else image_files(where)
+        unread = [] if kind == "image" else unread_files(where)
         if not files:
-            raise DataError(f"the folder {path} holds no images; give {_ACCEPTED}")
+            what = f"images that can be read, only {unread_text(unread)}" if unread else "images"
+            raise DataError(f"the folder {path} holds no {what}; give {_ACCEPTED}")
+        if unread and notes is not None:
+            notes.append(unread_note(unread))
         for file in files:
             yield _of_image(file, color)
     else:

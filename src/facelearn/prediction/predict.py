@@ -8,7 +8,10 @@ from typing import Literal
 
 from facelearn.data import writers
 from facelearn.data.listing import write_skipped
+from facelearn.data.readers import locate
+from facelearn.data.readers.coco import CocoPlace, coco_places
 from facelearn.errors import FacelearnError, Problem
+from facelearn.images.decode import IMAGE_EXTENSIONS
 from facelearn.prediction.open import OpenModel
 from facelearn.tasks.identification.answer import Identities
 from facelearn.tasks.keypoints.answer import Predictions, submission_points
@@ -74,11 +77,20 @@ def predict(
         if kind == "submission" and lookup is not None:
             _write_submission(answers, source, Path(lookup), target, scheme)
         elif kind == "coco":
-            answers.to_coco(target)
+            answers.to_coco(target, places=_places(source))
         else:
             answers.to_csv(target)
         _write_skipped(answers.skipped, target)
     return PredictResult(answers, target, answers.skipped)
+
+
+def _places(source: str | Path) -> dict[int, CocoPlace] | None:
+    """Where the faces stand in the COCO file that they came from; None for other data."""
+    path = Path(source)
+    if path.suffix.lower() in IMAGE_EXTENSIONS:
+        return None
+    kind, where = locate(path)
+    return coco_places(where) if kind == "coco" else None
 
 
 def _write_skipped(skipped: tuple[Problem, ...], target: Path) -> None:

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import re
 import tomllib
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
+from facelearn.data.schema import KNOWN_SCHEMAS
+from facelearn.data.schema_file import known_schema
 from facelearn.errors import RecipeError, unknown_name
 from facelearn.recipe.defaults import defaults_of, merged
 from facelearn.recipe.space import Space, check_paths
@@ -65,7 +68,28 @@ class ScheduleSettings(Settings):
     final: float = Field(1e-4, ge=0, le=1)
 
 
-class ReadSettings(Settings):
+with warnings.catch_warnings():
+    # "schema" is what people say; pydantic's own method of that name is deprecated, and nobody here calls it
+    warnings.filterwarnings("ignore", 'Field name "schema"', UserWarning)
+
+    class SchemaSettings(Settings):
+        """What the keypoints are, where the data do not say it: the name of a known set, or a table of names, pairs, eyes and edges.
+
+        A file is taken in whole, so that a run can be gone on with, and its model measured, without that file.
+        """
+
+        schema: str | dict[str, Any] | None = None  # type: ignore[assignment]
+
+        @field_validator("schema")
+        @classmethod
+        def _whole_schema(cls, value: str | dict[str, Any] | None) -> str | dict[str, Any] | None:
+            schema = known_schema(value)
+            if schema is None:
+                return None
+            return schema.name if KNOWN_SCHEMAS.get(schema.name) == schema else schema.to_dict()
+
+
+class ReadSettings(SchemaSettings):
     """How images become a table: the stored size in pixels, the crop by the labels (margin as a share of their box), grey or RGB.
 
     None keeps images as the files have them.
@@ -186,7 +210,15 @@ class Recipe(TaskSettings):
             raise RecipeError(
                 f"a recipe for {self.task} does not become one for {wanted}; start from Recipe(task='{wanted}')"
             )
-        return Recipe.from_dict(_changed(self.to_dict(), changes))
+        changed = Recipe.from_dict(_changed(self.to_dict(), changes))
+        if not self.asks_for_mirroring and not {"augment", "augment__mirror"} & set(changes):
+            changed.augment.model_fields_set.discard("mirror")  # nobody has asked for it yet
+        return changed
+
+    @property
+    def asks_for_mirroring(self) -> bool:
+        """Whether images are to be mirrored because somebody said so, and not only because nobody said otherwise."""
+        return self.augment.mirror > 0 and "mirror" in self.augment.model_fields_set
 
     def to_dict(self) -> dict[str, Any]:
         """Nested plain values without the empty ones, as `from_dict` and TOML take them."""

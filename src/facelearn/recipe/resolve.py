@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from facelearn.data.faces import Faces
+from facelearn.data.unknown_meaning import unpaired_note
 from facelearn.errors import DataError, RecipeError
 from facelearn.models import zoo
 from facelearn.models.registry import SIZE_ARGUMENTS, TASK_ARGUMENTS
@@ -64,11 +65,12 @@ class Draft:
 
 @dataclass(frozen=True)
 class Resolved:
-    """The recipe that runs, its task, and the rows: one split, or one for each fold."""
+    """The recipe that runs, its task, and the rows: one split, or one for each fold; and what is to be said of it, one sentence each."""
 
     recipe: Recipe
     task: Task
     splits: list[Split]
+    notes: tuple[str, ...] = ()
 
 
 def draft(given: Recipe | None, typed: Mapping[str, Any], *, task: str | None = None, runs: bool = False) -> Draft:
@@ -118,10 +120,12 @@ def resolve(made: Draft, faces: Faces, open_source: OpenSource, *, folds: int | 
 
     Raises:
         DataError: data with keypoints, and settings that only another task has.
-        RecipeError: weights that cannot be opened, or settings that do not go together.
+        RecipeError: weights that cannot be opened, settings that do not go together, or mirroring that was asked for where nobody knows
+            which keypoints mirror which.
     """
     task = TASKS[made.task or task_taught(faces)]
     recipe = made.recipe
+    notes: tuple[str, ...] = ()
     if made.implied and task.name != task_taught(faces) and TASKS[DEFAULT_TASK].teaches(faces):
         default = kind_of(DEFAULT_TASK)
         typed = [name.replace("__", ".") for name, value in made.typed.items() if value]
@@ -133,6 +137,7 @@ def resolve(made: Draft, faces: Faces, open_source: OpenSource, *, folds: int | 
         if recipe.task != task.name:
             recipe = Recipe.for_task(task.name, made.typed)
         recipe = _own_from_source(recipe, made, open_source) if made.own else completed(recipe, open_source)
+        recipe, notes = without_mirroring(recipe, faces)
     if folds is not None and folds < 2:
         raise RecipeError(f"cross-validation needs at least 2 folds; received {folds}")
     held_out = task.split(faces, recipe)
@@ -140,7 +145,28 @@ def resolve(made: Draft, faces: Faces, open_source: OpenSource, *, folds: int | 
     if made.own and not made.runs and not {"epochs", "budget_seconds"} & set(made.typed):
         epochs = default_epochs(task.name, len(splits[0].parts[TRAIN]), recipe.batch_size)
         recipe = recipe if epochs is None else recipe.with_changes(epochs=epochs)
-    return Resolved(recipe, task, splits)
+    return Resolved(recipe, task, splits, notes)
+
+
+def without_mirroring(recipe: Recipe, faces: Faces) -> tuple[Recipe, tuple[str, ...]]:
+    """The recipe as it can be carried out on these faces: nothing is mirrored where nobody knows which keypoints mirror which.
+
+    Returns:
+        The recipe, and the sentence that says so where it would have mirrored otherwise.
+
+    Raises:
+        RecipeError: it asks for mirroring in so many words.
+    """
+    if TASKS[recipe.task].can_mirror(faces) or not (recipe.augment.mirror or recipe.mirrored_prediction):
+        return recipe, ()
+    note = unpaired_note(faces.schema) or ""
+    if recipe.asks_for_mirroring:
+        raise RecipeError(
+            f"the recipe asks for mirroring (augment.mirror = {recipe.augment.mirror:g}), but {note}; or train without mirroring: "
+            "--no-mirror, or augment.mirror = 0"
+        )
+    said = (note,) if recipe.augment.mirror else ()
+    return recipe.with_changes(augment__mirror=0.0, mirrored_prediction=False), said
 
 
 def task_taught(faces: Faces) -> str:

@@ -11,6 +11,7 @@ from facelearn.bundle.onnx import export_onnx
 from facelearn.data import writers
 from facelearn.data.faces import Faces
 from facelearn.data.listing import write_skipped
+from facelearn.data.schema_file import WantedSchema
 from facelearn.errors import FacelearnError, Problem
 from facelearn.runs.prepare import read_with_report
 
@@ -38,6 +39,7 @@ def convert(
     size: int | None = None,
     crop: float | None = None,
     color: Literal["grey", "rgb"] | None = None,
+    schema: WantedSchema | None = None,
     on_error: Literal["stop", "skip"] = "stop",
 ) -> ConvertResult:
     """Read labels in any format that `facelearn.read` knows and write them in another.
@@ -47,7 +49,7 @@ def convert(
         out: a `.json` file (COCO keypoints), a `.csv` file (one row a face) or a folder (saved `Faces`); images of the first two are
             written beside it, in a folder `images`.
         to: the format, where the name of `out` should not decide.
-        size, crop, color, on_error: as `facelearn.read`.
+        size, crop, color, schema, on_error: as `facelearn.read`.
 
     Raises:
         DataError: `source` cannot be read as asked.
@@ -57,7 +59,7 @@ def convert(
     to = to or _format_of(out)
     if out.exists():
         raise FacelearnError(f"{out} exists; choose another name, nothing is overwritten")
-    result = read_with_report(source, size=size, crop=crop, color=color, on_error=on_error)
+    result = read_with_report(source, size=size, crop=crop, color=color, schema=schema, on_error=on_error)
     _write(result.faces, out, to)
     if result.skipped:
         write_skipped(result.skipped, out.with_name(f"{out.stem}.skipped.csv"))

@@ -279,7 +279,7 @@ def _compact(images: NDArray[np.uint8], kept: Sequence[int], allocate: Allocate)
 def _table(
     images: NDArray[np.uint8], rows: Sequence[Record], framed: Sequence[_Result], listing: Listing, where: Path
 ) -> Faces:
-    names = [None if (record.person or "").strip().lower() == NOBODY else record.person for record in rows]
+    names = [None if _is_nobody(record.person) else record.person for record in rows]
     people = tuple(sorted({name for name in names if name is not None}))
     person = {name: i for i, name in enumerate(people)}
     groups = {name: i for i, name in enumerate(sorted({record.group for record in rows if record.group is not None}))}
@@ -296,9 +296,18 @@ def _table(
     )
 
 
+def _is_nobody(person: str | None) -> bool:
+    return (person or "").strip().lower() == NOBODY
+
+
 def _counts(rows: Sequence[Record], framed: Sequence[_Result]) -> list[str]:
-    """The warnings that only decoding shows, one sentence each."""
+    """What is to be said of the rows that are there, one sentence each."""
     warnings = []
+    if nobody := sum(_is_nobody(record.person) for record in rows):
+        warnings.append(
+            f"{nobody} photos are of '{NOBODY}', which means nobody in particular: nobody learns them, and where names are measured they "
+            "are strangers"
+        )
     for kind, what in (("outside", "lie outside their image (kept)"), ("lost", "were lost by the crop (now missing)")):
         counts = [getattr(one, kind) for one in framed]
         if total := sum(counts):

@@ -9,6 +9,7 @@ import numpy as np
 
 from facelearn.data.faces import Faces
 from facelearn.data.listing import write_skipped
+from facelearn.data.schema_file import WantedSchema
 from facelearn.errors import DataError
 from facelearn.prediction.backends import open_backend
 from facelearn.prediction.open import OpenModel
@@ -27,6 +28,7 @@ def evaluate(
     scheme: str | None = None,
     size: int | None = None,
     crop: float | None = None,
+    schema: WantedSchema | None = None,
     list_file: str | Path | None = None,
     threshold: float | None = None,
     on_error: Literal["stop", "skip"] = "stop",
@@ -41,7 +43,8 @@ def evaluate(
         out: folder for metrics.json, evaluation.npz and report.html; None writes nothing.
         scheme: annotation scheme to measure; by default complete rows are measured on the scheme of complete rows and the others on
             that of partial rows, where the model has both.
-        size, crop, list_file, on_error: as `facelearn.read`; without size and crop, faces are framed as the model's were.
+        size, crop, schema, list_file, on_error: as `facelearn.read`; without size and crop, faces are framed as the model's were, and
+            without schema, keypoints are what the model's training was told they are.
         threshold: keypoints: a detection error above this share of the image width is a failure (0.1 where None). Identification: the
             probability below which a face is unknown (the model's own where None).
         device: auto, cpu or cuda.
@@ -59,7 +62,11 @@ def evaluate(
     task = backend.bundle.of_task
     opened = OpenModel(backend, **vars(task.of_the_model(asked)))
     framing = opened.bundle.framing if size is None and crop is None else None  # as the model's own faces were framed
-    faces, said = (data, {}) if isinstance(data, Faces) else _read(data, out, framing, size, crop, list_file, on_error)
+    if schema is None:
+        schema = (opened.bundle.recipe.get("read") or {}).get("schema")
+    faces, said = (
+        (data, {}) if isinstance(data, Faces) else _read(data, out, framing, size, crop, schema, list_file, on_error)
+    )
     if not task.teaches(faces):
         where = "the table" if isinstance(data, Faces) else str(data)
         raise DataError(task.lacking(faces, where, f"see what is in it with: facelearn inspect {where}"))
@@ -78,11 +85,13 @@ def evaluate(
 
 
 def _read(
-    data: str | Path, out: str | Path | None, framing: Framing | None, size: int | None, crop: float | None, list_file: str | Path | None,
-    on_error: Literal["stop", "skip"],
+    data: str | Path, out: str | Path | None, framing: Framing | None, size: int | None, crop: float | None, schema: WantedSchema | None,
+    list_file: str | Path | None, on_error: Literal["stop", "skip"],
 ) -> tuple[Faces, dict[str, list[str]]]:  # fmt: skip
     """The faces, and what the reader has to say of them."""
-    result = read_with_report(data, framing=framing, size=size, crop=crop, list_file=list_file, on_error=on_error)
+    result = read_with_report(
+        data, framing=framing, size=size, crop=crop, schema=schema, list_file=list_file, on_error=on_error
+    )
     if out is not None and result.skipped:
         write_skipped(result.skipped, RunFolder(out).skipped)
     return result.faces, {

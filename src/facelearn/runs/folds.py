@@ -113,7 +113,7 @@ def train_folds(
         apply(choose_device(settings.device, precision=settings.precision, threads=settings.threads))
         shown = display or (lambda name: nullcontext(None))
         finished, said = _train_each(read, resolved, folder, data_name(data), shown, stop)
-        notes = tuple(dict.fromkeys((*read.warnings, *said)))
+        notes = tuple(dict.fromkeys((*read.warnings, *resolved.notes, *said)))
         if len(finished) < folds:
             return FoldsResult(folder.path, finished, skipped=read.skipped, warnings=notes, stopped=True)
         summary = kfold_summary(finished, groups=measured_groups(read.faces, resolved.splits[0]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,14 +16,14 @@ from facelearn.data.cache import Cache
 from facelearn.data.faces import Faces
 from facelearn.data.listing import Listing, ListingOptions, OnError, Progress
 from facelearn.data.readers import list_records, load_saved, locate
-from facelearn.data.readers.columns import known_schema
-from facelearn.data.schema import KeypointSchema
+from facelearn.data.schema_file import WantedSchema, known_schema
+from facelearn.data.unknown_meaning import keypoint_notes
 from facelearn.errors import DataError, Problem
 from facelearn.images.decode import Color
 from facelearn.runs.decoding import Allocate, Loaded, Wanted, load_listing, reframe
 from facelearn.transforms.framing import Framing
 
-READER_VERSION = 4
+READER_VERSION = 5
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def read(
     size: int | None = None,
     crop: float | None = None,
     color: Color | None = None,
-    schema: KeypointSchema | str | None = None,
+    schema: WantedSchema | None = None,
     on_error: OnError = "stop",
     cache: bool | str | Path = True,
     list_file: str | Path | None = None,
@@ -72,7 +73,8 @@ def read(
         crop: cut a square around each face's keypoints first, with this margin on each side as a fraction of the larger
             side of the keypoints' box.
         color: "grey" or "rgb"; None keeps grey if all photos are grey.
-        schema: a `KeypointSchema` or the name of a known one; its keypoints that the file does not have are missing.
+        schema: what the keypoints are, where the file does not say it (numbered ones have no names, mirror pairs or eyes): the name of a
+            known set, a TOML file or table (`data.schema_file`), or a `KeypointSchema`; its keypoints that the file lacks are missing.
         on_error: "stop" raises a list of the bad rows; "skip" leaves them out.
         cache: True keeps the decoded images in the user's cache folder (`FACELEARN_CACHE`), a path in that folder.
         list_file: a text file of image paths relative to the images' folder, one a line: only these are read.
@@ -106,7 +108,7 @@ def read_with_report(
     size: int | None = None,
     crop: float | None = None,
     color: Color | None = None,
-    schema: KeypointSchema | str | None = None,
+    schema: WantedSchema | None = None,
     on_error: OnError = "stop",
     cache: bool | str | Path = True,
     list_file: str | Path | None = None,
@@ -143,7 +145,12 @@ def _asked_framing(size: int | None, crop: float | None, framing: Framing | None
 
 
 def _result(kind: str, loaded: Loaded) -> ReadResult:
-    return ReadResult(loaded.faces, kind, loaded.skipped, loaded.warnings, loaded.split, loaded.framing)
+    return _with_notes(ReadResult(loaded.faces, kind, loaded.skipped, loaded.warnings, loaded.split, loaded.framing))
+
+
+def _with_notes(result: ReadResult) -> ReadResult:
+    """The result with what is to be said of its keypoints."""
+    return dataclasses.replace(result, warnings=(*result.warnings, *keypoint_notes(result.faces)))
 
 
 def _through_cache(
@@ -201,7 +208,7 @@ def _from_cache(store: Cache, key: str, kind: str, base: Path) -> ReadResult | N
         faces = faces.replace(source=np.asarray([moved[source] for source in faces.source.tolist()], np.str_))
     skipped = tuple(Problem(_moved(source, facts["base"], base), row, text) for source, row, text in facts["skipped"])
     split, framing = np.asarray(facts["split"], np.str_), Framing.from_dict(facts["framing"])
-    return ReadResult(faces, kind, skipped, tuple(facts["warnings"]), split, framing)
+    return _with_notes(ReadResult(faces, kind, skipped, tuple(facts["warnings"]), split, framing))
 
 
 def _moved(source: str, old: str, new: Path) -> str:

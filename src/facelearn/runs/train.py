@@ -11,6 +11,7 @@ import numpy as np
 
 from facelearn.data.faces import Faces
 from facelearn.data.listing import write_skipped
+from facelearn.data.unknown_meaning import keypoint_notes
 from facelearn.errors import DataError
 from facelearn.recipe.recipe import Recipe
 from facelearn.recipe.resolve import SourceNetwork, draft, resolve
@@ -69,6 +70,7 @@ def train(
         read = read_rows(data, made.recipe, folder, read_progress, task=made.task)
         resolved = resolve(made, read.faces, source_network)
         settings, parts = resolved.recipe, resolved.splits[0]
+        notes = [note for note in resolved.notes if note not in read.warnings]
         apply(
             choose_device(
                 settings.device, devices=settings.devices, precision=settings.precision, threads=settings.threads
@@ -81,7 +83,7 @@ def train(
             stop=stop, ready=lambda: make_ready(folder, data, overwrite),
             facts={"source": data_name(data), "split": parts.report()},
         )  # fmt: skip
-    return dataclasses.replace(result, skipped=read.skipped, warnings=(*read.warnings, *result.warnings))
+    return dataclasses.replace(result, skipped=read.skipped, warnings=(*read.warnings, *notes, *result.warnings))
 
 
 def source_network(settings: TransferSettings) -> SourceNetwork:
@@ -130,13 +132,14 @@ def read_rows(
     if isinstance(data, Faces):
         _check_teaches(data, task, "the table")
         framing = Framing("whole", (data.height, data.width))
-        return ReadResult(data, "faces", (), (), np.full(len(data), "", np.str_), framing)
+        return ReadResult(data, "faces", (), keypoint_notes(data), np.full(len(data), "", np.str_), framing)
     settings = recipe.read
     result = read_with_report(
         data,
         size=settings.size,
         crop=settings.crop,
         color=settings.color,
+        schema=settings.schema,
         on_error=settings.on_error,
         list_file=settings.list_file,
         progress=progress,

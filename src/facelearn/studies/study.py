@@ -14,13 +14,13 @@ import numpy as np
 
 from facelearn.data.faces import Faces
 from facelearn.errors import DataError, RecipeError, unknown_name
-from facelearn.recipe.resolve import completed
+from facelearn.recipe.resolve import completed, without_mirroring
 from facelearn.record.folder import RunFolder
 from facelearn.runs.folds_summary import FoldsSummary, kfold_summary
 from facelearn.runs.prepare import ReadResult
 from facelearn.runs.train import read_rows, source_network
 from facelearn.studies.cells import CellPlan, finished_cells
-from facelearn.studies.definition import Study, load_study
+from facelearn.studies.definition import Study, Variation, load_study
 from facelearn.studies.pool import Job, Outcome, run_apart, run_here
 from facelearn.tasks.study_numbers import CellNumbers
 from facelearn.training.loop import Reporter
@@ -41,6 +41,7 @@ class StudyResult:
         problems: name of each cell that could not be trained -> why.
         folds: name of each cell -> `runs.folds_summary.kfold_summary` of its folds, for identification with all folds trained.
         stopped: True when it was asked to stop early; the same call goes on.
+        warnings: what the reader wants to be known, and that nothing was mirrored where nobody knows which keypoints mirror which.
     """
 
     study: Study
@@ -50,6 +51,7 @@ class StudyResult:
     problems: dict[str, str]
     stopped: bool = False
     folds: dict[str, FoldsSummary] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
 
 def study(
@@ -93,7 +95,7 @@ def study(
         source: weights for the cells that start from some, as `recipe.transfer.source` takes them; without, those cells are not trained.
         sha256: of that file; it must be given for a file of the Hub.
         train_list: a text file of the images to train on; all others of the same people are the test (identification).
-        reading: changes to the recipe's `read` settings: size, crop, color, on_error, list_file.
+        reading: changes to the recipe's `read` settings: size, crop, color, schema, on_error, list_file.
         read_progress: called with (done, all) while images are decoded.
         display: gives a context manager with a reporter for a cell's name; used with one job.
         started: called with a cell's name when its process starts; used with several jobs.
@@ -108,6 +110,7 @@ def study(
     _check_names(study, only)
     store = Path(out) / "cells"
     read = _read(data, study, RunFolder(out), rows, reading or {}, read_progress)
+    study, notes = _without_mirroring(study, read.faces)
     plans = _plans(study, _name_of(read.faces, train_list), folds or study.folds)
     found, places = _known(store, plans, keep_models)
     for cell, plan in plans:
@@ -122,6 +125,7 @@ def study(
     return StudyResult(
         study, _by_name(plans, found), _label(study, epochs, rows, folds), computed, {**lacking, **problems}, stopped,
         _folds_together(plans, found, {**{job.plan.key: job.folder for job in missing}, **places}),
+        tuple(dict.fromkeys((*read.warnings, *notes))),
     )  # fmt: skip
 
 
@@ -154,6 +158,20 @@ def _with_source_networks(study: Study) -> Study:
         dataclasses.replace(one, recipe=completed(one.recipe, source_network)) if one.recipe.transfer.source else one
         for one in study.variations
     ))  # fmt: skip
+
+
+def _without_mirroring(study: Study, faces: Faces) -> tuple[Study, list[str]]:
+    """The study as it can be carried out on these faces, and what is to be said of it; a cell that must mirror and cannot is not run."""
+    variations: list[Variation] = []
+    said: list[str] = []
+    for one in study.variations:
+        try:
+            recipe, notes = without_mirroring(one.recipe, faces)
+            variations.append(dataclasses.replace(one, recipe=recipe))
+            said += notes
+        except RecipeError as error:
+            variations.append(dataclasses.replace(one, lacks=one.lacks or str(error)))
+    return dataclasses.replace(study, variations=tuple(variations)), said
 
 
 def _name_of(faces: Faces, train_list: str | Path | None) -> str:

@@ -126,7 +126,8 @@ def tune(
         runner = TrialRunner(search, read, parts, base, space, out, objective, display=display, stop=stop)
         wanted = DEFAULT_TRIALS if trials is None and budget is None else trials
         stopped = _run(runner, wanted, budget, on_trial)
-        return replace(_result(runner, stopped, budget), skipped=read.skipped, warnings=read.warnings)
+        said = tuple(dict.fromkeys((*read.warnings, *resolved.notes)))
+        return replace(_result(runner, stopped, budget), skipped=read.skipped, warnings=said)
 
 
 def _facts(

@@ -56,8 +56,8 @@ class BatchSource(Protocol):
 
     def __len__(self) -> int: ...
 
-    def batch(self, index: NDArray[np.int64]) -> Batch:
-        """The rows `index` as a batch, as they are."""
+    def batch(self, index: NDArray[np.int64], *, mirror: bool = False) -> Batch:
+        """The rows `index` as a batch, as they are, or with their images (not their targets) mirrored."""
 
 
 class Answering(Protocol):
@@ -164,6 +164,9 @@ class Learner(Protocol):
         """How far labels stand right of the place that their mirror images imply, in pixels of the network's input; unchanged where the
         task has no places.
         """
+
+    def settled_offset(self, data: BatchSource) -> float:
+        """The offset that `data` assumes at the end of training, or 0 where the trained network does not show it beyond its own error."""
 
     def measure(self, combined: NDArray[Any], targets: Mapping[str, NDArray[Any]]) -> dict[str, float]:
         """Short metrics for the history of a run; names end in _error, _loss or _score."""
@@ -285,6 +288,9 @@ class Task(Protocol):
 
     def teaches(self, faces: Faces) -> bool:
         """Whether the table has the labels that this task learns."""
+
+    def can_mirror(self, faces: Faces) -> bool:
+        """Whether the labels of mirrored images are known."""
 
     def lacking(self, faces: Faces, where: str, look: str) -> str:
         """The sentence for data that do not teach it; `where` they are, `look` what to do to see what is in them."""

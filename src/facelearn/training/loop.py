@@ -122,6 +122,7 @@ def fit(
             run.save()
             return FitResult(run.kept_learner(), run.progress, stopped=True)
         run.finish_epoch()
+    run.settle_offset()
     run.save()
     return FitResult(run.kept_learner(), run.progress, stopped=False)
 
@@ -309,6 +310,15 @@ class _Fit:
         learner.eval()
         with torch.inference_mode(), self.fabric.autocast():
             return float(learner.measure_offset(self.train))
+
+    def settle_offset(self) -> None:
+        """The label offset as the model file keeps it: what the trained network shows of it beyond doubt."""
+        if self.progress.label_offset:
+            learner = self.evaluated()
+            learner.eval()
+            with torch.inference_mode(), self.fabric.autocast():
+                settled = float(learner.settled_offset(self.train))
+            self._set_offset(self.fabric.broadcast(settled))
 
     def _set_offset(self, offset: float) -> None:
         self.progress.label_offset = self.train.label_offset = offset

@@ -201,7 +201,7 @@ def test_real_labels(tmp_path: Path) -> None:
     os.symlink((SHARED / "ytf/images").resolve(), tmp_path / "images")
     keep = [line for line in lines[1:] if line.startswith(("Charlotte_Casiraghi", "Abdel_Aziz"))]
     (tmp_path / "annotations.csv").write_text("\n".join([lines[0], *keep]))
-    result = read_with_report(tmp_path, size=64, crop=0.2, color="grey")
+    result = read_with_report(tmp_path, size=64, crop=0.2, color="grey", schema="ibug68")
     assert result.faces.schema == IBUG68 and len(result.faces.people) == 2 and len(result.faces) == len(keep)
     assert any("outside" in warning for warning in result.warnings)
     assert result.faces.complete.all(), "a crop by the labels loses none"

@@ -70,6 +70,27 @@ def test_networks_are_recognised_whatever_their_classes_and_channels(name):
     assert recognise(light_state("tronnet")) == (None, 0)
 
 
+@pytest.mark.parametrize("name", ["resnet18", "vgg16"])
+@pytest.mark.parametrize("prefix", ["", "backbone.", "module.encoder."])
+def test_a_body_without_its_own_head_keeps_imagenets_normalisation(tmp_path, name, prefix):
+    head = {"resnet18": "fc", "vgg16": "classifier"}[name]
+    body = {f"{prefix}{key}": tensor for key, tensor in light_state(name).items() if not key.startswith(head)}
+    other = {"keypoint_head.weight": torch.zeros(10, 512), "keypoint_head.bias": torch.zeros(10)}
+    for tensors in (body, {**body, **other}):
+        torch.save(tensors, tmp_path / "body.pth")
+        weights = open_weights(str(tmp_path / "body.pth"))
+        assert weights.network == name and weights.preprocess is IMAGENET
+        assert {key for key in weights.tensors if not key.startswith("keypoint_head")} == {
+            key.removeprefix(prefix) for key in body
+        }
+
+
+def test_a_deeper_network_is_not_taken_for_a_known_one():
+    deeper = {f"layer1.2.{key}": torch.zeros(64, 64, 3, 3) for key in ("conv1.weight", "conv2.weight")}  # as ResNet-34
+    body = {key: tensor for key, tensor in light_state("resnet18").items() if not key.startswith("fc")}
+    assert recognise({**body, **deeper}) == (None, 0)
+
+
 def test_grey_weights_do_not_expect_imagenets_colours(tmp_path):
     torch.save(light_state("resnet18", in_channels=1), tmp_path / "grey.pth")
     assert open_weights(str(tmp_path / "grey.pth")).preprocess is None

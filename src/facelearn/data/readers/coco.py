@@ -71,6 +71,34 @@ def list_coco(path: Path, asked: ListingOptions) -> Listing:
     return listing
 
 
+@dataclass(frozen=True)
+class CocoPlace:
+    """Where one annotation of a COCO file stands: its `image` and `category` as the file lists them, {} for a category that it does not."""
+
+    image: Mapping[str, Any]
+    category_id: Any
+    category: Mapping[str, Any]
+
+
+def coco_places(path: Path) -> dict[int, CocoPlace]:
+    """The image and the category of every annotation of a COCO file, by `Faces.row` (the annotation's id).
+
+    Raises:
+        DataError: no COCO file.
+    """
+    facts = _load(path)
+    images = {str(one.get("id")): one for one in facts["images"] if isinstance(one, dict)}
+    categories = {str(one.get("id")): one for one in facts["categories"] if isinstance(one, dict)}
+    labelled = [a for a in facts["annotations"] if isinstance(a, dict) and a.get("keypoints") and not a.get("iscrowd")]
+    return {
+        a.get("id", position): CocoPlace(
+            images[str(a.get("image_id"))], a.get("category_id"), categories.get(str(a.get("category_id")), {})
+        )
+        for position, a in enumerate(labelled, start=1)
+        if str(a.get("image_id")) in images
+    }
+
+
 def _load(path: Path) -> dict[str, list[Any]]:
     try:
         facts = json.loads(read_text(path))

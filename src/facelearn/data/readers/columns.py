@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from facelearn.data.schema import KNOWN_SCHEMAS, KeypointSchema, schema_for_count, schema_for_names
+from facelearn.data.schema import IBUG68, KNOWN_SCHEMAS, KeypointSchema, schema_for_count, schema_for_names
 from facelearn.errors import DataError
 
 MISSING_WORDS = frozenset({"", "nan", "na", "n/a", "null", "none"})
@@ -125,26 +125,42 @@ def keypoint_columns(header: Sequence[str], other: Sequence[str]) -> KeypointCol
     return KeypointColumns(tuple(pairs), index, numbered, tuple(unknown), tuple(lonely))
 
 
-def known_schema(wanted: KeypointSchema | str | None) -> KeypointSchema | None:
-    """The schema that `read(schema=...)` means.
+_SERIES = re.compile(r"^(.*?)[_\-. ]?(\d{1,5})$")
+_PARTS = {f"part_{i}" for i in range(len(IBUG68))}  # what dlib calls the points of its predictor of 68
 
-    Raises:
-        DataError: a name that is not known.
-    """
-    if wanted is None or isinstance(wanted, KeypointSchema):
-        return wanted
-    if wanted not in KNOWN_SCHEMAS:
-        raise DataError(f"schema '{wanted}' is not known; known are {', '.join(KNOWN_SCHEMAS)}")
-    return KNOWN_SCHEMAS[wanted]
+
+def series(names: Sequence[str]) -> NDArray[np.int64] | None:
+    """Where keypoint 0, 1, 2, ... stands among names that are one word and a number each, counted from 0 or 1; None for other names."""
+    found = [_SERIES.match(name) for name in names]
+    if not names or any(match is None for match in found) or len({match[1].lower() for match in found if match}) > 1:
+        return None
+    numbers = np.asarray([int(match[2]) for match in found if match], np.int64)
+    order = np.argsort(numbers, kind="stable")
+    first = int(numbers.min())
+    return order if first in (0, 1) and np.array_equal(numbers[order], first + np.arange(len(names))) else None
 
 
 def settle_schema(
-    names: Sequence[str], numbered: bool, wanted: KeypointSchema | None, where: str
+    names: Sequence[str],
+    numbered: bool,
+    wanted: KeypointSchema | None,
+    where: str,
+    *,
+    known: KeypointSchema | None = None,
 ) -> tuple[KeypointSchema, NDArray[np.int64], list[str]]:
     """The schema for keypoints called `names`, and where each of its keypoints stands in the file.
 
-    Keypoints named as a known schema's, in any order, become that schema. With `wanted`, its keypoints that the file
-    does not have are missing everywhere; numbered keypoints must agree in count.
+    Keypoints named as a known schema's, in any order, become that schema; so do `part_0` to `part_67`, as dlib's landmarks are named.
+    Numbers say nothing: without `wanted` and `known`, numbered keypoints have no pairs and no eyes, however many they are. With `wanted`,
+    its keypoints that the file lacks are missing everywhere; numbered keypoints, and names that only count (`kp0`, `kp1`), must agree in
+    count and are taken in the order of their numbers.
+
+    Args:
+        names: in the file's order.
+        numbered: the format has no names; `names` are numbers.
+        wanted: what the user says.
+        where: the file, for messages.
+        known: what the format itself guarantees of its numbered keypoints.
 
     Returns:
         schema; order int64 (K,), index into `names` or -1 where the file has no such keypoint; warnings.
@@ -152,24 +168,43 @@ def settle_schema(
     Raises:
         DataError: `wanted` does not fit the file.
     """
+    count = len(names)
     if numbered:
-        count = len(names)
         if wanted is not None and len(wanted) != count:
-            raise DataError(f"{where} has {count} keypoints but schema '{wanted.name}' has {len(wanted)}")
-        return wanted or schema_for_count(count), np.arange(count), []
+            raise _other_count(where, count, wanted)
+        return wanted or known or schema_for_count(count), np.arange(count), []
     position = {name: i for i, name in enumerate(names)}
+    in_order = series(names)
+    if in_order is not None and (wanted is None or not set(names) <= set(wanted.names)):
+        if wanted is not None:
+            if len(wanted) != count:
+                raise _other_count(where, count, wanted)
+            return wanted, in_order, []
+        if {_unpadded(name) for name in names} == _PARTS:
+            return IBUG68, in_order, []
     schema = wanted or next((s for s in KNOWN_SCHEMAS.values() if len(s) and set(s.names) == set(names)), None)
     if schema is None:
-        return schema_for_names(names), np.arange(len(names)), _nearly_known(names, where)
+        return schema_for_names(names), np.arange(count), _nearly_known(names, where)
     strange = [name for name in names if name not in schema.names]
     if strange:
         raise DataError(
             f"{where} has keypoints that schema '{schema.name}' does not: {', '.join(strange[:5])}; "
-            f"its keypoints are {', '.join(schema.names[:20])}"
+            f"its keypoints are {', '.join(schema.names[:20])}; leave --schema out, or describe the file's own names in a TOML file"
         )
     absent = [name for name in schema.names if name not in position]
     notes = [f"{where} has no {', '.join(absent)}; missing in every row"] if absent else []
     return schema, np.asarray([position.get(name, -1) for name in schema.names], np.int64), notes
+
+
+def _unpadded(name: str) -> str:
+    return re.sub(r"(\d+)$", lambda match: str(int(match[1])), name)
+
+
+def _other_count(where: str, count: int, wanted: KeypointSchema) -> DataError:
+    return DataError(
+        f"{where} has {count} keypoints that are only numbered, but schema '{wanted.name}' has {len(wanted)}; give the schema of these "
+        f"{count} (--schema NAME, or a TOML file with {count} names)"
+    )
 
 
 def _nearly_known(names: Sequence[str], where: str) -> list[str]:
@@ -178,7 +213,7 @@ def _nearly_known(names: Sequence[str], where: str) -> list[str]:
         if set(names) < set(schema.names) and 2 * len(names) >= len(schema):
             return [
                 f"{where} has {len(names)} of the {len(schema)} keypoints of '{schema.name}' (not {', '.join(absent)}); "
-                f"pass schema='{schema.name}' to keep all {len(schema)}, those missing"
+                f"pass schema='{schema.name}' (--schema {schema.name}) to keep all {len(schema)}, those missing"
             ]
     return []
 

@@ -13,7 +13,10 @@ import numpy as np
 from facelearn.data.listing import Listing, ListingOptions, Record
 from facelearn.data.readers.columns import reorder, settle_schema
 from facelearn.data.readers.label_files import ImageFinder, read_text
+from facelearn.data.schema import IBUG68, KeypointSchema
 from facelearn.errors import DataError, Problem
+
+_LANDMARKS = {f"{i:02}" for i in range(len(IBUG68))}  # dlib's own label files name iBUG's points so
 
 
 @dataclass
@@ -92,8 +95,9 @@ def list_dlib_xml(path: Path, asked: ListingOptions) -> Listing:
         raise DataError(
             f"{path} has no <box>; imglab's <image file=...><box ...><part name=... x=... y=.../> is needed"
         )
-    names, numbered = _names(boxes)
-    schema, order, notes = settle_schema(names, numbered, asked.schema, str(path))
+    names, numbered = _names(boxes, asked.schema)
+    known = IBUG68 if {part.get("name") for box in boxes for part in box.parts} == _LANDMARKS else None
+    schema, order, notes = settle_schema(names, numbered, asked.schema, str(path), known=known)
     listing = Listing("dlib-xml", schema, [], [], notes, [path])
     if ignored := len(found.boxes) - len(boxes):
         listing.warnings.append(f"{ignored} boxes marked ignore were left out")
@@ -112,11 +116,17 @@ def list_dlib_xml(path: Path, asked: ListingOptions) -> Listing:
     return listing
 
 
-def _names(boxes: Sequence[_Box]) -> tuple[list[str], bool]:
-    """The keypoints' names: those of all parts of all boxes, in order; True when they are numbers."""
+def _names(boxes: Sequence[_Box], wanted: KeypointSchema | None) -> tuple[list[str], bool]:
+    """The keypoints' names: those of all parts of all boxes, in order; True when they are numbers.
+
+    Numbers count from 0, or from 1 where no part is 0 and nothing that was asked for says that it is only missing.
+    """
     names = {part.get("name", "") for box in boxes for part in box.parts}
     if names and all(name.isdecimal() and len(name) < 6 for name in names):
-        return [str(i) for i in range(max(map(int, names)) + 1)], True
+        numbers = {int(name) for name in names}
+        last = max(numbers)
+        first = 0 if 0 in numbers or (wanted is not None and len(wanted) == last + 1) else 1
+        return [str(i) for i in range(first, last + 1)], True
     return sorted(names), not names
 
 

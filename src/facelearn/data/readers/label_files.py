@@ -8,13 +8,14 @@ import io
 import os
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from facelearn.errors import DataError
-from facelearn.images.decode import IMAGE_EXTENSIONS, looks_like_image
+from facelearn.images.decode import IMAGE_EXTENSIONS, NOT_READ, looks_like_image
 
 ZIP, GZIP = b"PK\x03\x04", b"\x1f\x8b"
 BOM = b"\xef\xbb\xbf"
@@ -113,9 +114,29 @@ def split_header(line: bytes, path: Path) -> list[str]:
 def image_files(folder: Path) -> list[Path]:
     """Every image under `folder`, sorted by path, links followed, hidden files left out.
 
-    A file counts by its extension or, without one of an image, by its first bytes.
+    A file counts by its extension or, without one of an image, by its first bytes; what ends as raw photos and films do is none.
     """
-    found: list[Path] = []
+    return [Path(root, name) for root, name in _files(folder) if _is_image(root, name)]
+
+
+def unread_files(folder: Path) -> list[Path]:
+    """Every photo and film under `folder` that is not read, by its extension (`images.decode.NOT_READ`), sorted by path."""
+    return [Path(root, name) for root, name in _files(folder) if _extension(name) in NOT_READ]
+
+
+def unread_text(files: Sequence[Path]) -> str:
+    """How many of `files` (`unread_files`) there are of each extension, and what to do: "3 .heic (HEIC photos; ...), 1 .mp4 (...)"."""
+    counts = Counter(_extension(file.name) for file in files)
+    return ", ".join(f"{count} {extension} ({NOT_READ[extension]})" for extension, count in counts.most_common())
+
+
+def unread_note(files: Sequence[Path]) -> str:
+    """The sentence about `files` (`unread_files`)."""
+    return f"{len(files)} {'file was' if len(files) == 1 else 'files were'} not read: {unread_text(files)}"
+
+
+def _files(folder: Path) -> Iterator[tuple[str, str]]:
+    """(folder, name) of every file under `folder`, links followed, hidden ones left out."""
     seen: set[tuple[int, int]] = set()
     for root, folders, files in os.walk(folder, followlinks=True):
         facts = os.stat(root)
@@ -124,15 +145,18 @@ def image_files(folder: Path) -> list[Path]:
             continue
         seen.add((facts.st_dev, facts.st_ino))
         folders[:] = sorted(name for name in folders if not _hidden(name))
-        for name in sorted(files):
-            if not _hidden(name) and _is_image(root, name):
-                found.append(Path(root, name))
-    return found
+        yield from ((root, name) for name in sorted(files) if not _hidden(name))
+
+
+def _extension(name: str) -> str:
+    return os.path.splitext(name)[1].lower()
 
 
 def _is_image(root: str, name: str) -> bool:
-    if os.path.splitext(name)[1].lower() in IMAGE_EXTENSIONS:
+    if (extension := _extension(name)) in IMAGE_EXTENSIONS:
         return True
+    if extension in NOT_READ:  # many raw photos begin as TIFF does, and hold a thumbnail
+        return False
     try:
         with open(os.path.join(root, name), "rb") as file:
             return looks_like_image(file.read(16))

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from facelearn.data.listing import Listing, ListingOptions, Record
 from facelearn.data.readers.columns import parse_number, settle_schema
 from facelearn.data.readers.label_files import image_files, read_text
+from facelearn.data.schema import IBUG68
 from facelearn.errors import DataError, Problem
 
 _FORM = re.compile(r"^\s*(?:version\s*:\s*\S+\s+)?n_points\s*:\s*(\d+)\s*\{([^{}]*)\}\s*$", re.IGNORECASE)
@@ -42,7 +43,10 @@ def list_pts(path: Path, asked: ListingOptions) -> Listing:
     if not found:
         raise DataError(f"{path} holds no .pts file that can be read", problems)
     count = Counter(len(points) for _, points in found).most_common(1)[0][0]
-    schema, _, notes = settle_schema([str(i) for i in range(count)], True, asked.schema, str(path))
+    # the format is iBUG's own, which documents 68 points and their order; other numbers of points are other people's
+    schema, _, notes = settle_schema(
+        [str(i) for i in range(count)], True, asked.schema, str(path), known=IBUG68 if count == len(IBUG68) else None
+    )
     listing = Listing("pts", schema, [], problems, notes, [file for file, _ in found])
     for file, points in found:
         record = _record(file, points, count, images)

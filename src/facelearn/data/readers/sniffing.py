@@ -7,11 +7,12 @@ import re
 from pathlib import Path
 
 from facelearn.data.readers.columns import keypoint_columns
+from facelearn.data.readers.image_folder import foreign_tables
 from facelearn.data.readers.kaggle import IMAGE, IMAGE_ID
 from facelearn.data.readers.label_files import BOM, image_files, open_text, split_header
 from facelearn.data.readers.wide_csv import FILE, PERSON
 from facelearn.errors import DataError
-from facelearn.images.decode import IMAGE_EXTENSIONS, looks_like_image
+from facelearn.images.decode import IMAGE_EXTENSIONS, NOT_READ, looks_like_image
 
 FORMATS = {
     "kaggle-csv": "Kaggle CSV (NAME_x, NAME_y, Image), plain, .gz or .zip",
@@ -49,6 +50,8 @@ def locate(path: Path) -> tuple[str, Path]:
         return _sniff_folder(path)
     if not path.exists():
         raise DataError(f"{path} does not exist")
+    if path.suffix.lower() in NOT_READ:
+        raise DataError(f"{path} is not read: {NOT_READ[path.suffix.lower()]}")
     kind = sniff_file(path)
     if kind is None:
         _say_what_lacks(path)
@@ -152,6 +155,10 @@ def _sniff_folder(folder: Path) -> tuple[str, Path]:
                 found.append((kind, child))
         except DataError as error:
             complaints.append(error)
+    if found or complaints:  # a list of staff beside folders of people is no label file
+        foreign = foreign_tables(folder)
+        found = [(kind, child) for kind, child in found if kind != "wide-csv" or child not in foreign]
+        complaints = [] if foreign and not found else complaints
     tables = [(kind, child) for kind, child in found if kind != "pts"]
     if len(tables) > 1:
         names = ", ".join(child.name for _, child in tables[:5])

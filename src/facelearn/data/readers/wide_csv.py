@@ -83,7 +83,7 @@ def _columns(header: Sequence[str], path: Path, asked: ListingOptions) -> tuple[
     group = lower.get(GROUP)
     if file is None:
         raise DataError(f"{path} has no column that names the image files; call it 'file'. Accepted are: {_ACCEPTED}")
-    roles = [header[i] for i in (file, person, group, video, split) if i is not None]
+    roles = [header[i] for i in (file, person, group, video, split, lower.get("row")) if i is not None]
     found = keypoint_columns(header, roles)
     if found.lonely:
         column, partner = found.lonely[0]

@@ -27,11 +27,12 @@ def write_predictions_csv(
 ) -> Path:
     """Write predicted points: file, row (empty where the file is the face), NAME_x, NAME_y in pixels; NaN is left empty.
 
-    Where every file is the face, `row` is left out, so that the file reads back as a wide CSV.
+    Files that exist are named relative to the folder of `out`, so that it reads back as a wide CSV from anywhere, and moves together
+    with its photos. Where every file is the face, `row` is left out.
 
     Args:
         out: the file to write, whole or not at all.
-        source: N files.
+        source: N files, as they are opened from the working folder.
         row: int (N,), -1 where the file is the face.
         points: (N, K, 2).
         names: K keypoint names.
@@ -48,10 +49,17 @@ def write_predictions_csv(
         )
     numbered = bool((rows >= 0).any())
     lines = (
-        (str(file), *["" if number < 0 else number] * numbered, *_texts(place))
-        for file, number, place in zip(source, rows.tolist(), values, strict=True)
+        (file, *["" if number < 0 else number] * numbered, *_texts(place))
+        for file, number, place in zip(names_from(source, out), rows.tolist(), values, strict=True)
     )
     return _write_csv(out, ("file", *["row"] * numbered, *_coordinate_names(names)), lines)
+
+
+def names_from(source: Sequence[str], out: str | Path) -> list[str]:
+    """How a file written to `out` names the files `source`: relative to its folder where they exist, else as they are."""
+    base = os.path.realpath(Path(out).parent)  # ".." leads up from where a link points to
+    known = {file: _relative(file, base) if file and os.path.exists(file) else file for file in map(str, source)}
+    return [known[str(file)] for file in source]
 
 
 def write_wide_csv(faces: Faces, out: str | Path, *, images: ImagesMode = "auto") -> Path:

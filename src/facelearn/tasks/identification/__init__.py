@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from facelearn.data.faces import Faces
+from facelearn.data.listing import NOBODY
 from facelearn.data.schema import NO_KEYPOINTS
 from facelearn.errors import BundleError, DataError, RecipeError
 from facelearn.models import zoo
@@ -66,12 +67,21 @@ class Identification:
         """Data that name people."""
         return bool((faces.identity >= 0).any())
 
+    def can_mirror(self, faces: Faces) -> bool:
+        """A mirrored face is the same person's."""
+        return True
+
     def lacking(self, faces: Faces, where: str, look: str) -> str:
         """How people are named."""
         return f"{where} does not say who is who; put each person's photos into a folder of that name, or {look}"
 
     def split(self, faces: Faces, settings: TaskSettings) -> Split:
-        """Within each person; some people are held out whole, as strangers."""
+        """Within each person; some people are held out whole, as strangers.
+
+        Raises:
+            DataError: one person and photos of nobody in particular.
+        """
+        _check_two(faces)
         own = _own(settings).split
         shares = {VALID: own.valid, TEST: own.test}
         fractions = {TRAIN: 1 - sum(shares.values()), **{name: share for name, share in shares.items() if share}}
@@ -243,6 +253,18 @@ class Identification:
             ("Prediction", "mean over the image and its mirror image" if how.mirrored else "one pass"),
             ("Temperature", f"{how.temperature:.3g}, what logits are divided by before the softmax"),
         ]
+
+
+def _check_two(faces: Faces) -> None:
+    known = np.unique(faces.identity[faces.identity >= 0])
+    nobody = int((faces.identity < 0).sum())
+    if len(known) == 1 and nobody:
+        name = faces.people[known[0]]
+        raise DataError(
+            f"the data name one person, '{name}', and {nobody} photos of nobody in particular (a folder or person called '{NOBODY}', or no "
+            f"name), which are strangers and never learned; to tell '{name}' from others, call those by a name of their own, as 'others' "
+            f"(mv {NOBODY} others), and train again; or add photos of a second person"
+        )
 
 
 def _own(settings: TaskSettings) -> IdentificationSettings:

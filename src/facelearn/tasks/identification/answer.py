@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facelearn.data.listing import NOBODY
+from facelearn.data.writers import names_from
 from facelearn.errors import BundleError, Problem, RecipeError
 from facelearn.files import whole_file
 from facelearn.metrics.calibration import softmax
@@ -169,9 +170,11 @@ class Identities:
     def to_csv(self, path: str | Path) -> Path:
         """Write one row a photo: file, row (where photos are rows of a file), name, probability, likeliest.
 
+        Files are named relative to the folder of `path`.
         `name` is "unknown" below the threshold; `likeliest` is the likeliest person all the same, and `probability` is theirs.
         """
-        rows = self.rows()
+        names = names_from(self.source.tolist(), path)
+        rows = [{**row, "file": name} for row, name in zip(self.rows(), names, strict=True)]
         columns = ["file", *(["row"] if any("row" in row for row in rows) else []), "name", "probability", "likeliest"]
         with whole_file(path) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, columns, lineterminator="\n")

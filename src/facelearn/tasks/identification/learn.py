@@ -79,6 +79,10 @@ class IdentificationLearner(nn.Module):
         """People's names have no place in the image: the offset stays as it is."""
         return data.label_offset
 
+    def settled_offset(self, data: BatchSource) -> float:
+        """As `measure_offset`."""
+        return data.label_offset
+
     def measure(self, combined: NDArray[Any], targets: Mapping[str, NDArray[Any]]) -> dict[str, float]:
         """Shares of 1: images named right, and the mean of that over the people who have images."""
         truth = targets["identity"]

@@ -52,6 +52,10 @@ class Keypoints:
         """Data with keypoints."""
         return bool(faces.keypoints.shape[1])
 
+    def can_mirror(self, faces: Faces) -> bool:
+        """Where it is known which keypoints change places."""
+        return faces.schema.can_mirror
+
     def lacking(self, faces: Faces, where: str, look: str) -> str:
         """Where people are named, the command that learns those."""
         names = bool((faces.identity >= 0).any())

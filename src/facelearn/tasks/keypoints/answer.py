@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from facelearn.data.readers.coco import CocoPlace
 from facelearn.data.schema import KeypointSchema
-from facelearn.data.writers import write_predictions_csv
+from facelearn.data.writers import names_from, write_predictions_csv
 from facelearn.errors import BundleError, Problem, RecipeError
 from facelearn.files import write_text
 from facelearn.geometry.affine import map_points
 from facelearn.geometry.coordinates import from_unit, mirrored
+from facelearn.images.decode import IMAGE_EXTENSIONS
 from facelearn.tasks.task import NOTHING_ASKED, AnswerFacts, Asked, Outputs, Photos
 
 
@@ -169,39 +171,74 @@ class Predictions:
     def to_csv(self, path: str | Path) -> Path:
         """Write one row a photo: file, row (where photos are rows of a file), then NAME_x and NAME_y in pixels of the photo.
 
-        Without the column `row` the file reads back with `facelearn.read`.
+        Files are named relative to the folder of `path`. It reads back with `facelearn.read`, unless the photos stood in a table.
         """
         return write_predictions_csv(
             path, source=self.source.tolist(), row=self.row, points=self.points, names=self.schema.names
         )
 
-    def to_coco(self, path: str | Path) -> Path:
-        """Write COCO keypoints JSON: one image, one annotation of category "face" (v = 2) for each photo.
+    def to_coco(self, path: str | Path, *, places: Mapping[int, CocoPlace] | None = None) -> Path:
+        """Write COCO keypoints JSON: one image for each file and one annotation (v = 2, "score" 1) for each face.
 
-        Boxes are those of the points. Photos of unknown size have no width and height.
+        It reads back with `facelearn.read`, and pycocotools' COCOeval takes it as the detections: COCOeval(COCO(labels), COCO(path),
+        "keypoints"), with `params.kpt_oks_sigmas` of as many numbers as there are keypoints. Boxes are those of the points. Files are
+        named relative to the folder of `path`. Photos of unknown size have no width and height.
+
+        Args:
+            path: where to write.
+            places: of the COCO file that the faces came from (`data.readers.coco.coco_places`): its ids of images, annotations and
+                categories are kept, so that the two files can be compared.
         """
-        category = {
-            "id": 1, "name": "face", "supercategory": "person", "keypoints": list(self.schema.names),
-            "skeleton": [[first + 1, second + 1] for first, second in self.schema.edges],
+        names = names_from(self.source.tolist(), path)
+        kept = [None if places is None else places.get(int(row)) for row in self.row]
+        if any(place is None for place in kept):
+            kept = [None] * len(self)
+        keys = [self._photo(i) if place is None else str(place.image["id"]) for i, place in enumerate(kept)]
+        number = {key: i for i, key in enumerate(dict.fromkeys(keys), start=1)}
+        images: dict[Any, dict[str, Any]] = {}
+        annotations = []
+        categories: dict[Any, dict[str, Any]] = {}
+        for i, place in enumerate(kept):
+            image = number[keys[i]] if place is None else place.image["id"]
+            category = 1 if place is None else place.category_id
+            images.setdefault(image, self._coco_image(i, image, names[i], {} if place is None else place.image))
+            categories.setdefault(category, self._coco_category(category, {} if place is None else place.category))
+            annotations.append(self._coco_annotation(i, i + 1 if place is None else int(self.row[i]), image, category))
+        whole = {
+            "images": list(images.values()), "annotations": annotations,
+            "categories": list(categories.values()) or [self._coco_category(1, {})],
         }  # fmt: skip
-        images = [self._coco_image(i) for i in range(len(self))]
-        annotations = [self._coco_annotation(i) for i in range(len(self))]
-        return write_text(path, json.dumps({"images": images, "annotations": annotations, "categories": [category]}))
+        return write_text(path, json.dumps(whole))
 
-    def _coco_image(self, i: int) -> dict[str, Any]:
+    def _photo(self, i: int) -> str:
+        """The same for faces of one photo: a file of its own, else a row of a table, else a place among arrays."""
+        source = str(self.source[i])
+        alone = source and (self.row[i] < 0 or Path(source).suffix.lower() in IMAGE_EXTENSIONS)
+        return source if alone else f"{source} {self.row[i]} {i}"
+
+    def _coco_image(self, i: int, number: Any, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
         width, height = self.size[i].tolist()
         known = {"width": width, "height": height} if width > 0 else {}
-        return {"id": i + 1, "file_name": str(self.source[i]) or f"{i + 1}", **known}
+        stated = {key: given[key] for key in ("width", "height") if key in given}
+        return {"id": number, "file_name": name or f"{number}", **known, **stated}
 
-    def _coco_annotation(self, i: int) -> dict[str, Any]:
+    def _coco_category(self, number: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+        skeleton = [[first + 1, second + 1] for first, second in self.schema.edges]
+        named = {key: given[key] for key in ("name", "supercategory") if key in given}
+        return {
+            "id": number, "name": "face", "supercategory": "person", "keypoints": list(self.schema.names), "skeleton": skeleton, **named,
+        }  # fmt: skip
+
+    def _coco_annotation(self, i: int, number: int, image: Any, category: Any) -> dict[str, Any]:
         points = self.points[i].astype(np.float64).round(4)
         low, high = points.min(0), points.max(0)
         width, height = (high - low).tolist()
         values = np.concatenate([points, np.full((len(points), 1), 2.0)], 1).ravel().tolist()
         return {
-            "id": i + 1, "image_id": i + 1, "category_id": 1, "iscrowd": 0, "num_keypoints": len(points), "keypoints": values,
+            "id": number, "image_id": image, "category_id": category, "iscrowd": 0, "num_keypoints": len(points), "keypoints": values,
             # from pixel centres to COCO's box, which is measured from the image's edge
             "bbox": [round(value, 4) for value in (*(low + 0.5).tolist(), width, height)], "area": round(width * height, 4),
+            "score": 1.0,  # a keypoint model answers for every face alike; COCOeval asks for a number
         }  # fmt: skip
 
 

@@ -22,6 +22,11 @@ from facelearn.tasks.task import AnswerFacts, BatchSource
 
 OFFSET_ROWS = 512
 LARGEST_OFFSET = 0.05  # of the width; a network that finds more has not learned yet where the points are
+LEAST_OFFSET_ROWS = 64  # faces below which no offset is told from chance
+OFFSET_ERRORS = 3.0  # standard errors that an offset must exceed
+FITTED = 0.5  # a network has fitted where its typical error is at most this share of how far labels typically lie from their median
+_TO_DEVIATION = 1.4826  # from a median absolute deviation to the standard deviation of a normal distribution
+_OF_A_MEDIAN = 1.2533  # standard error of a median over that of a mean, normal distribution
 
 
 class KeypointLearner(nn.Module):
@@ -98,10 +103,12 @@ class KeypointLearner(nn.Module):
 
         A network that learns from images and mirror images with the offset that `data` assumes predicts the labels' mirror-consistent
         place plus that offset; what the labels still lie to the right of its predictions (the median over up to 512 rows) is added.
-        A sum beyond 5% of the width is no offset of labels: it is left as it was.
+        A sum beyond 5% of the width is no offset of labels: it is left as it was. Below 64 rows nothing is measured.
         """
         if not self.allows_for_offset:
             return data.label_offset
+        if len(data) < LEAST_OFFSET_ROWS:
+            return 0.0
         rows = np.linspace(0, len(data) - 1, min(OFFSET_ROWS, len(data))).astype(np.int64)
         batch = data.batch(rows)
         points = _in_own_scheme(self.combine(self.outputs(batch.images), None, 0.0), batch.targets["scheme"])
@@ -109,6 +116,31 @@ class KeypointLearner(nn.Module):
         rest = rest[~rest.isnan()]
         offset = data.label_offset + (float(rest.median()) if len(rest) else 0.0)
         return offset if abs(offset) <= LARGEST_OFFSET * data.width else data.label_offset
+
+    def settled_offset(self, data: BatchSource) -> float:
+        """The offset that `data` assumes where the trained network shows it, else 0.
+
+        The mean of a network's points on an image and, mirrored back, on its mirror image lies where both images put them, whatever the
+        network has got wrong to one side. An offset shows where labels lie beside that place, to the same side, by more than three
+        standard errors of the median over at least 64 faces; and where the network has fitted: its typical distance is at most half of
+        that of the labels from their own medians. A set in which every image stands beside its mirror image shows none.
+        """
+        if not (self.allows_for_offset and self.schema.can_mirror and data.label_offset):
+            return data.label_offset
+        rows = np.linspace(0, len(data) - 1, min(OFFSET_ROWS, len(data))).astype(np.int64)
+        batch = data.batch(rows)
+        both = self.combine(self.outputs(batch.images), self.outputs(data.batch(rows, mirror=True).images), 0.0)
+        labels = batch.targets["points"][..., 0]
+        rest = labels - _in_own_scheme(both, batch.targets["scheme"])[..., 0]
+        of_faces = rest.nanmedian(1).values
+        of_faces = of_faces[~of_faces.isnan()]
+        if len(of_faces) < LEAST_OFFSET_ROWS:
+            return 0.0
+        found = float(of_faces.median())
+        error = _OF_A_MEDIAN * _TO_DEVIATION * float((of_faces - found).abs().median()) / len(of_faces) ** 0.5
+        fitted = (rest - found).abs().nanmedian() <= FITTED * (labels - labels.nanmedian(0).values).abs().nanmedian()
+        shown = bool(fitted) and abs(found) > OFFSET_ERRORS * error and found * data.label_offset > 0
+        return data.label_offset if shown else 0.0
 
     def measure(self, combined: NDArray[Any], targets: Mapping[str, NDArray[Any]]) -> dict[str, float]:
         """RMSE and median distance in pixels of the network's input over the labelled points."""

@@ -57,9 +57,11 @@ def measure_answers(found: Predictions, faces: Faces, asked: Asked) -> Measured:
         DataError: other keypoints than the model's.
     """
     if faces.schema.names != found.schema.names:
+        numbered = len(faces.schema) == len(found.schema) and not set(faces.schema.names) & set(found.schema.names)
+        told = "; if they are the model's keypoints in its order, say so with --schema" if numbered else ""
         raise DataError(
             f"the model predicts {len(found.schema)} keypoints ('{found.schema.name}'), the data has {len(faces.schema)} "
-            f"('{faces.schema.name}'); evaluate on data with the same keypoints"
+            f"('{faces.schema.name}'); evaluate on data with the same keypoints{told}"
         )
     points = found.points
     if asked.scheme is None and set(found.scheme_names) == set(SCHEMES):

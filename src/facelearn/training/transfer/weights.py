@@ -44,7 +44,8 @@ class Weights:
     """The tensors of one file and what is known of them.
 
     Attributes:
-        tensors: by the name they have in the file (wrappers' prefixes left out), on the CPU; numbers are float32.
+        tensors: by the name they have in the file (wrappers' prefixes, and what stands before a known body, left out), on the CPU;
+            numbers are float32.
         source: where they came from, as it was asked for.
         sha256: checksum of the file.
         network: the zoo's name of the network they belong to; None where it is not known.
@@ -113,6 +114,7 @@ def _foreign(tensors: Mapping[str, Any], source: str, sha256: str) -> Weights:
     tensors = {name: _checked(name, tensor, source) for name, tensor in _unwrapped(tensors).items()}
     if not tensors:
         raise BundleError(f"{source} holds no tensors; give a file of weights")
+    tensors = dict(_without_prefix(tensors))
     network, channels = recognise(tensors)
     return Weights(tensors, source, sha256, network, preprocess=IMAGENET if channels == 3 else None)
 
@@ -207,19 +209,49 @@ def _checked(name: str, tensor: Tensor, source: str) -> Tensor:
 
 
 def recognise(tensors: Mapping[str, Tensor]) -> tuple[str | None, int]:
-    """The network with torchvision's names whose names and shapes these are, save the number of classes; and the channels of its images."""
-    named = {name for name in tensors if not name.endswith(COUNTERS)}
+    """The network with torchvision's names whose names and shapes these are, and the channels of its images.
+
+    The body decides: the head may have other classes, be another one of any name, or not be there at all. A whole network with more
+    beside it is another network.
+    """
     for network in (info.name for info in zoo.list_models() if info.torchvision):
-        own = shapes_of(network)
-        if own.keys() != named:
+        first, body = _body(network)
+        own = shapes_of(network).keys()
+        if own <= tensors.keys() and any(name not in own for name in tensors if not name.endswith(COUNTERS)):
             continue
-        first, *body, _, _ = own  # the last layer's weight and bias go with the number of classes
-        maps, channels, *kernel = tensors[first].shape if tensors[first].ndim == 4 else (0, 0)
-        if (maps, *kernel) == own[first][:1] + own[first][2:] and all(
-            tensors[name].shape == own[name] for name in body
+        if first not in tensors or tensors[first].ndim != 4:
+            continue
+        tops = {name.split(".")[0] for name in body}
+        named = {name for name in tensors if name.split(".")[0] in tops and not name.endswith(COUNTERS)}
+        maps, channels, *kernel = tensors[first].shape
+        rest = named - {first}
+        if (
+            named == body.keys()
+            and (maps, *kernel) == body[first][:1] + body[first][2:]
+            and all(tensors[name].shape == body[name] for name in rest)
         ):
             return network, channels
     return None, 0
+
+
+def _body(network: str) -> tuple[str, dict[str, tuple[int, ...]]]:
+    """The first tensor's name, and names and shapes of all before the head (what stands where the last tensor does)."""
+    own = shapes_of(network)
+    names = list(own)
+    head = names[-1].split(".")[0]
+    return names[0], {name: shape for name, shape in own.items() if name.split(".")[0] != head}
+
+
+def _without_prefix(tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """`tensors` without what stands before every name of the body of a network with torchvision's names, as `backbone.`."""
+    for first in {_body(info.name)[0] for info in zoo.list_models() if info.torchvision}:
+        for name in tensors:
+            prefix = name.removesuffix(first)
+            if prefix and prefix != name and prefix.endswith("."):
+                inner = {other.removeprefix(prefix): tensor for other, tensor in tensors.items()}
+                if len(inner) == len(tensors) and recognise(inner)[0] is not None:
+                    return inner
+    return tensors
 
 
 def shapes_of(network: str) -> dict[str, tuple[int, ...]]:

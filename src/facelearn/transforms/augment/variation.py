@@ -38,7 +38,7 @@ class Augment:
         if settings.mirror > 0 and len(schema) and not schema.can_mirror:
             raise RecipeError(
                 f"schema '{schema.name}' does not say which keypoints mirror which, so mirroring would exchange left and right; "
-                "set augment.mirror = 0 or give the schema its mirror pairs"
+                "set augment.mirror = 0 (--no-mirror) or give the schema its mirror pairs (--schema)"
             )
         self.settings = settings
         self.schema = schema
