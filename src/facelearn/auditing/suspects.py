@@ -12,7 +12,7 @@ them is wrong is less sure.
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -222,7 +222,7 @@ def _typical(distance: NDArray[np.float64], known: NDArray[np.bool_]) -> NDArray
     return result
 
 
-def suspect_facts(faces: Faces, suspects: Sequence[Suspect], most: int = 10) -> dict[str, object]:
+def suspect_facts(faces: Faces, suspects: Sequence[Suspect], most: int = 10) -> Mapping[str, object]:
     """What `inspect` says of them: "count" labels, of how many "faces", and the "first" ones in words."""
     first = [
         f"{place_of(faces, one.index)}: {faces.schema.names[one.keypoint]} lies {one.distance:.1f} px from where the others put it "

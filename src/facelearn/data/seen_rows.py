@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +19,7 @@ from facelearn.images.decode import to_channels
 MOST_KEPT = 20_000
 
 
-def seen_facts(faces: Faces) -> dict[str, Any]:
+def seen_facts(faces: Faces) -> Mapping[str, object]:
     """What a model file keeps of its training rows: "size" of the images, "share" of the hashes kept, "hashes" (little-endian uint32)."""
     hashes = np.unique(_hashes(faces))
     share = min(1.0, MOST_KEPT / max(len(hashes), 1))

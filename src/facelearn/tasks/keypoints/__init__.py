@@ -183,7 +183,7 @@ class Keypoints:
 
     def baseline_facts(self, train: Faces) -> dict[str, Any]:
         """The mean face of the training rows, in pixels of their images."""
-        return measures.mean_face_facts(train)
+        return dict(measures.mean_face_facts(train))
 
     def shortfall(self, metrics: Mapping[str, Any]) -> str | None:
         """See `point_text.shortfall`."""

@@ -39,7 +39,7 @@ def measure(held_out: HeldOut) -> Measured:
     return Measured(metrics, facts, _evaluation(valid, points))
 
 
-def mean_face_facts(train: Faces) -> dict[str, Any]:
+def mean_face_facts(train: Faces) -> Mapping[str, object]:
     """The mean face of the rows and the size of their images, for a model file; nothing where a keypoint has no label."""
     if not train.labelled.any(0).all():
         return {}
