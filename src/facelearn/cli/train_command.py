@@ -149,14 +149,16 @@ def _print_run(result: TrainResult, as_json: bool) -> None:
     say_left_out(result.skipped, result.folder)
     if result.metrics:
         say("", task.headline(result.metrics), "")
+    lacking = task.shortfall(result.metrics) is not None
+    look = (
+        "train longer, or on more rows (facelearn inspect DATA looks at them); its answers so far: " if lacking else ""
+    )
     say(
         f"trained {result.summary['epochs']} epochs in {result.summary['seconds']} s ({result.summary['images_per_second']} images/s), "
         f"{result.summary['parameters']:,} parameters",
         f"model:  {result.model}",
         f"report: {result.report}",
-        "next:   this model has nothing to say yet: train longer, or on more rows, and look at the data with: facelearn inspect DATA"
-        if task.shortfall(result.metrics)
-        else f"next:   facelearn predict {result.model} PHOTOS --out {task.answers_file}",
+        f"next:   {look}facelearn predict {result.model} PHOTOS --out {task.answers_file}",
     )
 
 
