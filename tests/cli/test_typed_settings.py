@@ -45,6 +45,8 @@ TYPED = {
     "--color": ("grey", {"read__color": "grey"}),
     "--on-error": ("stop", {"read__on_error": "stop"}),
     "--schema": ("ibug68", {"read__schema": "ibug68"}),
+    "--missing": ("-1", {"read__missing": "-1"}),
+    "--units": ("percent", {"read__units": "percent"}),
 }
 FLAGS = {"--no-mirror": {"augment__mirror": 0.0, "mirrored_prediction": False}}
 OF_FILES = {"--list": "read__list_file", "--train-list": "split__train_list"}
