@@ -19,6 +19,7 @@ SOURCE = ROOT / "src" / "facelearn"
 ORDER = """
 errors.py
 files.py
+cores.py
 geometry                  coordinates affine warp
 images                    decode hashes quality
 data                      arrays sides schema schema_file faces seen_rows people_names unknown_meaning stated_size listing filled coordinate_units cache

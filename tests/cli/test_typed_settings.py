@@ -47,9 +47,10 @@ TYPED = {
     "--schema": ("ibug68", {"read__schema": "ibug68"}),
     "--missing": ("-1", {"read__missing": "-1"}),
     "--units": ("percent", {"read__units": "percent"}),
+    "--threads": ("2", {"threads": 2}),
 }
 FLAGS = {"--no-mirror": {"augment__mirror": 0.0, "mirrored_prediction": False}}
-OF_FILES = {"--list": "read__list_file", "--train-list": "split__train_list"}
+OF_FILES = {"--list-file": "read__list_file", "--train-list": "split__train_list"}
 NOT_OF_THE_RECIPE = {
     "train": {"--data", "--recipe", "--set", "--folds", "--out", "--resume", "--overwrite", "--json"},
     "tune": {"--data", "--recipe", "--set", "--out", "--json", "--trials", "--budget", "--folds", "--objective", "--sampler", "--seed",
@@ -130,7 +131,7 @@ def test_what_is_typed_is_the_change_that_the_option_names(asked, tmp_path, monk
     for option, path in OF_FILES.items():
         changes = asked("train", "--data", "faces", option, "some.txt")[1].changes
         assert changes.pop(path) == str(tmp_path / "some.txt")
-        assert changes == ({} if option == "--list" else {"split__test": 0.0, "split__strangers": 0.0})
+        assert changes == ({} if option == "--list-file" else {"split__test": 0.0, "split__strangers": 0.0})
     assert asked("train", "--data", "faces")[1].changes == {}
 
 

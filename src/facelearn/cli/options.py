@@ -91,7 +91,10 @@ ListFile = Annotated[
     Path | None,
     Sets("read.list_file"),
     typer.Option(
-        "--list", rich_help_panel=DATA, help="Read only the images that this text file names, one path a line."
+        "--list-file",
+        "--list",
+        rich_help_panel=DATA,
+        help="Read only the images that this text file names, one path a line.",
     ),
 ]
 MissingMark = Annotated[
@@ -266,6 +269,16 @@ BodyRate = Annotated[
 # The machine, and what comes out
 Precision = Annotated[
     str | None, Sets("precision"), typer.Option("--precision", rich_help_panel=RUN, help="auto, 32 or bf16.")
+]
+Threads = Annotated[
+    int | None,
+    Sets("threads"),
+    typer.Option(
+        "--threads",
+        rich_help_panel=RUN,
+        min=1,
+        help="Processor threads (default: the cores it may use, or OMP_NUM_THREADS).",
+    ),
 ]
 Devices = Annotated[
     int | None,

@@ -68,6 +68,7 @@ def train(
     precision: options.Precision = None,
     device: options.DeviceOfRecipe = None,
     devices: options.Devices = None,
+    threads: options.Threads = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Train a model, for keypoints with missing labels or for people with uneven numbers of photos; write model, metrics and report."""

@@ -88,6 +88,7 @@ def tune(
         Path, typer.Option(rich_help_panel=options.RUN, help="Folder of the search; the same command goes on with it.")
     ] = Path("runs/tune"),
     device: options.DeviceOfRecipe = None,
+    threads: options.Threads = None,
     as_json: options.AsJson = False,
 ) -> None:  # fmt: skip
     """Search for a better recipe: random search with pruning over the settings that a recipe lets vary."""

@@ -6,7 +6,6 @@ needs no memory of its own.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from facelearn.cores import usable_cores
 from facelearn.data.coordinate_units import Units, settle_units
 from facelearn.data.faces import Faces
 from facelearn.data.filled import settle_missing
@@ -268,7 +268,7 @@ def _frame_all(
 
 def _in_parallel(work: Callable[[_T], _R], items: Sequence[_T]) -> Iterator[_R]:
     """`work` over `items` in threads (Pillow and OpenCV release the interpreter lock), in order, a bounded number ahead."""
-    workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers = usable_cores()
     if workers == 1 or len(items) < 2 * _CHUNK:
         yield from map(work, items)
         return
