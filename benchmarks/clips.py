@@ -179,7 +179,7 @@ def main() -> None:
 
 
 def run(data: Path, epochs: int) -> None:
-    read = read_with_report(data, size=SIZE, color="grey")
+    read = read_with_report(data, size=SIZE, color="grey", schema="ibug68")
     train, valid, test = (read.faces[read.split == name] for name in ("train", "valid", "test"))
     people = [set(part.identity) for part in (train, valid, test)]
     assert not (people[0] & people[2] or people[0] & people[1] or people[1] & people[2])

@@ -163,7 +163,7 @@ def main() -> None:
     parser.add_argument("--save", type=Path, help="write predictions here (.npz)")
     options = parser.parse_args()
     keep_freed_memory()
-    real = read(YTF, size=SIDE, crop=MARGIN, color="grey")
+    real = read(YTF, size=SIDE, crop=MARGIN, color="grey", schema="ibug68")
     with (YTF / "annotations.csv").open() as file:
         split = {row["file"]: row["split"] for row in csv.DictReader(file)}
     in_train = np.array([split[Path(str(name)).name] == "train" for name in real.source])

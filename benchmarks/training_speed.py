@@ -101,6 +101,7 @@ def ours(folder: Path, precision: str) -> dict[str, float]:
     import torch
 
     from facelearn.data.faces import Faces
+    from facelearn.data.schema import FKD15
     from facelearn.models import zoo
     from facelearn.recipe.recipe import Recipe
     from facelearn.tasks.keypoints.learn import KeypointLearner
@@ -112,7 +113,7 @@ def ours(folder: Path, precision: str) -> dict[str, float]:
 
     settings = choose_device("cpu", precision=precision)
     apply(settings)
-    faces = Faces.create(np.load(folder / "images.npy"), keypoints=np.load(folder / "points.npy"))
+    faces = Faces.create(np.load(folder / "images.npy"), keypoints=np.load(folder / "points.npy"), schema=FKD15)
     cut = len(faces) * 7 // 8
     train, valid = faces[:cut], faces[cut:]
     recipe = Recipe().with_changes(

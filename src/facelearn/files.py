@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -30,3 +30,8 @@ def write_text(path: str | Path, text: str) -> Path:
     with whole_file(path) as scratch:
         scratch.write_text(text, encoding="utf-8")
     return Path(path)
+
+
+def is_own_run(names: Iterable[str]) -> bool:
+    """Whether a folder with files of these names is one that a training wrote."""
+    return {"recipe.toml", "history.csv"} <= set(names)

@@ -19,11 +19,14 @@ SOURCE = ROOT / "src" / "facelearn"
 ORDER = """
 errors.py
 files.py
+cores.py
 geometry                  coordinates affine warp
 images                    decode hashes quality
-data                      arrays sides schema schema_file faces unknown_meaning listing cache
-data/readers              label_files columns simple_yaml kaggle wide_csv image_list image_folder coco pts dlib_xml ultralytics saved sniffing __init__
-data/writers              to_files submission __init__
+data                      arrays sides schema schema_file faces seen_rows people_names unknown_meaning stated_size listing filled coordinate_units cache
+data/readers              label_files unread dialects columns simple_yaml kaggle wide_csv image_list image_folder coco_wholebody coco coco_folders pts dlib_xml
+data/readers              ultralytics json_files shapes label_studio cvat labelme via mtfl celeba wflw helen muct udacity array_values parquet
+data/readers              npz_arrays saved sniffing __init__
+data/writers              to_files to_label_studio to_cvat submission __init__
 data/synthetic            numbers grid surface textures traits features camera paint labelling scene render __init__
 splits                    groups leaks split within_people listed
 transforms                framing align
@@ -53,7 +56,7 @@ runs                      train_result default_framing decoding prepare fit_rows
 studies                   measures study_file definition cell_numbers verdicts suggest storage store cells pool cost_plot study_plots page study
 studies                   search search_plots search_page search_files trial tune
 explaining                opened layers network_picture architecture kernels activations saliency excite receptive face_pictures map_plots page album parts units explain
-auditing                  people findings page inspect
+auditing                  people suspects findings page inspect
 gallery
 serve
 cli                       app signals printing display options typed_settings train_command evaluate_command predict_command inspect_command

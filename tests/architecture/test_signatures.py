@@ -10,9 +10,10 @@ from tests.architecture.house import FILES, tree
 
 # Where JSON or TOML is read or written, or its facts are put together for that.
 EDGE = {
-    "auditing/inspect", "bundle/card", "bundle/document", "bundle/file", "cli/printing",
-    "cli/study_command", "cli/train_command", "cli/tune_command", "cli/typed_settings", "data/cache", "data/schema",
-    "data/writers/to_files", "models/zoo", "recipe/defaults", "recipe/recipe", "recipe/resolve",
+    "auditing/inspect", "bundle/card", "bundle/document", "bundle/file",
+    "cli/study_command", "cli/train_command", "cli/tune_command", "cli/typed_settings", "data/cache", "data/readers/coco",
+    "data/schema",
+    "data/writers/to_files", "data/writers/to_label_studio", "models/zoo", "recipe/defaults", "recipe/recipe", "recipe/resolve",
     "record/results", "runs/prepare", "studies/definition", "studies/storage", "studies/store",
     "transforms/framing", "transforms/preprocess", "transforms/steps/pixel_steps",
 }  # fmt: skip

@@ -96,6 +96,8 @@ def test_importing_a_module_changes_no_setting(path: Path) -> None:
     for statement in tree.body:
         if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             continue
+        if isinstance(statement, ast.With) and ast.unparse(statement.items[0]) == "warnings.catch_warnings()":
+            continue  # puts back what is changed inside
         for node in ast.walk(statement):
             if isinstance(node, ast.Call):
                 name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from facelearn.auditing.people import SamePhoto, findings_text, people_findings, same_photos, size_groups, spelling
+from facelearn.auditing.people import SamePhoto, findings_text, people_findings, same_photos, size_groups
 from facelearn.data.faces import Faces
+from facelearn.data.people_names import spelling
 from facelearn.splits.groups import near_duplicate_groups
 
 SHARED = Path(__file__).resolve().parents[2] / "../shared/data"

@@ -31,11 +31,14 @@ def test_options_of_train_stand_under_what_they_are_for(shown):
     groups = shown("train")
     assert list(groups) == ["Data", "Training", "Start from weights", "People", "Run", "Options"]
     places = {
-        "Data": ["--data", "--size", "--crop", "--color", "--list", "--on-error", "--valid", "--split-by"],
-        "Training": ["--task", "--recipe", "--model", "--epochs", "--budget", "--batch-size", "--learning-rate", "--seed", "--set"],
+        "Data": ["--data", "--size", "--crop", "--color", "--schema", "--list-file", "--missing", "--units", "--on-error",
+                 "--valid", "--split-by"],
+        "Training": [
+            "--task", "--recipe", "--model", "--epochs", "--budget", "--no-mirror", "--batch-size", "--learning-rate", "--seed", "--set",
+        ],
         "Start from weights": ["--from", "--sha256", "--freeze", "--body-rate"],
         "People": ["--imbalance", "--test", "--strangers", "--train-list", "--folds"],
-        "Run": ["--out", "--resume", "--overwrite", "--precision", "--device", "--devices"],
+        "Run": ["--out", "--resume", "--overwrite", "--precision", "--device", "--devices", "--threads"],
         "Options": ["--json", "--help"],
     }  # fmt: skip
     for heading, names in places.items():

@@ -44,8 +44,13 @@ TYPED = {
     "--crop": ("0.25", {"read__crop": 0.25}),
     "--color": ("grey", {"read__color": "grey"}),
     "--on-error": ("stop", {"read__on_error": "stop"}),
+    "--schema": ("ibug68", {"read__schema": "ibug68"}),
+    "--missing": ("-1", {"read__missing": "-1"}),
+    "--units": ("percent", {"read__units": "percent"}),
+    "--threads": ("2", {"threads": 2}),
 }
-OF_FILES = {"--list": "read__list_file", "--train-list": "split__train_list"}
+FLAGS = {"--no-mirror": {"augment__mirror": 0.0, "mirrored_prediction": False}}
+OF_FILES = {"--list-file": "read__list_file", "--train-list": "split__train_list"}
 NOT_OF_THE_RECIPE = {
     "train": {"--data", "--recipe", "--set", "--folds", "--out", "--resume", "--overwrite", "--json"},
     "tune": {"--data", "--recipe", "--set", "--out", "--json", "--trials", "--budget", "--folds", "--objective", "--sampler", "--seed",
@@ -115,16 +120,18 @@ def test_every_option_says_what_it_sets_and_that_exists_in_the_recipes_it_is_for
 
 def test_what_is_typed_is_the_change_that_the_option_names(asked, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert {option for option, (path, _) in settings_of("train").items() if path} == {*TYPED, *OF_FILES}
+    assert {option for option, (path, _) in settings_of("train").items() if path} == {*TYPED, *OF_FILES, *FLAGS}
     for option, (text, change) in TYPED.items():
         _, given = asked("train", "--data", "faces", option, text)
         wanted = {} if change is None else change
         assert given.changes == wanted and given.recipe is None
         assert given.task == ("identification" if option == "--task" else None)
+    for option, changes in FLAGS.items():
+        assert asked("train", "--data", "faces", option)[1].changes == changes
     for option, path in OF_FILES.items():
         changes = asked("train", "--data", "faces", option, "some.txt")[1].changes
         assert changes.pop(path) == str(tmp_path / "some.txt")
-        assert changes == ({} if option == "--list" else {"split__test": 0.0, "split__strangers": 0.0})
+        assert changes == ({} if option == "--list-file" else {"split__test": 0.0, "split__strangers": 0.0})
     assert asked("train", "--data", "faces")[1].changes == {}
 
 

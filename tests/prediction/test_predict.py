@@ -372,7 +372,7 @@ def test_coco_has_every_photo(tmp_path: Path) -> None:
     assert "width" not in facts["images"][1]
     assert facts["categories"][0]["keypoints"] == list(FIVE.names)
     for name in ("a.png", "b.png"):
-        assert cv2.imwrite(str(tmp_path / name), _images(1)[0])
+        assert cv2.imwrite(str(tmp_path / name), _images(1)[0, :20])
     np.testing.assert_allclose(read(tmp_path / "points.json", cache=False).keypoints, found.points, atol=1e-4)
     for annotation, points in zip(facts["annotations"], found.points, strict=True):
         stored = np.array(annotation["keypoints"]).reshape(5, 3)

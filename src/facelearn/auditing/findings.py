@@ -16,9 +16,45 @@ from facelearn.report.contact_sheet import face_panel, tile
 from facelearn.report.page import picture
 from facelearn.report.style import plain_text
 
+_MOST_LINES = 10
 _MOST_SHEETS = 12
 _MOST_PANELS = 4
 _SIDE = 150
+
+
+def found_text(facts: Mapping[str, Any]) -> str:
+    """How much `inspect` found of what, in one line: what the terminal and the page say of it alike; "nothing" where nothing is."""
+
+    def inside(key: str) -> int:
+        value = facts.get(key)
+        return int(value.get("count") or 0) if isinstance(value, Mapping) else 0
+
+    counts = [
+        (len(facts.get("problems") or ()), "row left out", "rows left out"),
+        (len(facts.get("findings") or ()), "kind of finding", "kinds of findings"),
+        (inside("suspects"), "suspect label", "suspect labels"),
+        (inside("flat_images"), "image of one colour", "images of one colour"),
+        (len(facts.get("warnings") or ()), "note", "notes"),
+    ]
+    return ", ".join(f"{count:,} {one if count == 1 else many}" for count, one, many in counts if count) or "nothing"
+
+
+def listed_text(facts: Mapping[str, Any]) -> list[str]:
+    """Lines that list what `found_text` counts but the findings, whose lines `people.findings_text` makes."""
+    lines = []
+    for key, title in (("problems", "rows left out"), ("warnings", "notes")):
+        said = [str(line) for line in facts.get(key) or ()]
+        lines += [f"{title}: {len(said):,}", *(f"    {line}" for line in said[:_MOST_LINES])] if said else []
+        lines += [f"    and {len(said) - _MOST_LINES:,} more"] if len(said) > _MOST_LINES else []
+    suspects = facts.get("suspects")
+    if isinstance(suspects, Mapping) and suspects.get("count"):
+        count, first = int(suspects["count"]), list(suspects.get("first") or ())
+        lines += [f"suspect labels: {count:,} in {int(suspects['faces']):,} faces", *(f"    {line}" for line in first)]
+        lines += [f"    and {count - len(first):,} more"] if count > len(first) else []
+        lines.append(
+            "  what to do: look at them in the page or in suspects.csv (--out FOLDER writes both), and mend those that are wrong"
+        )
+    return lines
 
 
 def findings_section(findings: Sequence[Mapping[str, Any]], faces: Faces, near_duplicates: ArrayLike | None) -> str:

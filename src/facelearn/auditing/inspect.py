@@ -12,7 +12,10 @@ from numpy.typing import NDArray
 
 from facelearn.auditing.page import inspection_html
 from facelearn.auditing.people import FEW, MANY, people_findings, size_groups
+from facelearn.auditing.suspects import find_suspects, place_of, suspect_facts, write_suspects
+from facelearn.data.coordinate_units import Units
 from facelearn.data.faces import Faces
+from facelearn.data.filled import Missing
 from facelearn.data.listing import write_skipped
 from facelearn.data.readers.image_folder import empty_folders, unread_people
 from facelearn.data.schema_file import WantedSchema
@@ -38,19 +41,24 @@ def inspect(
     schema: WantedSchema | None = None,
     on_error: Literal["stop", "skip"] = "skip",
     list_file: str | Path | None = None,
+    missing: Missing = None,
+    units: Units | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Count and look over a data set: format, sizes, people, which labels are missing, what is wrong.
 
     Args:
         data: what `facelearn.read` takes.
-        out: folder for contact_sheet.png and inspection.html (and skipped.csv if rows are bad); None writes nothing.
-        size, crop, color, schema, on_error, list_file, progress: as `facelearn.read`; bad rows are listed, not fatal, by default.
+        out: folder for contact_sheet.png and inspection.html (and skipped.csv if rows are bad, suspects.csv if labels look wrong); None
+            writes nothing.
+        size, crop, color, schema, on_error, list_file, missing, units, progress: as `facelearn.read`; bad rows are listed, not fatal,
+            by default.
 
     Returns:
         Plain facts: "format", "faces", "image", "keypoints" (mirror pairs and eyes that are known, labels of each, the
         commonest patterns of missing labels), "people",
-        "near_duplicates", "annotation_schemes", "flat_images", "problems", "warnings", and "findings" about who is on the images, each
+        "near_duplicates", "annotation_schemes", "flat_images", "suspects" (labels far from where the others of their face put
+        them, `auditing.suspects`), "problems", "warnings", and "findings" about who is on the images, each
         with what to do (`data.people.people_findings`).
     """
     result = read_with_report(
@@ -61,6 +69,8 @@ def inspect(
         schema=schema,
         on_error=on_error,
         list_file=list_file,
+        missing=missing,
+        units=units,
         progress=progress,
     )
     groups, note = near_duplicates_in_time(result.faces)
@@ -74,6 +84,9 @@ def inspect(
         unread_people=unread_people(Path(data)) if in_folders and result.faces.people else (),
         in_folders=in_folders,
     )
+    suspects = find_suspects(result.faces)
+    if len(result.faces.schema):
+        facts["suspects"] = suspect_facts(result.faces, suspects)
     facts["problems"] = [str(problem) for problem in result.skipped]
     unpaired = unpaired_note(result.faces.schema)
     notes = [one for one in (note, unpaired) if one and one not in result.warnings]
@@ -82,8 +95,11 @@ def inspect(
         folder = Path(out)
         folder.mkdir(parents=True, exist_ok=True)
         if len(result.faces):
-            contact_sheet(result.faces, path=folder / "contact_sheet.png")
-        write_text(folder / "inspection.html", inspection_html(facts, result.faces, near_duplicates=groups))
+            contact_sheet(result.faces, path=folder / "contact_sheet.png", named=True)
+        page = inspection_html(facts, result.faces, near_duplicates=groups, suspects=suspects)
+        write_text(folder / "inspection.html", page)
+        if suspects:
+            write_suspects(result.faces, suspects, folder / "suspects.csv")
         if result.skipped:
             write_skipped(result.skipped, folder / "skipped.csv")
         facts["written"] = sorted(str(path) for path in folder.iterdir() if path.is_file())
@@ -128,7 +144,7 @@ def describe(faces: Faces, groups: NDArray[np.int64]) -> dict[str, Any]:
             "largest": int(sizes.max()),
         }
         blank = np.flatnonzero(flat(faces.images))
-        facts["flat_images"] = {"count": len(blank), "first": [_place(faces, i) for i in blank[:10]]}
+        facts["flat_images"] = {"count": len(blank), "first": [place_of(faces, i) for i in blank[:10]]}
     return facts
 
 
@@ -160,8 +176,3 @@ def _keypoint_facts(faces: Faces) -> dict[str, Any]:
             for key, rows in patterns.most_common(MOST_PATTERNS)
         ],
     }
-
-
-def _place(faces: Faces, index: int) -> str:
-    row = int(faces.row[index])
-    return str(faces.source[index]) + (f", row {row}" if row >= 0 else "")

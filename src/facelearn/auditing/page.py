@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from facelearn.auditing.findings import findings_section
+from facelearn.auditing.findings import findings_section, found_text
 from facelearn.auditing.people import FEW, MANY, size_groups
+from facelearn.auditing.suspects import Suspect, place_of
 from facelearn.data.faces import Faces
 from facelearn.geometry.affine import scale_of
 from facelearn.report import page
-from facelearn.report.contact_sheet import contact_sheet, face_panel, tile
+from facelearn.report.contact_sheet import contact_sheet, face_name, face_panel, named_panel, tile
 from facelearn.report.page import Tile, picture
 from facelearn.report.style import INK, house_style, new_figure, note, plain_text, run_colour, svg
 from facelearn.tasks.keypoints import keypoint_plots
@@ -22,11 +23,28 @@ if TYPE_CHECKING:
     from facelearn.report.style import Figure
 
 _MOST_POINTS = 4000
+_MOST_SUSPECTS, _MOST_LISTED = 48, 100
 _MOST_IMAGES = 4000
-_ELSEWHERE = ("findings", "problems", "warnings", "written", "patterns", "labels_per_keypoint", "keypoints", "people")
+_ELSEWHERE = (
+    "findings",
+    "suspects",
+    "problems",
+    "warnings",
+    "written",
+    "patterns",
+    "labels_per_keypoint",
+    "keypoints",
+    "people",
+)
 
 
-def inspection_html(facts: Mapping[str, Any], faces: Faces, *, near_duplicates: ArrayLike | None = None) -> str:
+def inspection_html(
+    facts: Mapping[str, Any],
+    faces: Faces,
+    *,
+    near_duplicates: ArrayLike | None = None,
+    suspects: Sequence[Suspect] = (),
+) -> str:
     """A whole HTML document: counts, problems, a contact sheet, which labels are missing, where points lie, sizes, people.
 
     Args:
@@ -34,6 +52,7 @@ def inspection_html(facts: Mapping[str, Any], faces: Faces, *, near_duplicates: 
         faces: the data, any number of them, with keypoints or without.
         near_duplicates: int64 (N,) group of each face, -1 alone, as `splits.groups.near_duplicates` gives; the largest
             groups are shown.
+        suspects: labels that look wrong, the most suspicious first.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -43,9 +62,11 @@ def inspection_html(facts: Mapping[str, Any], faces: Faces, *, near_duplicates: 
     warnings = [str(line) for line in facts.get("warnings") or ()]
     body = [
         page.tiles(_tiles(facts, faces, len(problems))),
+        page.section("Found", f"<p>{page.escape(found_text(facts))}</p>"),
         page.section("Rows that cannot be used", page.bullets(problems)),
         page.section("To be known", page.bullets(warnings)),
         findings_section(facts.get("findings") or (), faces, near_duplicates),
+        _suspects_section(faces, suspects),
         _faces_section(faces),
         _labels_section(facts, faces),
         _pictures_section(faces, near_duplicates),
@@ -81,11 +102,41 @@ def _tiles(facts: Mapping[str, Any], faces: Faces, problems: int) -> list[Tile]:
     return [*found, Tile("Problems", f"{problems:,}", ("rows left out",))]
 
 
+def _suspects_section(faces: Faces, suspects: Sequence[Suspect]) -> str:
+    """The faces of the most suspicious labels, each named, its label ringed, and the table of them."""
+    if not suspects:
+        return ""
+    shown = suspects[:_MOST_SUSPECTS]
+    panels = []
+    for one in shown:
+        label = np.full_like(np.asarray(faces.keypoints[one.index], np.float64), np.nan)
+        label[one.keypoint] = faces.keypoints[one.index][one.keypoint]
+        panel = face_panel(faces.images[one.index], truth=label, side=144)
+        panels.append(named_panel(panel, f"{face_name(faces, one.index)} {faces.schema.names[one.keypoint]}"))
+    image = f'<img class="sheet" src="{picture(tile(panels, 8))}" alt="Faces with a label that looks wrong, ringed">'
+    rows = [
+        [
+            plain_text(place_of(faces, one.index), 80),
+            faces.schema.names[one.keypoint],
+            f"{one.distance:.1f}",
+            f"{one.score:.0f}",
+        ]
+        for one in suspects[:_MOST_LISTED]
+    ]
+    more = f" The first {len(rows)} of them; suspects.csv has all." if len(suspects) > len(rows) else ""
+    return page.section(
+        "Suspect labels",
+        page.figure(image),
+        page.table(["file", "keypoint", "px away", "times typical"], rows),
+        intro=f"{len(suspects):,} labels lie far from where the other labels of their face put them.{more}",
+    )
+
+
 def _faces_section(faces: Faces) -> str:
     if not len(faces):
         return ""
     columns = 8
-    sheet = contact_sheet(faces, count=48, columns=columns, side=144 if len(faces) >= columns else 264)
+    sheet = contact_sheet(faces, count=48, columns=columns, side=144 if len(faces) >= columns else 264, named=True)
     image = f'<img class="sheet" src="{picture(sheet)}" alt="Faces of this data, chosen at random, with their labels">'
     shown = f"{min(48, len(faces))} of {len(faces):,}, chosen at random" if len(faces) > 48 else "All of them"
     labels = "; green rings are labels" if len(faces.schema) else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from facelearn.data.faces import Faces
+from facelearn.data.people_names import letters, spelling
 from facelearn.images.hashes import SAME_PHOTO_DISTANCE, as_signs, near, perceptual_hash
 from facelearn.splits.groups import together
 from facelearn.splits.leaks import Example, find_leaks
@@ -118,20 +118,6 @@ def _identical(images: NDArray[np.uint8]) -> bool:
     return bool((images == images[:1]).all())
 
 
-def spelling(name: str) -> str:
-    """`name` without case, accents, separators and the order of its words: equal for `Anne Hathaway` and `hathaway_ánne`."""
-    return " ".join(sorted("".join(c if c.isalnum() else " " for c in _plain(name)).split())) or name
-
-
-def _letters(name: str) -> str:
-    """As `spelling`, but words in their order and joined: 'AnneHathaway' has one word."""
-    return "".join(c for c in _plain(name) if c.isalnum()) or name
-
-
-def _plain(name: str) -> str:
-    return "".join(c for c in unicodedata.normalize("NFKD", name) if not unicodedata.combining(c)).casefold()
-
-
 def _finding(kind: str, examples: Sequence[str], what_to_do: str, count: int | None = None) -> Finding | None:
     count = len(examples) if count is None else count
     if not count:
@@ -157,7 +143,7 @@ def _same_photos(faces: Faces, groups: NDArray[np.int64], in_folders: bool) -> F
 
 
 def _spellings(people: Sequence[str], in_folders: bool) -> Finding | None:
-    keys = [[key(name) for name in people] for key in (spelling, _letters)]
+    keys = [[key(name) for name in people] for key in (spelling, letters)]
     root = together(*(np.unique(each, return_inverse=True)[1].reshape(-1).astype(np.int64) for each in keys))
     alike: dict[int, list[str]] = defaultdict(list)
     for name, first in zip(people, root, strict=True):
@@ -176,7 +162,7 @@ def _merge(in_folders: bool) -> str:
 
 
 def _perhaps(people: Sequence[str], in_folders: bool) -> Finding | None:
-    keys = {_letters(name): name for name in people}
+    keys = {letters(name): name for name in people}
     near: dict[str, set[str]] = defaultdict(set)
     for key in keys:
         if len(key) >= _SHORTEST and not any(c.isdigit() for c in key):

@@ -34,7 +34,9 @@ def card(model: Bundle | str | Path) -> str:
         _section("Model", _table(("", ""), _model_rows(bundle))),
         _section("Keypoints", _keypoints(bundle)),
         _section("People", ", ".join(bundle.people)),
-        _section("Training data", _facts(bundle.data)),
+        _section(
+            "Training data", _facts({key: value for key, value in bundle.data.items() if key not in _FOR_EVALUATION})
+        ),
         _section("Metrics", _metrics(bundle.metrics)),
         _section("Thresholds", _facts(bundle.thresholds)),
         _section("Intended use and limits", "\n".join(f"- {line}" for line in _LIMITS)),
@@ -44,6 +46,10 @@ def card(model: Bundle | str | Path) -> str:
         _section("Versions", _facts(bundle.versions)),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+# of the training rows, kept for `evaluate` alone
+_FOR_EVALUATION = ("train_rows", "mean_face")
 
 
 def facts(model: str | Path) -> dict[str, Any]:

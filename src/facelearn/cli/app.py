@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -14,6 +14,8 @@ COMMANDS = {
     "Look": ("inspect", "explain", "models", "card"),
 }
 """All commands by the heading of the help that they stand under, in its order."""
+FACES = ("data", "source", "images")
+"""What the argument with faces is called in the commands that have one."""
 INTERRUPTED = 130  # 128 and the number of SIGINT, as shells count
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -46,6 +48,27 @@ class Verb(TyperCommand):
             else:
                 others.append(("Options", row))
         _write_groups(formatter, [*arguments, *headed, *others])
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Where a command takes faces, they may be given as `--data PATH` or without, whichever of the two it names itself."""
+        return super().parse_args(ctx, self._with_faces(ctx, list(args)))
+
+    def _with_faces(self, ctx: Any, args: list[str]) -> list[str]:
+        positional = [one.name for one in self.params if one.param_type_name == "argument"]
+        faces = next((name for name in positional if name in FACES), None)
+        if faces is not None:
+            at = next((i for i, word in enumerate(args) if word == "--data" or word.startswith("--data=")), None)
+            if at is None or (at + 1 == len(args) and args[at] == "--data"):
+                return args
+            given = args[at].partition("=")[2] if "=" in args[at] else args[at + 1]
+            others = args[:at] + args[at + 1 + ("=" not in args[at]) :]
+            return [given, *others] if positional[0] == faces else [*others, given]
+        if any(one.name == "data" for one in self.params):
+            typed, extra, _ = self.make_parser(ctx).parse_args(list(args))
+            if len(extra) == 1 and "data" not in typed:
+                args.remove(extra[0])
+                return [*args, "--data", extra[0]]
+        return args
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command; Ctrl-C that it does not answer itself ends it with one line and exit code 130."""
@@ -84,6 +107,23 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        from facelearn import __version__
+
+        typer.echo(f"facelearn {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _facelearn(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Train, check and serve face models from the labels people really have."""
 
 
 def command(*, epilog: str) -> Callable[[Function], Function]:

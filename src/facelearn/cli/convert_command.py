@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -13,15 +14,34 @@ from facelearn.cli.app import command
 from facelearn.cli.printing import print_json, say, warn, warn_left_out
 
 
+class ConvertTo(StrEnum):
+    """What labels are converted to."""
+
+    coco = "coco"
+    csv = "csv"
+    faces = "faces"
+    label_studio = "label-studio"
+    cvat = "cvat"
+
+
 @command(epilog="Example: facelearn convert training.zip faces.json")
 def convert(
     source: Annotated[Path, typer.Argument(help="Labels in any known format, or a model file.")],
     out: Annotated[
-        Path, typer.Argument(help="faces.json (COCO), faces.csv, or a folder of saved Faces; model.onnx from a model.")
+        Path,
+        typer.Argument(
+            help="faces.json (COCO), faces.csv, faces.xml (CVAT), or a folder of saved Faces; model.onnx from a model."
+        ),
     ],
+    to: Annotated[
+        ConvertTo | None,
+        typer.Option(help="The format, where the name of OUT should not decide, as label-studio for a .json."),
+    ] = None,
     size: options.Size = None,
     crop: options.Crop = None,
     color: options.Colors = None,
+    missing: options.MissingMark = None,
+    units: options.Unit = None,
     schema: options.Schema = None,
     on_error: options.BadRows = options.OnError.stop,
     as_json: options.AsJson = False,
@@ -30,7 +50,7 @@ def convert(
     from facelearn.runs.convert import convert as run
     from facelearn.runs.convert import convert_model
 
-    if source.suffix == ".safetensors":
+    if source.suffix == ".safetensors" and to is None:
         path = convert_model(source, out)
         if as_json:
             print_json({"path": path})
@@ -38,8 +58,9 @@ def convert(
             say(f"model written: {path}")
         return
     result = run(
-        source, out, size=size, crop=crop, color=color.value if color else None, schema=schema, on_error=on_error.value
-    )
+        source, out, to=to.value if to else None, size=size, crop=crop, color=color.value if color else None, schema=schema,
+        missing=missing, units=units.value if units else None, on_error=on_error.value,
+    )  # fmt: skip
     if as_json:
         print_json(asdict(result))
         return

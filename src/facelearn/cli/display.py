@@ -43,11 +43,14 @@ class TrainingDisplay:
         """The callbacks that `training.loop.fit` calls."""
         from facelearn.training.loop import Reporter
 
-        return Reporter(self._start, self._batch, self._epoch)
+        return Reporter(self._start, self._batch, self._epoch, self._open)
+
+    def _open(self, text: str) -> None:
+        self.console.print(f"{self.name}: {text}", highlight=False, soft_wrap=True)
 
     def _start(self, counters: Counters, batches: int) -> None:
         self.counters, self.batches = counters, batches
-        self.since = time.perf_counter()
+        self.since = self.printed = time.perf_counter()
         if self.bar is not None:
             self.bar.start()
             total = counters.epochs * batches
@@ -61,19 +64,23 @@ class TrainingDisplay:
             self.speed, self.images, self.since = self.images / elapsed, 0, time.perf_counter()
         if self.bar is not None:
             self.bar.update(self.task, completed=counters.step, facts=self._facts())
+        elif time.perf_counter() - self.printed > LINE_SECONDS:  # epochs may take minutes
+            self._print_line()
 
     def _epoch(self, row: dict[str, float]) -> None:
         from facelearn.tasks import TASKS
 
         said = next((text for task in TASKS.values() if (text := task.held_out_text(row))), None)
         self.held_out = f", held-out {said}" if said else self.held_out
-        now = time.perf_counter()
         done = self.counters is not None and row["epoch"] >= self.counters.epochs
-        if self.bar is None and (now - self.printed > LINE_SECONDS or done):
-            self.printed = now
+        if self.bar is None and (time.perf_counter() - self.printed > LINE_SECONDS or done):
             self.speed = row["images_per_second"]
             self.loss = row["train_loss"]
-            self.console.print(f"{self.name}: {self._facts()}, {row['seconds']:.0f} s", highlight=False, soft_wrap=True)
+            self._print_line(f", {row['seconds']:.0f} s")
+
+    def _print_line(self, more: str = "") -> None:
+        self.printed = time.perf_counter()
+        self.console.print(f"{self.name}: {self._facts()}{more}", highlight=False, soft_wrap=True)
 
     def _facts(self) -> str:
         epoch = (

@@ -20,6 +20,8 @@ def evaluate(
     crop: options.Crop = None,
     schema: options.Schema = None,
     list_file: options.ListFile = None,
+    missing: options.MissingMark = None,
+    units: options.Unit = None,
     on_error: options.BadRows = options.OnError.stop,
     scheme: options.Scheme = None,
     threshold: Annotated[
@@ -37,7 +39,7 @@ def evaluate(
 
     metrics = run(
         model, data, out=out, scheme=scheme, threshold=threshold, size=size, crop=crop, schema=schema, list_file=list_file,
-        on_error=on_error.value, device=device,
+        missing=missing, units=units.value if units else None, on_error=on_error.value, device=device,
     )  # fmt: skip
     if as_json:
         print_json(metrics)

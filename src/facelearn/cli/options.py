@@ -32,6 +32,14 @@ def known_task(name: str | None) -> str | None:
     return name
 
 
+class CoordinateUnits(StrEnum):
+    """What coordinates in a label file count."""
+
+    pixels = "pixels"
+    fraction = "fraction"
+    percent = "percent"
+
+
 class OnError(StrEnum):
     """What a bad row does."""
 
@@ -83,7 +91,27 @@ ListFile = Annotated[
     Path | None,
     Sets("read.list_file"),
     typer.Option(
-        "--list", rich_help_panel=DATA, help="Read only the images that this text file names, one path a line."
+        "--list-file",
+        "--list",
+        rich_help_panel=DATA,
+        help="Read only the images that this text file names, one path a line.",
+    ),
+]
+MissingMark = Annotated[
+    str | None,
+    Sets("read.missing"),
+    typer.Option(
+        "--missing",
+        rich_help_panel=DATA,
+        metavar="<number|none>",
+        help="The number in x and y that means a missing keypoint, as -1 or 0,-1; none: all are labels.",
+    ),
+]
+Unit = Annotated[
+    CoordinateUnits | None,
+    Sets("read.units"),
+    typer.Option(
+        "--units", rich_help_panel=DATA, help="Of coordinates: pixels, fraction or percent of the photo's size."
     ),
 ]
 BadRows = Annotated[
@@ -241,6 +269,16 @@ BodyRate = Annotated[
 # The machine, and what comes out
 Precision = Annotated[
     str | None, Sets("precision"), typer.Option("--precision", rich_help_panel=RUN, help="auto, 32 or bf16.")
+]
+Threads = Annotated[
+    int | None,
+    Sets("threads"),
+    typer.Option(
+        "--threads",
+        rich_help_panel=RUN,
+        min=1,
+        help="Processor threads (default: the cores it may use, or OMP_NUM_THREADS).",
+    ),
 ]
 Devices = Annotated[
     int | None,

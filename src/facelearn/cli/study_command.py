@@ -26,7 +26,6 @@ Data = Annotated[
 Rows = Annotated[
     int | None, typer.Option(min=20, rich_help_panel=options.DATA, help="Use so many rows, instead of all.")
 ]
-# not --list as in other commands, which lists the studies here
 Images = Annotated[
     Path | None,
     options.Sets("read.list_file"),
@@ -92,6 +91,8 @@ def study(
     color: options.Colors = None,
     schema: options.Schema = None,
     list_file: Images = None,
+    missing: options.MissingMark = None,
+    units: options.Unit = None,
     on_error: options.BadRowsOfRecipe = None,
     train_list: TrainList = None,
     epochs: Epochs = None,

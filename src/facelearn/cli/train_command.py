@@ -38,6 +38,8 @@ def train(
     color: options.Colors = None,
     schema: options.Schema = None,
     list_file: options.ListFile = None,
+    missing: options.MissingMark = None,
+    units: options.Unit = None,
     on_error: options.BadRowsOfRecipe = None,
     valid: options.Valid = None,
     split_by: options.SplitBy = None,
@@ -66,6 +68,7 @@ def train(
     precision: options.Precision = None,
     device: options.DeviceOfRecipe = None,
     devices: options.Devices = None,
+    threads: options.Threads = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Train a model, for keypoints with missing labels or for people with uneven numbers of photos; write model, metrics and report."""
@@ -147,12 +150,16 @@ def _print_run(result: TrainResult, as_json: bool) -> None:
     say_left_out(result.skipped, result.folder)
     if result.metrics:
         say("", task.headline(result.metrics), "")
+    lacking = task.shortfall(result.metrics) is not None
+    look = (
+        "train longer, or on more rows (facelearn inspect DATA looks at them); its answers so far: " if lacking else ""
+    )
     say(
         f"trained {result.summary['epochs']} epochs in {result.summary['seconds']} s ({result.summary['images_per_second']} images/s), "
         f"{result.summary['parameters']:,} parameters",
         f"model:  {result.model}",
         f"report: {result.report}",
-        f"next:   facelearn predict {result.model} PHOTOS --out {task.answers_file}",
+        f"next:   {look}facelearn predict {result.model} PHOTOS --out {task.answers_file}",
     )
 
 

@@ -66,6 +66,8 @@ def tune(
     size: options.Size = None,
     crop: options.Crop = None,
     color: options.Colors = None,
+    missing: options.MissingMark = None,
+    units: options.Unit = None,
     schema: options.Schema = None,
     on_error: options.BadRowsOfRecipe = None,
     recipe: RecipeFile = None,
@@ -86,6 +88,7 @@ def tune(
         Path, typer.Option(rich_help_panel=options.RUN, help="Folder of the search; the same command goes on with it.")
     ] = Path("runs/tune"),
     device: options.DeviceOfRecipe = None,
+    threads: options.Threads = None,
     as_json: options.AsJson = False,
 ) -> None:  # fmt: skip
     """Search for a better recipe: random search with pruning over the settings that a recipe lets vary."""

@@ -12,14 +12,16 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facelearn.data.schema import KeypointSchema
+from facelearn.data.stated_size import Size, to_photo
 from facelearn.errors import DataError, Problem
 from facelearn.files import whole_file
+from facelearn.geometry.affine import map_points
 from facelearn.geometry.coordinates import from_fraction
 from facelearn.images.decode import Color, ImageFacts, decode_with_facts, image_facts, to_channels
 
@@ -58,12 +60,18 @@ class LabelledPhoto:
         points: float64 (K, 2) in pixels of it, NaN where missing.
         box: (left, top, right, bottom) in pixels of it, None where not known.
         frames: 1, or the number of frames of an animation, of which this is the first.
+        mended: what was done where the photo is not of the size that its labels state: "scaled", "turned".
+        size: (width, height) of the photo.
+        stated: (width, height) that its labels state, where they do.
     """
 
     pixels: NDArray[np.uint8]
     points: NDArray[np.float64]
     box: Box | None
     frames: int
+    mended: tuple[str, ...] = ()
+    size: Size = (0, 0)
+    stated: Size | None = None
 
 
 @dataclass(slots=True)
@@ -80,6 +88,10 @@ class Record:
         box: (left, top, right, bottom) of the face in pixels, where the format has one.
         person, group, split: names, None where unknown.
         pixels: uint8 (H, W, C), the photo itself, where `image` is a table.
+        stated: (width, height) of the photo, where the label file says it: points and box are in pixels of a photo of that size.
+        visibility: int8 (K,), 0 missing, 1 hidden, 2 visible, where the format has it.
+        image_id: the photo's own number or name in the label file, where it has one.
+        area: of the face in pixels, where the format has it.
     """
 
     image: Path
@@ -93,6 +105,10 @@ class Record:
     group: str | None = None
     split: str | None = None
     pixels: NDArray[np.uint8] | None = None
+    stated: Size | None = None
+    visibility: NDArray[np.int8] | None = None
+    image_id: int | str | None = None
+    area: float | None = None
 
     def problem(self, message: str) -> Problem:
         """`message` at this record's place in its files."""
@@ -125,17 +141,32 @@ class Record:
         """
         if self.pixels is not None:
             channels = {"grey": 1, "rgb": 3, None: self.pixels.shape[2]}[color]
-            return LabelledPhoto(to_channels(self.pixels, channels), self.points, self.box, 1)
-        photo, facts = decode_with_facts(self.image, color=color)
-        points, box = self.points, self.box
+            photo, facts = to_channels(self.pixels, channels), self.facts()
+        else:
+            photo, facts = decode_with_facts(self.image, color=color)
+        points, box, mended = self.in_photo(facts)
+        return LabelledPhoto(photo, points, box, facts.frames, mended, (facts.width, facts.height), self.stated)
+
+    def in_photo(self, facts: ImageFacts) -> tuple[NDArray[np.float64], Box | None, tuple[str, ...]]:
+        """Points and box in pixels of the upright photo that is there, and what was done where it is not of the size stated.
+
+        Raises:
+            ImageError: a photo of another shape than the label file states.
+        """
+        corners = None if self.box is None else np.asarray(self.box, np.float64).reshape(2, 2)
+        points = self.points
         if self.normalised:
-            points = from_fraction(points, facts.width, facts.height)
-            if box is not None:
-                left, top, right, bottom = from_fraction(
-                    np.asarray(box).reshape(2, 2), facts.width, facts.height
-                ).ravel()
-                box = (float(left), float(top), float(right), float(bottom))
-        return LabelledPhoto(photo, points, box, facts.frames)
+            size = self.stated or (facts.width, facts.height)
+            points = from_fraction(points, *size)
+            corners = None if corners is None else from_fraction(corners, *size)
+        matrix, mended = (None, ()) if self.stated is None else to_photo(self.stated, facts)
+        if matrix is not None:
+            points = map_points(matrix, points)
+            corners = None if corners is None else map_points(matrix, corners)
+        if corners is None:
+            return points, None, mended
+        (left, top), (right, bottom) = corners.min(0).tolist(), corners.max(0).tolist()
+        return points, (left, top, right, bottom), mended
 
 
 @dataclass
@@ -150,6 +181,10 @@ class Listing:
         warnings: one sentence each.
         label_files: the files that were read for it.
         rows: of a table that holds its photos itself: reads it from the start, one face or bad row at a time.
+        counted_from: the file's coordinate of the first pixel, which its reader took from every coordinate: 1 where it counts from 1.
+        not_carried: what the file says and no table of ours holds, one sentence each: of interest where it is written again.
+        category: the class of the faces as the file describes it, where it does.
+        unread: what is said of files that look like labels and were not read; among the warnings too.
     """
 
     format: str
@@ -159,6 +194,10 @@ class Listing:
     warnings: list[str] = field(default_factory=list)
     label_files: list[Path] = field(default_factory=list)
     rows: Callable[[], Iterator[Record | Problem]] | None = None
+    counted_from: float = 0.0
+    not_carried: list[str] = field(default_factory=list)
+    category: dict[str, Any] | None = None
+    unread: list[str] = field(default_factory=list)
 
     def each(self) -> Iterator[Record | Problem]:
         """What is wrong and what is right, one at a time."""

@@ -142,9 +142,62 @@ FIVE = KeypointSchema(
 )
 """Two eye centres, nose tip, two mouth corners: what most face detectors return."""
 
+WFLW98 = KeypointSchema(
+    name="wflw98",
+    names=tuple(
+        [f"jaw_{i}" for i in range(33)]
+        + [f"right_eyebrow_{i}" for i in range(9)] + [f"left_eyebrow_{i}" for i in range(9)]
+        + [f"nose_bridge_{i}" for i in range(4)] + [f"nostril_{i}" for i in range(5)]
+        + [f"right_eye_{i}" for i in range(8)] + [f"left_eye_{i}" for i in range(8)]
+        + [f"outer_lip_{i}" for i in range(12)] + [f"inner_lip_{i}" for i in range(8)]
+        + ["right_pupil", "left_pupil"]
+    ),
+    mirror=(
+        *((i, 32 - i) for i in range(16)),  # jaw
+        *((33 + i, 46 - i) for i in range(5)), *((38 + i, 50 - i) for i in range(4)),  # upper and lower edge of the brows
+        (55, 59), (56, 58),  # nostrils
+        *((60 + i, 72 - i) for i in range(5)), (65, 75), (66, 74), (67, 73),  # eyes
+        (76, 82), (77, 81), (78, 80), (83, 87), (84, 86),  # outer lips
+        (88, 92), (89, 91), (93, 95),  # inner lips
+        (96, 97),  # pupils
+    ),
+    edges=(
+        *_path(0, 32), *_path(33, 41, closed=True), *_path(42, 50, closed=True), *_path(51, 54), *_path(55, 59),
+        *_path(60, 67, closed=True), *_path(68, 75, closed=True), *_path(76, 87, closed=True), *_path(88, 95, closed=True),
+    ),
+    eyes=((72,), (60,)),
+)  # fmt: skip
+"""The 98 keypoints of WFLW (Wu et al. 2018); its inter-ocular distance is between the outer eye corners."""
+
+_MUCT_LIPS = tuple(f"lip_{i}" for i in range(48, 67))
+
+MUCT76 = KeypointSchema(
+    name="muct76",
+    names=(
+        *(f"jaw_{i}" for i in range(15)),
+        *(f"left_eyebrow_{i}" for i in range(6)), *(f"right_eyebrow_{i}" for i in range(6)),
+        "right_eye_outer_corner", "right_eye_top", "right_eye_inner_corner", "right_eye_bottom", "right_pupil",
+        "left_eye_outer_corner", "left_eye_top", "left_eye_inner_corner", "left_eye_bottom", "left_pupil",
+        *(f"nose_{i}" for i in range(37, 46)), "right_nostril", "left_nostril",
+        *_MUCT_LIPS, "nose_tip",
+        *(f"right_eye_between_{i}" for i in range(4)), *(f"left_eye_between_{i}" for i in range(4)),
+    ),
+    mirror=(
+        *((i, 14 - i) for i in range(7)),  # jaw
+        *((15 + i, 21 + i) for i in range(6)), *((27 + i, 32 + i) for i in range(5)),  # brows, eyes
+        (37, 45), (38, 44), (39, 43), (40, 42), (46, 47),  # nose
+        (48, 54), (49, 53), (50, 52), (55, 59), (56, 58), (60, 62), (63, 65),  # lips
+        *((68 + i, 72 + i) for i in range(4)),  # between the corners of the eyes
+    ),
+    eyes=((36,), (31,)),
+)  # fmt: skip
+"""The 76 manual landmarks of MUCT (Milborrow et al. 2010), 0 to 67 in the order of XM2VTS; left and right are the person's own here."""
+
 NO_KEYPOINTS = KeypointSchema(name="none", names=())
 
-KNOWN_SCHEMAS: dict[str, KeypointSchema] = {schema.name: schema for schema in (FKD15, IBUG68, FIVE, NO_KEYPOINTS)}
+KNOWN_SCHEMAS: dict[str, KeypointSchema] = {
+    schema.name: schema for schema in (FKD15, IBUG68, FIVE, WFLW98, MUCT76, NO_KEYPOINTS)
+}
 
 
 def schema_for_names(names: Sequence[str]) -> KeypointSchema:

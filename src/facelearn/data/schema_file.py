@@ -70,7 +70,10 @@ def schema_from_table(table: Mapping[str, Any], where: str) -> KeypointSchema:
     names = table.get("names")
     if not isinstance(names, Sequence) or isinstance(names, str) or not all(isinstance(one, str) for one in names):
         raise DataError(f"{where} needs names, a list of the keypoints' names in their order: {_FORM}")
-    by_name = schema_for_names(names)
+    try:
+        by_name = schema_for_names(names)
+    except DataError as error:
+        raise DataError(f"{where}: {error}") from error
     pairs = _pairs(table["pairs"], names, "pairs", where) if "pairs" in table else by_name.mirror
     edges = _pairs(table["edges"], names, "edges", where) if "edges" in table else by_name.edges
     eyes = _eyes(table["eyes"], names, where) if "eyes" in table else by_name.eyes

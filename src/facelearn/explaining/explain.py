@@ -92,7 +92,7 @@ def explain(
     Args:
         model: `.safetensors` model file.
         images: what `Predictor.predict` takes; the training images are the ones that say most. None for synthetic faces.
-        out: folder; by default one below runs/explain, of the model file's own (`default_folder`).
+        out: folder; by default one below runs/explain, of the model file's own (`folder_of_model`).
         layer: which layer to look at, as `network.named_modules()` (and the layer table) names it. By default the kernels of the first
             convolution, the activations of the first and the deepest, Grad-CAM and units of the deepest.
         units: maps or units of that layer; by default the six that vary most over the images.
@@ -124,7 +124,7 @@ def explain(
         find_layer(opened.network, layer)
     targets(opened, output)  # what was mistyped is said before anything is computed
     _check(show=show, top=top, rows=rows, steps=steps)
-    album = Album(Path(out) if out is not None else default_folder(model))
+    album = Album(Path(out) if out is not None else folder_of_model(model))
     given = _images(opened.bundle, images, rows, seed, on_error, album.notes)
     table = profile(opened.network, opened.input_shape)
     look = Look(opened, table, given, layer, tuple(units), show, top, steps, seed)
@@ -145,7 +145,7 @@ def explain(
     }
 
 
-def default_folder(model: str | Path) -> Path:
+def folder_of_model(model: str | Path) -> Path:
     """The folder below runs/explain for a model file: its folder's and its own name, and a part of a hash of where it is.
 
     Every run's model file has the same name, and runs in two places may have the same one too.

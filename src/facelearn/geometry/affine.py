@@ -86,6 +86,32 @@ def window_transform(
     )
 
 
+def upright_transform(orientation: int, width: float, height: float) -> Matrix:
+    """The matrix from pixels of a stored photo to pixels of the upright one, as its EXIF orientation turns and mirrors it.
+
+    Args:
+        orientation: 1 to 8, EXIF's tag 0x0112.
+        width, height: of the photo as stored.
+
+    Returns:
+        float64 (2, 3) matrix; from 5 on, width and height change places.
+    """
+    right, bottom = width - 1, height - 1
+    return np.asarray(
+        {
+            1: [[1, 0, 0], [0, 1, 0]],
+            2: [[-1, 0, right], [0, 1, 0]],
+            3: [[-1, 0, right], [0, -1, bottom]],
+            4: [[1, 0, 0], [0, -1, bottom]],
+            5: [[0, 1, 0], [1, 0, 0]],
+            6: [[0, -1, bottom], [1, 0, 0]],
+            7: [[0, -1, bottom], [-1, 0, right]],
+            8: [[0, 1, 0], [-1, 0, right]],
+        }[orientation],
+        np.float64,
+    )
+
+
 def scale_of(matrix: ArrayLike) -> NDArray[np.float64]:
     """How much each matrix (..., 2, 3) enlarges lengths: the root of how much it enlarges areas; float64 (...)."""
     return np.asarray(np.sqrt(np.abs(np.linalg.det(np.asarray(matrix, np.float64)[..., :2]))))

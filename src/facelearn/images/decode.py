@@ -73,12 +73,14 @@ class ImageFacts:
         width, height: pixels, after the EXIF rotation.
         channels: 1 for a grey image, 3 for any other.
         frames: 1, or the number of frames of an animation.
+        orientation: 1, or what EXIF says of the photo as stored (2 to 8), which is turned upright.
     """
 
     width: int
     height: int
     channels: int
     frames: int
+    orientation: int = 1
 
 
 def looks_like_image(start: bytes) -> bool:
@@ -101,10 +103,11 @@ def image_facts(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> ImageFa
     with _stream(source) as stream:
         image = _open(stream, max_pixels)
         width, height = image.size
+        orientation = _orientation(image)
         # Pillow itself swaps the size of a rotated TIFF
-        if image.format != "TIFF" and _orientation(image) >= 5:
+        if image.format != "TIFF" and orientation >= 5:
             width, height = height, width
-        return ImageFacts(width, height, 1 if _is_grey(image) else 3, _frames(image))
+        return ImageFacts(width, height, 1 if _is_grey(image) else 3, _frames(image), orientation)
 
 
 def decode_image(source: ImageSource, *, color: Color | None = None, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
@@ -136,7 +139,7 @@ def decode_with_facts(
         raise DataError(f"color must be 'grey', 'rgb' or None; received {color!r}")
     with _stream(source) as stream:
         image = _open(stream, max_pixels)
-        frames, grey = _frames(image), _is_grey(image)
+        frames, grey, orientation = _frames(image), _is_grey(image), _orientation(image)
         try:
             image.load()
             pixels = _to_uint8(_upright(image), color or ("grey" if grey else "rgb"))
@@ -144,7 +147,7 @@ def decode_with_facts(
             raise
         except Exception as error:  # Pillow's decoders raise whatever the damaged bytes lead them to
             raise ImageError(f"the image is truncated or damaged ({_short(error)}); replace the file") from error
-    return pixels, ImageFacts(pixels.shape[1], pixels.shape[0], 1 if grey else 3, frames)
+    return pixels, ImageFacts(pixels.shape[1], pixels.shape[0], 1 if grey else 3, frames, orientation)
 
 
 def from_pillow(image: Image.Image, *, color: Color | None = None) -> NDArray[np.uint8]:

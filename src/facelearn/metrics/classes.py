@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NotRequired, TypedDict, cast
+from typing import Any, NotRequired, TypedDict, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -81,7 +81,7 @@ class Temperature(TypedDict):
 
 
 class ClassMetrics(ClassTable):
-    """What `class_metrics` returns, top{k}_score for other k too; the last three are added by runs and evaluations."""
+    """What `class_metrics` returns, top{k}_score for other k too; the last four are added by runs and evaluations."""
 
     accuracy_score: MeasureFacts
     balanced_accuracy_score: MeasureFacts
@@ -93,6 +93,7 @@ class ClassMetrics(ClassTable):
     calibration: Reliability
     settings: ClassMetricSettings
     measured_on: NotRequired[str]
+    baseline: NotRequired[dict[str, Any]]
     temperature: NotRequired[Temperature]
     open_set: NotRequired[OpenSetMetrics]
 

@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from facelearn.bundle import Bundle
+from facelearn.data.coordinate_units import check_units
+from facelearn.data.filled import missing_values
 from facelearn.data.schema import KeypointSchema
 from facelearn.errors import BundleError, RecipeError
 from facelearn.prediction.backends import Backend, BackendName, Precision, open_backend
-from facelearn.prediction.photos import Source
+from facelearn.prediction.photos import LabelsRead, Source
 from facelearn.prediction.stream import PhotoBatch, photo_batches
 from facelearn.tasks.task import Asked, Photos
 
@@ -117,8 +119,10 @@ class OpenModel:
             DataError: a source, photo or box that cannot be used, with the first ten.
             BundleError: the model gives NaN or infinity.
         """
+        trained = self.bundle.recipe.get("read") or {}
+        read = LabelsRead(missing_values(trained.get("missing")), check_units(trained.get("units")))
         batches = photo_batches(
-            source, self._shape, self._batch, framing=self.bundle.framing, boxes=boxes, on_error=on_error
+            source, self._shape, self._batch, framing=self.bundle.framing, boxes=boxes, on_error=on_error, read=read
         )
         for chunk in batches:
             combined = self._backend(self.bundle.preprocess.prepare(chunk.images)) if len(chunk.images) else EMPTY

@@ -10,7 +10,9 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from facelearn.data.coordinate_units import Units, settle_units
 from facelearn.data.faces import Faces
+from facelearn.data.filled import settle_missing
 from facelearn.data.listing import Box, ListingOptions, source_name
 from facelearn.data.readers import list_records, locate
 from facelearn.data.readers.label_files import image_files, unread_files, unread_note, unread_text
@@ -50,7 +52,17 @@ class Photo:
     framed: bool = False
 
 
-def photos(source: Source, color: Color, notes: list[str] | None = None) -> Iterator[Photo | Problem]:
+@dataclass(frozen=True)
+class LabelsRead:
+    """How labels were read when a model was trained: the numbers that mean a missing keypoint, and the unit of coordinates."""
+
+    missing: tuple[float, ...] | None = None
+    units: Units | None = None
+
+
+def photos(
+    source: Source, color: Color, notes: list[str] | None = None, read: LabelsRead = LabelsRead()
+) -> Iterator[Photo | Problem]:  # fmt: skip
     """The photos of `source` one by one, nothing kept; a `Problem` stands in the place of one that cannot be read.
 
     An array with 2 axes is one grey image; with 3 axes one image when its last axis is 1 or 3, else N grey images; with 4 axes N images.
@@ -61,6 +73,7 @@ def photos(source: Source, color: Color, notes: list[str] | None = None) -> Iter
             arrays of any sizes.
         color: of photos decoded from files.
         notes: gets what the readers of label files have to say.
+        read: how labels, which say where the faces are, are understood.
 
     Raises:
         DataError: something else, an array that looks like one image with other channels, or a folder without images.
@@ -75,17 +88,17 @@ def photos(source: Source, color: Color, notes: list[str] | None = None) -> Iter
             if isinstance(item, np.ndarray):
                 yield Photo(_as_image(item, i), "", i + 1)
             else:
-                yield from _of_item(item, i, f"item {i} (0-based) of the list is", color, notes)
+                yield from _of_item(item, i, f"item {i} (0-based) of the list is", color, notes, read)
     else:
-        yield from _of_item(source, 0, "cannot predict on", color, notes)
+        yield from _of_item(source, 0, "cannot predict on", color, notes, read)
 
 
 def _of_item(
-    item: Any, position: int, refusal: str, color: Color, notes: list[str] | None
+    item: Any, position: int, refusal: str, color: Color, notes: list[str] | None, read: LabelsRead
 ) -> Iterator[Photo | Problem]:
     """A path, an image file's bytes, an opened file or a Pillow image."""
     if isinstance(item, str | Path):
-        yield from _of_path(Path(item), color, notes)
+        yield from _of_path(Path(item), color, notes, read)
         return
     pillow = type(item).__module__.startswith("PIL.") and hasattr(item, "getexif")
     if not (pillow or isinstance(item, bytes | bytearray | memoryview) or hasattr(item, "read")):
@@ -156,7 +169,7 @@ def _refusal(what: str, array: NDArray[Any]) -> str:
     )
 
 
-def _of_path(path: Path, color: Color, notes: list[str] | None) -> Iterator[Photo | Problem]:
+def _of_path(path: Path, color: Color, notes: list[str] | None, read: LabelsRead) -> Iterator[Photo | Problem]:
     if not path.exists():
         yield Problem(str(path), None, "there is no file or folder of this name")
         return
@@ -177,7 +190,7 @@ def _of_path(path: Path, color: Color, notes: list[str] | None) -> Iterator[Phot
         for file in files:
             yield _of_image(file, color)
     else:
-        yield from _of_labels(kind, where, color, notes)
+        yield from _of_labels(kind, where, color, notes, read)
 
 
 def _of_image(file: Path, color: Color) -> Photo | Problem:
@@ -187,8 +200,12 @@ def _of_image(file: Path, color: Color) -> Photo | Problem:
         return Problem(str(file), None, str(error))
 
 
-def _of_labels(kind: str, where: Path, color: Color, notes: list[str] | None) -> Iterator[Photo | Problem]:
+def _of_labels(
+    kind: str, where: Path, color: Color, notes: list[str] | None, read: LabelsRead
+) -> Iterator[Photo | Problem]:
     listing = list_records(kind, where, ListingOptions(on_error="skip"))
+    listing = settle_missing(listing, read.missing, where, unsaid="missing")
+    listing = settle_units(listing, None, where, assumed=read.units, unsaid="take")
     if notes is not None:
         notes += listing.warnings
     for record in listing.each():

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from facelearn.errors import FIRST_PROBLEMS, DataError, Problem
 from facelearn.images.decode import to_channels
-from facelearn.prediction.photos import Photo, Source, photos
+from facelearn.prediction.photos import LabelsRead, Photo, Source, photos
 from facelearn.transforms.framing import Framed, Framing, FramingError
 
 _BARE = (
@@ -60,6 +60,7 @@ def photo_batches(
     framing: Framing | None = None,
     boxes: ArrayLike | None = None,
     on_error: Literal["stop", "skip"] = "stop",
+    read: LabelsRead = LabelsRead(),  # noqa: B008
 ) -> Iterator[PhotoBatch]:
     """The photos of `source`, `batch` at a time, framed for a model.
 
@@ -71,6 +72,7 @@ def photo_batches(
             nothing is known is taken whole (`PhotoBatch.bare`); an image of a `Faces` is framed already, and only resized.
         boxes: (N, 4), for each photo the part of it to take instead, as `Framing.frame_box`.
         on_error: "stop" raises at photos that cannot be read or framed; "skip" lists them in `PhotoBatch.problems`.
+        read: how the labels of a label file are understood.
 
     Raises:
         DataError: a source, photo or box that cannot be used, with the first ten.
@@ -80,7 +82,7 @@ def photo_batches(
     framing = (framing or Framing()).sized(shape[:2])
     crops = _checked_boxes(boxes)
     notes: list[str] = []
-    stream = enumerate(photos(source, "grey" if shape[2] == 1 else "rgb", notes))
+    stream = enumerate(photos(source, "grey" if shape[2] == 1 else "rgb", notes, read))
     seen = told = 0
     while chunk := list(islice(stream, batch)):
         problems = [item for _, item in chunk if isinstance(item, Problem)]

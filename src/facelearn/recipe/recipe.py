@@ -15,6 +15,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
+from facelearn.data.filled import missing_values
 from facelearn.data.schema import KNOWN_SCHEMAS
 from facelearn.data.schema_file import known_schema
 from facelearn.errors import RecipeError, unknown_name
@@ -68,6 +69,14 @@ class ScheduleSettings(Settings):
     final: float = Field(1e-4, ge=0, le=1)
 
 
+def _number_or_none(value: Any) -> Any:
+    """What `read.missing` is written as: a number, several, or "none"."""
+    numbers = missing_values(value)
+    if not numbers:
+        return None if numbers is None else "none"
+    return numbers[0] if len(numbers) == 1 else numbers
+
+
 with warnings.catch_warnings():
     # "schema" is what people say; pydantic's own method of that name is deprecated, and nobody here calls it
     warnings.filterwarnings("ignore", 'Field name "schema"', UserWarning)
@@ -100,6 +109,17 @@ class ReadSettings(SchemaSettings):
     color: Literal["grey", "rgb"] | None = None
     on_error: Literal["stop", "skip"] = Field("stop", description="bad rows stop the run, or are left out and listed")
     list_file: str | None = Field(None, description="a text file of image paths, one a line: only these are read")
+    missing: str | float | tuple[float, ...] | None = Field(
+        None, description="the number in x and y that means a missing keypoint, or several; 'none' where all are labels"
+    )
+    units: Literal["pixels", "fraction", "percent"] | None = Field(
+        None, description="of the coordinates in the label file"
+    )
+
+    @field_validator("missing", mode="before")
+    @classmethod
+    def _missing(cls, value: Any) -> Any:
+        return _number_or_none(value)
 
 
 class Recipe(TaskSettings):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,6 +21,7 @@ Colour = tuple[int, int, int]
 
 GAP = 4
 PAPER = 250
+_STRIP = 14
 _OUTLINE = (20, 20, 20)
 _SHIFT = 5  # cv2 draws on a grid of 1/32 pixel with this
 
@@ -72,6 +73,25 @@ def face_panel(
     )
 
 
+def face_name(faces: Faces, index: int) -> str:
+    """A face in a word or two: its row, or its file's name where the file is the face."""
+    row = int(faces.row[index])
+    return f"row {row}" if row >= 0 else PurePath(str(faces.source[index])).name or f"face {index}"
+
+
+def named_panel(panel: NDArray[np.uint8], name: str) -> NDArray[np.uint8]:
+    """`panel` uint8 (H, W, 3) above a strip with `name`, whose end is cut where it does not fit; other letters than ASCII become '?'."""
+    import cv2
+
+    text = name.encode("ascii", "replace").decode("ascii")
+    scale = 0.36
+    while len(text) > 1 and cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)[0][0] > panel.shape[1] - 4:
+        text = text[:-1]
+    strip = np.full((_STRIP, panel.shape[1], 3), PAPER, np.uint8)
+    cv2.putText(strip, text, (2, _STRIP - 4), cv2.FONT_HERSHEY_SIMPLEX, scale, _OUTLINE, 1, cv2.LINE_AA)
+    return np.concatenate([panel, strip])
+
+
 def tile(panels: list[NDArray[np.uint8]], columns: int) -> NDArray[np.uint8]:
     """Panels, all uint8 (H, W, 3) of one shape, row by row on light paper with narrow gaps; at least one."""
     height, width = panels[0].shape[:2]
@@ -94,6 +114,7 @@ def contact_sheet(
     path: str | Path | None = None,
     seed: int | None = 0,
     side: int | None = None,
+    named: bool = False,
 ) -> NDArray[np.uint8]:
     """A sheet of `count` faces chosen at random (all of them, in order, where there are fewer).
 
@@ -106,6 +127,7 @@ def contact_sheet(
         path: where to write the sheet as PNG as well.
         seed: chooses the faces; None takes the first `count` in their order.
         side: pixels of each face's longer side; default, 2 to 3 times the image up to 288.
+        named: writes the row, or the file where it holds one face, below each face.
 
     Returns:
         uint8 (H, W, 3) RGB.
@@ -136,6 +158,8 @@ def contact_sheet(
         )
         for i in chosen
     ]
+    if named:
+        panels = [named_panel(panel, face_name(faces, int(i))) for panel, i in zip(panels, chosen, strict=True)]
     sheet = tile(panels, columns)
     if path is not None:
         with whole_file(path) as scratch:

@@ -9,13 +9,18 @@ from typing import Literal
 from facelearn import bundle as bundles
 from facelearn.bundle.onnx import export_onnx
 from facelearn.data import writers
-from facelearn.data.faces import Faces
-from facelearn.data.listing import write_skipped
-from facelearn.data.schema_file import WantedSchema
+from facelearn.data.coordinate_units import Units, settle_units
+from facelearn.data.filled import Missing, missing_values, settle_missing
+from facelearn.data.listing import ListingOptions, Record, source_name, write_skipped
+from facelearn.data.readers import list_records, locate
+from facelearn.data.schema_file import WantedSchema, known_schema
 from facelearn.errors import FacelearnError, Problem
-from facelearn.runs.prepare import read_with_report
+from facelearn.images.decode import ImageError
+from facelearn.runs.prepare import ReadResult, read_with_report
 
-Format = Literal["coco", "csv", "faces"]
+Format = Literal["coco", "csv", "faces", "label-studio", "cvat"]
+
+_ENDINGS: dict[Format, str] = {"coco": ".json", "csv": ".csv", "label-studio": ".json", "cvat": ".xml"}
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,8 @@ def convert(
     size: int | None = None,
     crop: float | None = None,
     color: Literal["grey", "rgb"] | None = None,
+    missing: Missing = None,
+    units: Units | None = None,
     schema: WantedSchema | None = None,
     on_error: Literal["stop", "skip"] = "stop",
 ) -> ConvertResult:
@@ -46,10 +53,10 @@ def convert(
 
     Args:
         source: what `facelearn.read` takes.
-        out: a `.json` file (COCO keypoints), a `.csv` file (one row a face) or a folder (saved `Faces`); images of the first two are
-            written beside it, in a folder `images`.
-        to: the format, where the name of `out` should not decide.
-        size, crop, color, schema, on_error: as `facelearn.read`.
+        out: a `.json` file (COCO keypoints), a `.csv` file (one row a face), an `.xml` file (CVAT for images 1.1) or a folder (saved
+            `Faces`); images of the files are written beside them, in a folder `images`, where the photos cannot be referred to.
+        to: the format, where the name of `out` should not decide: "label-studio" for a `.json` of tasks.
+        size, crop, color, schema, missing, units, on_error: as `facelearn.read`.
 
     Raises:
         DataError: `source` cannot be read as asked.
@@ -57,33 +64,78 @@ def convert(
     """
     out = Path(out)
     to = to or _format_of(out)
+    if to in _ENDINGS and out.suffix.lower() != _ENDINGS[to]:
+        raise FacelearnError(
+            f"--to {to} writes a {_ENDINGS[to]} file; received '{out.name}', type '{out.stem}{_ENDINGS[to]}'"
+        )
     if out.exists():
         raise FacelearnError(f"{out} exists; choose another name, nothing is overwritten")
-    result = read_with_report(source, size=size, crop=crop, color=color, schema=schema, on_error=on_error)
-    _write(result.faces, out, to)
+    result = read_with_report(
+        source, size=size, crop=crop, color=color, schema=schema, missing=missing, units=units, on_error=on_error
+    )
+    asked = ListingOptions(known_schema(schema), "skip")
+    dropped = _write(result, Path(source), out, to, asked, missing_values(missing), units)
     if result.skipped:
         write_skipped(result.skipped, out.with_name(f"{out.stem}.skipped.csv"))
     labels = int(result.faces.labelled.sum())
-    warnings = tuple(str(warning) for warning in result.warnings)
+    warnings = (*map(str, result.warnings), *dropped)
     return ConvertResult(out, result.format, to, len(result.faces), labels, result.skipped, warnings)
 
 
 def _format_of(out: Path) -> Format:
-    formats: dict[str, Format] = {".json": "coco", ".csv": "csv", "": "faces"}
+    formats: dict[str, Format] = {".json": "coco", ".csv": "csv", ".xml": "cvat", "": "faces"}
     if out.suffix.lower() not in formats:
         raise FacelearnError(
-            f"'{out.name}' names no format; end it in .json (COCO keypoints) or .csv, or give a folder (saved Faces)"
+            f"'{out.name}' names no format; end it in .json (COCO keypoints; with --to label-studio its tasks), .csv or .xml (CVAT), "
+            "or give a folder (saved Faces)"
         )
     return formats[out.suffix.lower()]
 
 
-def _write(faces: Faces, out: Path, to: Format) -> None:
-    if to == "coco":
-        writers.write_coco(faces, out)
-    elif to == "csv":
-        writers.write_wide_csv(faces, out)
+def _write(
+    result: ReadResult, source: Path, out: Path, to: Format, asked: ListingOptions, missing: tuple[float, ...] | None, units: Units | None,
+) -> list[str]:  # fmt: skip
+    """Write the faces, and say what of their file has no place in the new one."""
+    faces, (kind, where) = result.faces, locate(source)
+    if kind in ("faces", "kaggle-csv", "image"):
+        known, dropped, category = [], [], None
     else:
+        listing = settle_missing(list_records(kind, where, asked), missing, where, unsaid="missing")
+        listing = settle_units(listing, units, where, unsaid="take")
+        records = {(source_name(record.image, where), record.row): record for record in listing.records}
+        known = [
+            _carried(records.get((str(file), int(row)))) for file, row in zip(faces.source, faces.row, strict=True)
+        ]
+        dropped, category = listing.not_carried, listing.category
+    if to == "coco":
+        writers.write_coco(faces, out, carried=known, category=category)
+        return [f"not carried over: {'; '.join(dropped)}"] if dropped else []
+    if to == "faces":
         faces.save(out)
+        return [f"not carried over: {'; '.join(dropped)}"] if dropped else []
+    {"csv": writers.write_wide_csv, "label-studio": writers.write_label_studio, "cvat": writers.write_cvat}[to](
+        faces, out
+    )
+    boxes = sum(one.box is not None for one in known)
+    hidden = sum(int((one.visibility == 1).sum()) for one in known if one.visibility is not None)
+    counts = [f"{boxes} boxes"] * bool(boxes) + [f"that {hidden} keypoints are hidden (v = 1)"] * bool(hidden)
+    dropped = [*counts, *dropped]
+    return [f"not carried over: {'; '.join(dropped)}"] if dropped else []
+
+
+def _carried(record: Record | None) -> writers.Carried:
+    """What a label file says of a face, in pixels of the photo that is there."""
+    if record is None:
+        return writers.Carried()
+    try:
+        facts = record.facts()
+        _, box, _ = record.in_photo(facts)
+    except ImageError:
+        return writers.Carried()
+    area = record.area
+    if area is not None and record.stated is not None:  # a resized copy
+        area *= facts.width * facts.height / (record.stated[0] * record.stated[1])
+    return writers.Carried(box, area, record.visibility, record.image_id)
 
 
 def convert_model(model: str | Path, out: str | Path) -> Path:

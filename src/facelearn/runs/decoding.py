@@ -6,7 +6,6 @@ needs no memory of its own.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,8 +16,12 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from facelearn.cores import usable_cores
+from facelearn.data.coordinate_units import Units, settle_units
 from facelearn.data.faces import Faces
+from facelearn.data.filled import settle_missing
 from facelearn.data.listing import NOBODY, Listing, OnError, Progress, Record, source_name
+from facelearn.data.stated_size import SCALED, TURNED
 from facelearn.errors import DataError, Problem
 from facelearn.geometry.affine import compose
 from facelearn.images.decode import Color, ImageError, ImageFacts
@@ -41,12 +44,18 @@ class Wanted:
         strict: a face that the framing cannot place is a bad row; otherwise its photo is taken whole.
         color: "grey" or "rgb"; None keeps grey if all photos are grey.
         on_error: "stop" or "skip".
+        missing: the numbers that mean a missing keypoint, as `data.filled.missing_values` gives them.
+        units: of the coordinates; None is pixels, and stops where they look like something else.
+        assumed_units: what coordinates that look like it are taken for, where nobody said.
     """
 
     framing: Framing | None = None
     strict: bool = False
     color: Color | None = None
     on_error: OnError = "stop"
+    missing: tuple[float, ...] | None = None
+    units: Units | None = None
+    assumed_units: Units | None = None
 
 
 @dataclass(frozen=True)
@@ -77,7 +86,8 @@ def load_listing(
         DataError: what is wrong with which row, or images that come out in several sizes.
     """
     holds_pixels = listing.rows is not None
-    listing = listing.gathered(progress)
+    listing = settle_missing(listing.gathered(progress), wanted.missing, where)
+    listing = settle_units(listing, wanted.units, where, assumed=wanted.assumed_units)
     records, color, framing = listing.records, wanted.color, wanted.framing
     total = len(records) + len(listing.problems)
     if total == 0:
@@ -94,7 +104,8 @@ def load_listing(
             framing = Framing("whole")
         elif framing is None:
             labelled = any(CROP.can_frame(record.box, record.points) for record in records)
-            framing, note = choose_framing({(fact.width, fact.height) for fact in facts}, labelled)
+            sizes = {(fact.width, fact.height) for fact in facts}
+            framing, note = choose_framing(sizes, labelled, crowded=_crowded(records))
             said += [note] if note else []
     images, results = _frame_all(
         records, framing, wanted.strict, color, where, allocate, None if holds_pixels else progress
@@ -179,6 +190,9 @@ class _Result:
     lost: int
     frames: int
     whole: bool
+    mended: tuple[str, ...] = ()
+    size: tuple[int, int] = (0, 0)
+    stated: tuple[int, int] | None = None
 
 
 def _headers(records: Sequence[Record], problems: list[Problem]) -> tuple[list[Record], list[ImageFacts]]:
@@ -199,6 +213,14 @@ def _headers(records: Sequence[Record], problems: list[Problem]) -> tuple[list[R
             good.append(record)
             facts.append(fact)
     return good, facts
+
+
+def _crowded(records: Sequence[Record]) -> bool:
+    """Whether two labelled faces are in one photo."""
+    placed = [
+        str(record.image) for record in records if record.pixels is None and CROP.can_frame(record.box, record.points)
+    ]
+    return len(set(placed)) < len(placed)
 
 
 def _frame_all(
@@ -230,7 +252,9 @@ def _frame_all(
                 f"command (size={DEFAULT_SIZE} in Python), or another number of pixels"
             )
         images[i] = framed.image
-        return _Result(framed.points, framed.to_photo, framed.outside, framed.lost, photo.frames, whole)
+        return _Result(
+            framed.points, framed.to_photo, framed.outside, framed.lost, photo.frames, whole, photo.mended, photo.size, photo.stated
+        )  # fmt: skip
 
     while images is None and len(results) < len(records):  # one at a time until the size is known
         results.append(work(len(results)))
@@ -244,7 +268,7 @@ def _frame_all(
 
 def _in_parallel(work: Callable[[_T], _R], items: Sequence[_T]) -> Iterator[_R]:
     """`work` over `items` in threads (Pillow and OpenCV release the interpreter lock), in order, a bounded number ahead."""
-    workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers = usable_cores()
     if workers == 1 or len(items) < 2 * _CHUNK:
         yield from map(work, items)
         return
@@ -314,6 +338,18 @@ def _counts(rows: Sequence[Record], framed: Sequence[_Result]) -> list[str]:
             affected = int(np.count_nonzero(counts))
             first = rows[int(np.flatnonzero(counts)[0])].place
             warnings.append(f"{total} keypoints in {affected} rows {what}, first in {first}")
+    for done, what in (
+        (SCALED, "resized copies: labels were scaled"),
+        (TURNED, "turned by their EXIF: labels were turned with them"),
+    ):
+        if mended := [(row, one) for row, one in zip(rows, framed, strict=True) if done in one.mended]:
+            row, one = mended[0]
+            said = (
+                ""
+                if one.stated is None
+                else f" ({one.size[0]} x {one.size[1]} where the labels say {one.stated[0]} x {one.stated[1]})"
+            )
+            warnings.append(f"{len(mended)} faces are in photos that are {what}, first in {row.image.name}{said}")
     if whole := [row for row, one in zip(rows, framed, strict=True) if one.whole]:
         warnings.append(
             f"{len(whole)} faces have neither enough labels nor a box to be framed by (photos taken whole), first of {whole[0].place}"

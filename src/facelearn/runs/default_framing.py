@@ -16,16 +16,18 @@ LARGEST_KEPT = 512
 CROP = Framing("crop", DEFAULT_SIZE, DEFAULT_MARGIN)
 
 
-def choose_framing(sizes: set[tuple[int, int]], labelled: bool) -> tuple[Framing, str | None]:
+def choose_framing(sizes: set[tuple[int, int]], labelled: bool, *, crowded: bool = False) -> tuple[Framing, str | None]:
     """The framing of photos of these (width, height), where nobody asked for one, and the sentence that says so.
 
     Photos of one size, no side above `LARGEST_KEPT`, are faces already and stay as they are, about which nothing is to be said. Of others
-    each face is cropped by its labels, or the photo is fitted whole where no face has any.
+    each face is cropped by its labels, or the photo is fitted whole where no face has any. Where photos show several labelled faces
+    (`crowded`) a whole photo says nothing of which is meant, and each is cropped too.
     """
-    if len(sizes) <= 1 and max(max(sizes, default=(1, 1))) <= LARGEST_KEPT:
+    if not crowded and len(sizes) <= 1 and max(max(sizes, default=(1, 1))) <= LARGEST_KEPT:
         return Framing("whole"), None
     width, height = next(iter(sizes))
     photos = f"photos of {len(sizes)} sizes" if len(sizes) > 1 else f"photos of {width} x {height} pixels"
+    photos = "photos with several faces" if crowded else photos
     stored = f"{DEFAULT_SIZE} x {DEFAULT_SIZE}"
     if labelled:
         return (

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from facelearn.data.coordinate_units import Units
 from facelearn.data.faces import Faces
+from facelearn.data.filled import Missing
 from facelearn.data.listing import write_skipped
 from facelearn.data.schema_file import WantedSchema
+from facelearn.data.seen_rows import seen_rows
 from facelearn.errors import DataError
 from facelearn.prediction.backends import open_backend
 from facelearn.prediction.open import OpenModel
@@ -17,7 +21,6 @@ from facelearn.record.folder import RunFolder
 from facelearn.record.results import load_run, save_metrics
 from facelearn.runs.prepare import read_with_report
 from facelearn.tasks.task import Asked
-from facelearn.transforms.framing import Framing
 
 
 def evaluate(
@@ -31,6 +34,8 @@ def evaluate(
     schema: WantedSchema | None = None,
     list_file: str | Path | None = None,
     threshold: float | None = None,
+    missing: Missing = None,
+    units: Units | None = None,
     on_error: Literal["stop", "skip"] = "stop",
     device: str = "auto",
 ) -> dict[str, Any]:
@@ -43,8 +48,9 @@ def evaluate(
         out: folder for metrics.json, evaluation.npz and report.html; None writes nothing.
         scheme: annotation scheme to measure; by default complete rows are measured on the scheme of complete rows and the others on
             that of partial rows, where the model has both.
-        size, crop, schema, list_file, on_error: as `facelearn.read`; without size and crop, faces are framed as the model's were, and
-            without schema, keypoints are what the model's training was told they are.
+        size, crop, schema, list_file, missing, units, on_error: as `facelearn.read`; without size and crop, faces are framed as the
+            model's were; without schema, keypoints are what the model's training was told they are; and what meant a missing keypoint
+            when it was trained means one here.
         threshold: keypoints: a detection error above this share of the image width is a failure (0.1 where None). Identification: the
             probability below which a face is unknown (the model's own where None).
         device: auto, cpu or cuda.
@@ -62,20 +68,27 @@ def evaluate(
     task = backend.bundle.of_task
     opened = OpenModel(backend, **vars(task.of_the_model(asked)))
     framing = opened.bundle.framing if size is None and crop is None else None  # as the model's own faces were framed
-    if schema is None:
-        schema = (opened.bundle.recipe.get("read") or {}).get("schema")
-    faces, said = (
-        (data, {}) if isinstance(data, Faces) else _read(data, out, framing, size, crop, schema, list_file, on_error)
-    )
+    trained = opened.bundle.recipe.get("read") or {}
+    how = {
+        "framing": framing, "size": size, "crop": crop, "schema": trained.get("schema") if schema is None else schema,
+        "list_file": list_file, "on_error": on_error, "units": units,
+        "missing": trained.get("missing") if missing is None else missing, "assumed_units": trained.get("units"),
+    }  # fmt: skip
+    faces, said = (data, {}) if isinstance(data, Faces) else _read(data, out, how)
     if not task.teaches(faces):
         where = "the table" if isinstance(data, Faces) else str(data)
         raise DataError(task.lacking(faces, where, f"see what is in it with: facelearn inspect {where}"))
     # the table's own pixels, so that the error is in pixels of the images as read
     flat = faces.replace(to_photo=np.broadcast_to(np.eye(2, 3), (len(faces), 2, 3)).copy())
     measured = task.measure_answers(opened.predict(flat), faces, asked, opened.bundle.data)
+    seen = seen_rows(faces, opened.bundle.data.get("train_rows"))
+    notes = [*measured.notes, *seen_notes(seen)]
+    if notes:
+        said = {**said, "warnings": [*said.get("warnings", ()), *notes]}
     if out is not None:
         folder, source = RunFolder(out), "Faces in memory" if isinstance(data, Faces) else str(data)
         facts = {"source": source, "fingerprint": faces.fingerprint(), "model": str(model)}
+        facts |= {"to be known": "; ".join(notes)} if notes else {}
         save_metrics(folder.path, measured.metrics, data=facts)
         if measured.evaluation is not None:
             task.save_evaluation(folder.evaluation, **measured.evaluation)
@@ -84,14 +97,17 @@ def evaluate(
     return {"task": task.name, **measured.metrics, **said}
 
 
-def _read(
-    data: str | Path, out: str | Path | None, framing: Framing | None, size: int | None, crop: float | None, schema: WantedSchema | None,
-    list_file: str | Path | None, on_error: Literal["stop", "skip"],
-) -> tuple[Faces, dict[str, list[str]]]:  # fmt: skip
+def seen_notes(seen: tuple[int, int] | None) -> list[str]:
+    """That faces were trained on, where they were; `seen` as `data.seen_rows.seen_rows` gives it."""
+    if seen is None or not seen[0]:
+        return []
+    count, asked = seen
+    return [f"{count:,} of {asked:,} faces were trained on: what a model has seen is no test of it; measure on others"]
+
+
+def _read(data: str | Path, out: str | Path | None, how: Mapping[str, Any]) -> tuple[Faces, dict[str, list[str]]]:
     """The faces, and what the reader has to say of them."""
-    result = read_with_report(
-        data, framing=framing, size=size, crop=crop, schema=schema, list_file=list_file, on_error=on_error
-    )
+    result = read_with_report(data, **how)
     if out is not None and result.skipped:
         write_skipped(result.skipped, RunFolder(out).skipped)
     return result.faces, {

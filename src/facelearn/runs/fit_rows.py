@@ -10,6 +10,7 @@ import numpy as np
 
 from facelearn import bundle as bundles
 from facelearn.data.faces import Faces
+from facelearn.data.seen_rows import seen_facts
 from facelearn.errors import BundleError
 from facelearn.files import write_text
 from facelearn.recipe.recipe import Recipe
@@ -171,9 +172,10 @@ def parts_of(faces: Faces, split: Split) -> tuple[Faces, Faces, dict[str, Faces]
 def _bundle(plan: Plan, result: FitResult, metrics: Mapping[str, Any], facts: AnswerFacts) -> bundles.Bundle:
     weights = {name: tensor.detach().float().cpu().numpy() if tensor.is_floating_point() else tensor.cpu().numpy()
                for name, tensor in result.model.state_dict().items()}  # fmt: skip
+    kept = {**plan.facts, "train_rows": seen_facts(plan.train), **plan.task.baseline_facts(plan.train)}
     return bundles.Bundle(
         task=plan.task.name, network=plan.recipe.model.name, network_args=plan.network_args, weights=weights,
-        preprocess=plan.preprocess, framing=plan.framing, metrics=dict(metrics), data=plan.facts, recipe=plan.recipe.to_dict(),
+        preprocess=plan.preprocess, framing=plan.framing, metrics=dict(metrics), data=kept, recipe=plan.recipe.to_dict(),
         versions=versions(), licence=LICENCE_NOTE, **vars(facts),
     )  # fmt: skip
 

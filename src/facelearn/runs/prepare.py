@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facelearn.data.cache import Cache
+from facelearn.data.coordinate_units import Units, check_units
 from facelearn.data.faces import Faces
+from facelearn.data.filled import Missing, missing_values
 from facelearn.data.listing import Listing, ListingOptions, OnError, Progress
 from facelearn.data.readers import list_records, load_saved, locate
 from facelearn.data.schema_file import WantedSchema, known_schema
@@ -58,6 +60,8 @@ def read(
     cache: bool | str | Path = True,
     list_file: str | Path | None = None,
     framing: Framing | None = None,
+    missing: Missing = None,
+    units: Units | None = None,
     progress: Progress | None = None,
 ) -> Faces:
     """Read faces and their labels from a file or folder; the format is found by its content.
@@ -67,8 +71,8 @@ def read(
     `crop` or `framing` say otherwise.
 
     Args:
-        path: a Kaggle CSV (plain, .gz or in a .zip), a wide CSV beside images, a .pts file or folder, a COCO JSON, a
-            dlib imglab XML, an Ultralytics pose data set, a folder of images, one image, or a folder of saved faces.
+        path: a file or folder in any format of docs/data-formats.md: label files of tools and of published sets, a folder of images,
+            one image, or a folder of saved faces.
         size: side in pixels of the square images. Proportions are kept, and what the photo does not have repeats its edge.
         crop: cut a square around each face's keypoints first, with this margin on each side as a fraction of the larger
             side of the keypoints' box.
@@ -79,6 +83,10 @@ def read(
         cache: True keeps the decoded images in the user's cache folder (`FACELEARN_CACHE`), a path in that folder.
         list_file: a text file of image paths relative to the images' folder, one a line: only these are read.
         framing: instead of size and crop, as a model or an earlier `ReadResult` has it; a face without labels or box is taken whole.
+        missing: a number, or several, that a tool wrote into x and y of keypoints that are missing; "none" where all are labels. A constant
+            that comes back over rows and keypoints stops the reading unless this speaks of it.
+        units: of coordinates in formats that do not fix it: "pixels", "fraction" (0 to 1) or "percent" of the photo's width and height.
+            Those that look like another unit than pixels stop the reading unless this speaks of it.
         progress: called with (rows done, rows in all or 0 where not yet known).
 
     Returns:
@@ -98,6 +106,8 @@ def read(
         cache=cache,
         list_file=list_file,
         framing=framing,
+        missing=missing,
+        units=units,
         progress=progress,
     ).faces
 
@@ -113,17 +123,26 @@ def read_with_report(
     cache: bool | str | Path = True,
     list_file: str | Path | None = None,
     framing: Framing | None = None,
+    missing: Missing = None,
+    units: Units | None = None,
+    assumed_units: Units | None = None,
     progress: Progress | None = None,
 ) -> ReadResult:
-    """As `read`, and the format, the framing, the rows skipped and the warnings."""
+    """As `read`, and the format, the framing, the rows skipped and the warnings.
+
+    `assumed_units` is what coordinates that look like it are taken for where `units` says nothing: the unit a model was trained with.
+    """
     if color not in (None, "grey", "rgb"):
         raise DataError(f"color must be 'grey', 'rgb' or None; received {color!r}")
     asked = ListingOptions(known_schema(schema), on_error, Path(list_file) if list_file else None)
-    wanted = Wanted(_asked_framing(size, crop, framing), crop is not None, color, on_error)
+    wanted = Wanted(
+        _asked_framing(size, crop, framing), crop is not None, color, on_error, missing_values(missing), check_units(units),
+        check_units(assumed_units),
+    )  # fmt: skip
     kind, where = locate(Path(path))
     if kind == "faces":
         return _result(kind, reframe(load_saved(where, asked), wanted, where))
-    listing = list_records(kind, where, asked)
+    listing = list_records(kind, where, asked, Path(path) if Path(path).is_dir() else None)
 
     def load(allocate: Allocate) -> Loaded:
         return load_listing(listing, wanted, where, allocate, progress)
@@ -172,8 +191,10 @@ def _through_cache(
         "color": wanted.color,
         "schema": None if asked.schema is None else asked.schema.to_dict(),
         "on_error": asked.on_error,
-        # an empty folder changes no file, only what is said of it
-        "notes": list(listing.warnings) if kind == "image-folder" else [],
+        "missing": wanted.missing,
+        "units": [wanted.units, wanted.assumed_units],
+        # an empty folder or an unread file changes no file that was read, only what is said of it
+        "notes": list(listing.warnings) if kind == "image-folder" else listing.unread,
     }
     base = where if where.is_dir() else where.parent
     key = store.key(files, base, described)

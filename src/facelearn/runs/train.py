@@ -142,6 +142,8 @@ def read_rows(
         schema=settings.schema,
         on_error=settings.on_error,
         list_file=settings.list_file,
+        missing=settings.missing,
+        units=settings.units,
         progress=progress,
     )
     _check_teaches(result.faces, task, str(data))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 
+from facelearn.cores import usable_threads
 from facelearn.errors import FacelearnError
 from facelearn.runs.prepare import ReadResult
 from facelearn.studies.cells import CellPlan, child, load_cell, run_cell
@@ -50,8 +50,7 @@ def run_apart(
 
     Once `stop` says True, every running cell is asked to save its state, and no further one starts.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    threads = max(1, cores // count)
+    threads = max(1, usable_threads() // count)
     # spawned, because a forked process inherits torch's thread pool without its threads
     context = multiprocessing.get_context("spawn")
     waiting, told = list(jobs), False

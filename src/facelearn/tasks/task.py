@@ -208,11 +208,13 @@ class Measured:
         metrics: each with its count and interval; empty where nothing was held out.
         facts: for the model file, thresholds and temperature tuned.
         evaluation: arguments of the task's `save_evaluation`; None where nothing was measured.
+        notes: what is to be known of the labels that were measured against.
     """
 
     metrics: Mapping[str, Any]
     facts: AnswerFacts
     evaluation: Mapping[str, Any] | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -370,8 +372,14 @@ class Task(Protocol):
     def held_out_text(self, row: Mapping[str, float]) -> str:
         """What an epoch's row of the history says of the held-out rows, in a word or two; "" where that is nothing, or another task's."""
 
+    def baseline_facts(self, train: Faces) -> dict[str, Any]:
+        """What a model file keeps of its training rows so that an evaluation knows what it has to beat."""
+
+    def shortfall(self, metrics: Mapping[str, Any]) -> str | None:
+        """One sentence where the model is no better than its baseline, as far as can be told; None where it is, or nothing was measured."""
+
     def headline(self, metrics: Mapping[str, Any]) -> str:
-        """The few numbers that a reader looks for first, as text for a terminal."""
+        """The few numbers that a reader looks for first, as text for a terminal, each beside its baseline; first of all a `shortfall`."""
 
     def notes(
         self,

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import torch
 
+from facelearn.cores import usable_threads
 from facelearn.errors import RecipeError
 
 # glibc's mallopt parameters (malloc.h). ML-ResNet in fp32 on a 2-core EPYC: 179 images/s with them, 93 without
@@ -82,13 +83,12 @@ def choose_device(
         "cuda" if device == "cuda" or (device == "auto" and torch.cuda.is_available()) else "cpu"
     )
     bfloat16 = precision == "bf16" or (precision == "auto" and fast_bfloat16(accelerator))
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return DeviceSettings(
         accelerator=accelerator,
         devices=devices,
         precision="bf16-mixed" if bfloat16 else "32-true",
         memory_format=torch.channels_last,
-        threads=threads or max(1, cores // devices),
+        threads=threads or max(1, usable_threads() // devices),
     )
 
 

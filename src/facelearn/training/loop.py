@@ -41,11 +41,16 @@ HISTORY_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Reporter:
-    """Callbacks of a run: `on_batch` after each batch, `on_epoch` with each finished row of the history. Both may do nothing."""
+    """Callbacks of a run, all of which may do nothing.
+
+    `on_open` is told in words what is about to be trained, `on_batch` is called after each batch, `on_epoch` with each finished row of the
+    history.
+    """
 
     on_start: Callable[[Progress, int], None] = lambda progress, batches: None
     on_batch: Callable[[Progress, int, float], None] = lambda progress, images, loss: None
     on_epoch: Callable[[dict[str, float]], None] = lambda row: None
+    on_open: Callable[[str], None] = lambda text: None
 
 
 @dataclass(frozen=True)

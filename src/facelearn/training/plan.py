@@ -171,6 +171,7 @@ def fit_plan(
     learner = plan.task.learner(plan.recipe, plan.train, network, plan.network_args)
     if fabric.is_global_zero:
         begin()
+        (reporter or Reporter()).on_open(_opening(plan, network))
     scratch = scratch / f"scratch-{fabric.global_rank}"
     try:
         data = {
@@ -189,6 +190,20 @@ def fit_plan(
         return Fitted(plan, result, combined, fabric.is_global_zero, notes)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _opening(plan: Plan, network: nn.Module) -> str:
+    """What is about to be trained, in one line: rows, split, network, device, precision, threads and epochs."""
+    recipe, settings = plan.recipe, plan.settings
+    by = plan.facts.get("split", {}).get("by", recipe.split.by)
+    held_out = ", ".join(f"{len(rows)} {part}" for part, rows in plan.held_out.items())
+    parameters = sum(weights.numel() for weights in network.parameters())
+    length = f"{recipe.budget_seconds:g} s" if recipe.budget_seconds else f"{recipe.epochs} epochs"
+    devices = f"{settings.devices} x " if settings.devices > 1 else ""
+    return (
+        f"{len(plan.train)} rows to train on, {held_out} (split by {by}); {recipe.model.name}, {parameters:,} parameters; "
+        f"{devices}{settings.accelerator}, {settings.precision}, {settings.threads} threads; {length}"
+    )
 
 
 def _launch(settings: DeviceSettings) -> Fabric:

@@ -8,6 +8,7 @@ import pytest
 from facelearn.data.readers import sniff
 from facelearn.errors import DataError
 from facelearn.runs.prepare import read, read_with_report
+from facelearn.transforms.framing import Framing
 from support.pictures import save_picture
 
 HEAD = (
@@ -31,7 +32,7 @@ def make(folder: Path, *boxes: str, image: str = "a.png", head: str = HEAD) -> P
 def test_absent_parts_are_missing(tmp_path: Path) -> None:
     path = make(tmp_path, box(), box("<part name='02' x='5.5' y='9'/>") + box(""))
     assert sniff(path) == sniff(tmp_path) == "dlib-xml"
-    faces = read(path)
+    faces = read(path, framing=Framing("whole"))
     nan = [np.nan, np.nan]
     expected = [[[3, 4], [7, 8], [5, 9]], [nan, nan, [5.5, 9]], [nan, nan, nan]]
     np.testing.assert_array_equal(faces.keypoints, expected)

@@ -119,7 +119,7 @@ def test_what_cannot_be_read(tmp_path: Path) -> None:
         (b"just words\nand more", "kind that is not known"),
         (b'{"a": 1}', "kind that is not known"),
         (b"<html></html>", "kind that is not known"),
-        ("file,x0,y0".encode("utf-16"), "UTF-16"),
+        (b"\xff\xfef\0i\xd8", "begins as UTF-16 text but is not"),
         (b"0 0.5 0.5 0.1 0.1 0.5 0.5 2\n", "give the data set's data.yaml"),
         (b"file,x0,y0\n\xff\xfe,1,2\n", "not UTF-8"),
         (

@@ -91,7 +91,7 @@ def test_a_path_that_is_not_there_is_named_with_its_line(people: Path, tmp_path:
         (None, r"chosen.txt cannot be read \(No such file"),
         (b"", "chosen.txt is empty"),
         (b" \n\n", "chosen.txt is empty"),
-        (b"\xff\xfea\x00", "chosen.txt is not UTF-8"),
+        (b"\xffa", "chosen.txt is not UTF-8"),
         (b"people/ann/1.png\n", r"names none of the 4 images of .*relative to .*people, as ann/1.png"),
         (b"file,person\n", "names none of the 4 images"),
     ],

@@ -227,7 +227,7 @@ def test_pixels_parse_as_numbers_do(values: list[int], between: str) -> None:
 @given(st.text("0123456789 .-+enaif,x", max_size=30))
 def test_pixels_are_numbers_or_an_error(text: str) -> None:
     try:
-        values = [float(word) for word in text.split()]
+        values = [float(word) for word in text.replace(",", " ").split()]
     except ValueError:
         values = [-1.0]
     if all(0 <= value <= 255 for value in values):

@@ -13,7 +13,11 @@ from numpy.typing import NDArray
 from facelearn.data.schema import IBUG68, KNOWN_SCHEMAS, KeypointSchema, schema_for_count, schema_for_names
 from facelearn.errors import DataError
 
-MISSING_WORDS = frozenset({"", "nan", "na", "n/a", "null", "none"})
+# what pandas, R and spreadsheets write for an empty cell
+MISSING_WORDS = frozenset({
+    "", "nan", "-nan", "na", "n/a", "n.a.", "null", "none", "<na>", "nat", "#n/a", "#na", "#n/a n/a", "#value!", "-", "--", "?", ".",
+    "1.#qnan", "-1.#ind", "missing",
+})  # fmt: skip
 
 
 def parse_number(text: str | bytes) -> float:
@@ -184,7 +188,10 @@ def settle_schema(
             return IBUG68, in_order, []
     schema = wanted or next((s for s in KNOWN_SCHEMAS.values() if len(s) and set(s.names) == set(names)), None)
     if schema is None:
-        return schema_for_names(names), np.arange(count), _nearly_known(names, where)
+        try:
+            return schema_for_names(names), np.arange(count), _nearly_known(names, where)
+        except DataError as error:
+            raise DataError(f"{where}: {error}") from error
     strange = [name for name in names if name not in schema.names]
     if strange:
         raise DataError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 
 from facelearn.data.listing import Listing, ListingOptions, Record
 from facelearn.data.readers.columns import reorder, settle_schema
-from facelearn.data.readers.label_files import ImageFinder, read_text
+from facelearn.data.readers.label_files import ImageFinder, read_bytes
 from facelearn.data.schema import IBUG68, KeypointSchema
 from facelearn.errors import DataError, Problem
 
@@ -32,29 +33,42 @@ class _Box:
 class _Collector:
     """Gathers the boxes of a file while it is parsed; declarations of types and entities are refused, nothing is fetched."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, encoding: str | None = None) -> None:
         self.boxes: list[_Box] = []
+        self.declared: str | None = None
+        self.in_declared = False
         self.images_without_box = 0
         self._path = path
         self._image: str | None = None
         self._box: _Box | None = None
         self._count = 0
-        self._parser = expat.ParserCreate()
+        self._parser = expat.ParserCreate(encoding)
+        self._parser.XmlDeclHandler = self._declare
         self._parser.StartElementHandler = self._start
         self._parser.EndElementHandler = self._end
         self._parser.StartDoctypeDeclHandler = self._refuse
         self._parser.EntityDeclHandler = self._refuse
 
-    def parse(self, text: str) -> None:
-        """Parse a whole file.
+    def parse(self, data: bytes) -> None:
+        """Parse a whole file, in the encoding given or else the one it declares.
 
         Raises:
             DataError: no well-formed XML, or XML with declarations.
         """
         try:
-            self._parser.Parse(text.encode(), True)
+            self._parser.Parse(data, True)
         except expat.ExpatError as error:
             raise DataError(f"{self._path} is no complete XML ({error}); copy it again") from error
+        except (
+            LookupError,
+            ValueError,
+        ) as error:  # an encoding that Python does not know, or that has several bytes a letter
+            raise DataError(
+                f"{self._path} declares an encoding that cannot be read ({error}); save it as UTF-8"
+            ) from error
+
+    def _declare(self, version: str, encoding: str | None, standalone: int) -> None:
+        self.declared = encoding
 
     def _refuse(self, *_: object) -> None:
         raise DataError(
@@ -88,8 +102,7 @@ def list_dlib_xml(path: Path, asked: ListingOptions) -> Listing:
     Raises:
         DataError: no such XML, XML with declarations, or no boxes.
     """
-    found = _Collector(path)
-    found.parse(read_text(path))
+    found = _parsed(path)
     boxes = [box for box in found.boxes if box.facts.get("ignore", "0") in ("0", "")]
     if not boxes:
         raise DataError(
@@ -103,7 +116,7 @@ def list_dlib_xml(path: Path, asked: ListingOptions) -> Listing:
         listing.warnings.append(f"{ignored} boxes marked ignore were left out")
     if found.images_without_box:
         listing.warnings.append(f"{found.images_without_box} images without a box were left out")
-    finder = ImageFinder(path)
+    finder = _Finder(path, found.declared if found.in_declared else None)
     position = {name: i for i, name in enumerate(names)}
     for number, box in enumerate(boxes, start=1):
         try:
@@ -113,7 +126,41 @@ def list_dlib_xml(path: Path, asked: ListingOptions) -> Listing:
             continue
         record.points = reorder(record.points, order)
         listing.records.append(record)
+    listing.warnings += finder.notes()
     return listing
+
+
+def _parsed(path: Path) -> _Collector:
+    """The file as its bytes read: as UTF-8 where they are UTF-8, whatever imglab's header says, else in the encoding declared."""
+    data = read_bytes(path)
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        found = _Collector(path)
+        found.in_declared = True
+    else:
+        found = _Collector(path, "utf-8")
+    found.parse(data)
+    return found
+
+
+class _Finder(ImageFinder):
+    """Finds images also by the very bytes of their names, where the file's encoding made letters of them."""
+
+    def __init__(self, label_file: Path, encoding: str | None) -> None:
+        super().__init__(label_file)
+        self._encoding = encoding
+
+    def find(self, name: str) -> Path:
+        """As `ImageFinder.find`."""
+        found = super().find(name)
+        if self._encoding is None or found.is_file():
+            return found
+        try:
+            by_bytes = super().find(os.fsdecode(name.encode(self._encoding)))
+        except (UnicodeError, LookupError):
+            return found
+        return by_bytes if by_bytes.is_file() else found
 
 
 def _names(boxes: Sequence[_Box], wanted: KeypointSchema | None) -> tuple[list[str], bool]:

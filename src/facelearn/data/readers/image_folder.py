@@ -15,6 +15,7 @@ import numpy as np
 from facelearn.data.listing import Listing, Record
 from facelearn.data.readers.columns import keypoint_columns
 from facelearn.data.readers.label_files import image_files, unread_files, unread_note, unread_text
+from facelearn.data.readers.unread import labels_beside
 from facelearn.data.schema import NO_KEYPOINTS
 from facelearn.errors import DataError
 from facelearn.images.decode import IMAGE_EXTENSIONS
@@ -51,11 +52,12 @@ class FolderLayout:
         return all(self.person)
 
 
-def list_folder(folder: Path) -> Listing:
+def list_folder(folder: Path, list_file: Path | None = None) -> Listing:
     """Every image under `folder`.
 
     Where every image lies in a folder that is named otherwise than train, test, images and the like, the first such folder is the
-    person. A folder named train, test or valid above an image is the data's own split.
+    person. A folder named train, test or valid above an image is the data's own split. Where a file that may hold labels of these images
+    lies in `folder` (and is not `list_file`), its subfolders are not taken for people.
 
     Raises:
         DataError: no images, or folders at several depths that leave open who is whose.
@@ -64,7 +66,9 @@ def list_folder(folder: Path) -> Listing:
     if not images:
         lacking = f"holds no images that can be read, only {unread_text(unread)}" if unread else "holds no images"
         raise DataError(f"{folder} {lacking} and no label file that is known")
-    layout = find_layout(folder, images)
+    # where labels may lie beside them, folders say nothing of people, whatever their depths
+    labels = labels_beside(folder, images, [list_file] if list_file else [])
+    layout = FolderLayout([None] * len(images), []) if labels else find_layout(folder, images)
     nobody = np.empty((0, 2))
     records = [
         Record(
@@ -75,7 +79,14 @@ def list_folder(folder: Path) -> Listing:
         )
         for path, person in zip(images, layout.person, strict=True)
     ]
-    return Listing("image-folder", NO_KEYPOINTS, records, warnings=_notes(folder, images, unread, layout))
+    notes = _notes(folder, images, unread, layout)
+    if labels and not any(path.parent == folder for path in images):
+        names = _listed([path.name for path in labels])
+        notes.append(
+            f"nobody is known: {names} may hold the labels of these images, so that the folders' names are not taken for people's; "
+            "move it away if they are"
+        )
+    return Listing("image-folder", NO_KEYPOINTS, records, warnings=notes)
 
 
 def find_layout(folder: Path, images: Sequence[Path]) -> FolderLayout:
@@ -155,7 +166,8 @@ def _names_one(table: Path, names: set[str]) -> bool:
     if any(word in names for word in words):
         return True
     # lists of files, separated by blanks
-    return any(name in names for name in text.split() if name.endswith(tuple(IMAGE_EXTENSIONS)))
+    blank = (word.replace("\\", "/").rsplit("/", 1)[-1] for word in text.split())
+    return any(name in names for name in blank if name.endswith(tuple(IMAGE_EXTENSIONS)))
 
 
 def _skipped(parts: Sequence[str], at: int) -> int:

@@ -17,6 +17,7 @@ from facelearn.data.readers.label_files import image_files, read_text
 from facelearn.data.schema import IBUG68
 from facelearn.errors import DataError, Problem
 
+_COMMENT = re.compile(r"(#|//).*")
 _FORM = re.compile(r"^\s*(?:version\s*:\s*\S+\s+)?n_points\s*:\s*(\d+)\s*\{([^{}]*)\}\s*$", re.IGNORECASE)
 
 
@@ -47,7 +48,7 @@ def list_pts(path: Path, asked: ListingOptions) -> Listing:
     schema, _, notes = settle_schema(
         [str(i) for i in range(count)], True, asked.schema, str(path), known=IBUG68 if count == len(IBUG68) else None
     )
-    listing = Listing("pts", schema, [], problems, notes, [file for file, _ in found])
+    listing = Listing("pts", schema, [], problems, notes, [file for file, _ in found], counted_from=1.0)
     for file, points in found:
         record = _record(file, points, count, images)
         if isinstance(record, Problem):
@@ -76,13 +77,15 @@ def _record(file: Path, points: NDArray[np.float64], count: int, images: Mapping
 def parse_pts(text: str) -> NDArray[np.float64]:
     """(K, 2) float64 keypoints in 0-based pixels from the text of a .pts file; "nan nan" is a missing one.
 
+    Blank lines, and what follows # or //, say nothing; x and y stand apart by spaces or a comma, and may have decimal commas.
+
     Raises:
         ValueError: one sentence saying what is wrong.
     """
-    match = _FORM.match(text)
+    match = _FORM.match("\n".join(_COMMENT.sub("", line) for line in text.splitlines()))
     if match is None:
         raise ValueError("is no .pts file; 'version: 1', 'n_points: K', then K lines 'x y' between braces are needed")
-    lines = [line.split() for line in match[2].strip().splitlines()]
+    lines = [_words(line) for line in match[2].splitlines() if line.strip()]
     declared = int(match[1])
     if len(lines) != declared or declared == 0:
         raise ValueError(f"has {len(lines)} keypoints where its n_points says {declared}")
@@ -97,3 +100,11 @@ def parse_pts(text: str) -> NDArray[np.float64]:
         if np.isnan(points[k]).sum() == 1:
             raise ValueError(f"keypoint {k + 1} has only one of x and y; give both or neither")
     return points
+
+
+def _words(line: str) -> list[str]:
+    """The words of a line: "x y", "x, y" or "x,y"; with spaces alone between them a comma is a decimal one."""
+    words = line.split()
+    if len(words) == 1:
+        return line.strip().split(",")
+    return [word.removesuffix(",").replace(",", ".") for word in words]

@@ -7,7 +7,7 @@ an anchor elsewhere is nobody's trouble. What is asked for and written in a way 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 _TOP = re.compile(r"""^(["']?)([^\s"'#:\[\]{},&*!|>%@`-][^\s"'#:]*)\1\s*:(?=\s|$)(.*)$""")
@@ -19,7 +19,7 @@ _ESCAPES = {"n": "\n", "t": "\t", '"': '"', "\\": "\\", "/": "/", "0": "\0"}
 Lines = list[tuple[int, str]]
 
 
-def read_entries(text: str, wanted: Collection[str]) -> dict[str, Any]:
+def read_entries(text: str, wanted: Collection[str]) -> Mapping[str, Any]:
     """The values under those of the top-level keys `wanted` that the text has.
 
     Raises:
@@ -102,7 +102,7 @@ def _items(lines: Lines) -> list[Any]:
     return [_block(group) for group in groups]
 
 
-def _table(lines: Lines) -> dict[str, Any]:
+def _table(lines: Lines) -> Mapping[str, Any]:
     indent = lines[0][0]
     groups: dict[str, Lines] = {}
     current: Lines | None = None

@@ -51,7 +51,7 @@ def list_ultralytics(path: Path, asked: ListingOptions) -> Listing:
     """Read an Ultralytics pose data set: its folder, or its .yaml, which may lie elsewhere and name the folder by `path`.
 
     A line is "class cx cy w h" and "x y" or "x y v" of each keypoint, as fractions of width and height: 0 and 1 are the
-    photo's outer edges, so that x W - 0.5 is the pixel. v = 0 is missing; without v, a negative coordinate is, as there.
+    photo's outer edges, so that x W - 0.5 is the pixel. v = 0 is missing; without v, a negative coordinate or (0, 0) is.
     `kpt_names` names the keypoints, `flip_idx` gives the mirror pairs (else left and right in the names do). Of a .yaml's data set the
     images that `train`, `val` and `test` name are read. `Faces.row` is the line in the label file.
 
@@ -334,7 +334,7 @@ def _parse_line(line: str, facts: _Facts) -> tuple[NDArray[np.float64], tuple[fl
     if not np.isfinite(values).all():
         raise ValueError("has a number that is not finite; a missing keypoint is 0 0 0")
     points = values[_BOX_FIELDS:].reshape(count, per_point)
-    missing = points[:, 2] == 0 if per_point == 3 else (points < 0).any(1)
+    missing = points[:, 2] == 0 if per_point == 3 else (points < 0).any(1) | (points == 0).all(1)
     placed = np.where(np.asarray(missing)[:, None], np.nan, points[:, :2])
     if (np.abs(placed) > 2).any():
         raise ValueError(

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from facelearn.data.listing import Listing, ListingOptions, Record
 from facelearn.data.readers.columns import KeypointColumns, keypoint_columns, parse_points, reorder, settle_schema
-from facelearn.data.readers.label_files import ImageFinder, read_text, split_header
+from facelearn.data.readers.dialects import Table, open_table
+from facelearn.data.readers.label_files import ImageFinder
 from facelearn.errors import DataError, Problem
 
 FILE = ("file", "filename", "file_name", "image", "image_path", "image_name", "image_file", "path", "img", "name")
@@ -23,7 +22,6 @@ _ACCEPTED = "file; NAME_x and NAME_y, or x0, y0, x1, y1, ...; and, if known, per
 
 @dataclass(frozen=True)
 class _Columns:
-    count: int
     file: int
     person: int | None
     group: int | None
@@ -40,30 +38,20 @@ def list_wide_csv(path: Path, asked: ListingOptions) -> Listing:
     Raises:
         DataError: columns that cannot be right.
     """
-    text = read_text(path)
-    first = text.split("\n", 1)[0]
-    header = split_header(first.encode(), path)
-    columns, notes = _columns(header, path, asked)
+    table = open_table(path)
+    columns, notes = _columns(table, path, asked)
     keypoints = columns.keypoints
     schema, order, more = settle_schema(keypoints.names, keypoints.numbered, asked.schema, str(path))
     names = [f"point {name}" for name in keypoints.names] if keypoints.numbered else keypoints.names
-    listing = Listing("wide-csv", schema, [], [], [*notes, *more], [path])
+    listing = Listing("wide-csv", schema, [], [], [*table.notes, *notes, *more], [path])
     finder = ImageFinder(path)
-    reader = csv.reader(io.StringIO(text[len(first) + 1 :]))
+    commas = table.decimal_commas(keypoints.index)
     seen: set[tuple[str, bytes]] = set()
     repeated = 0
-    while True:
+    for number, raw in table.rows():
         try:
-            fields = next(reader, None)
-        except csv.Error as error:
-            raise DataError(f"{path}, row {reader.line_num}: is no CSV ({error})") from error
-        if fields is None:
-            break
-        if not any(field.strip() for field in fields):
-            continue
-        number = reader.line_num
-        try:
-            record = _record(fields, number, columns, names, path, finder)
+            fields = _texts(raw, table)
+            record = _record(fields, number, columns, names, path, finder, commas)
         except ValueError as error:
             listing.problems.append(Problem(str(path), number, str(error)))
             continue
@@ -74,17 +62,28 @@ def list_wide_csv(path: Path, asked: ListingOptions) -> Listing:
         listing.records.append(record)
     if repeated:
         listing.warnings.append(f"{repeated} rows repeat an earlier row's file and keypoints (kept)")
+    listing.warnings += finder.notes()
     return listing
 
 
-def _columns(header: Sequence[str], path: Path, asked: ListingOptions) -> tuple[_Columns, list[str]]:
+def _texts(fields: Sequence[bytes], table: Table) -> list[str]:
+    if len(fields) != len(table.header):
+        raise ValueError(table.wrong_width(fields))
+    try:
+        return [field.decode("utf-8") for field in fields]
+    except UnicodeDecodeError as error:
+        raise ValueError(f"is not UTF-8 text ({error.reason}); save the file as UTF-8") from error
+
+
+def _columns(table: Table, path: Path, asked: ListingOptions) -> tuple[_Columns, list[str]]:
+    header = table.header
     lower = {name.lower(): i for i, name in enumerate(header)}
     file, person, video, split = (_first(lower, names) for names in (FILE, PERSON, VIDEO, SPLIT))
     group = lower.get(GROUP)
     if file is None:
         raise DataError(f"{path} has no column that names the image files; call it 'file'. Accepted are: {_ACCEPTED}")
     roles = [header[i] for i in (file, person, group, video, split, lower.get("row")) if i is not None]
-    found = keypoint_columns(header, roles)
+    found = keypoint_columns(header, (*roles, *table.aside))
     if found.lonely:
         column, partner = found.lonely[0]
         raise DataError(f"{path} has column '{column}' without {partner}; a keypoint needs both")
@@ -99,7 +98,7 @@ def _columns(header: Sequence[str], path: Path, asked: ListingOptions) -> tuple[
                 "(--on-error skip) to ignore it"
             )
         notes.append(f"{path} has {message}; ignored")
-    return _Columns(len(header), file, person, group, video, split, found), notes
+    return _Columns(file, person, group, video, split, found), notes
 
 
 def _first(lower: Mapping[str, int], names: Sequence[str]) -> int | None:
@@ -107,14 +106,14 @@ def _first(lower: Mapping[str, int], names: Sequence[str]) -> int | None:
 
 
 def _record(
-    fields: Sequence[str], number: int, columns: _Columns, names: Sequence[str], path: Path, finder: ImageFinder
-) -> Record:
-    if len(fields) != columns.count:
-        raise ValueError(f"has {len(fields)} fields where the header names {columns.count} columns")
+    fields: Sequence[str], number: int, columns: _Columns, names: Sequence[str], path: Path, finder: ImageFinder,
+    commas: bool,
+) -> Record:  # fmt: skip
     name = fields[columns.file].strip()
     if not name:
         raise ValueError("names no image file")
-    points = parse_points([fields[i] for i in columns.keypoints.index], names)
+    numbers = [fields[i] for i in columns.keypoints.index]
+    points = parse_points([text.replace(",", ".") for text in numbers] if commas else numbers, names)
 
     def at(column: int | None) -> str | None:
         return (fields[column].strip() or None) if column is not None else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
@@ -10,6 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from facelearn.cores import usable_cores
 from facelearn.data.faces import Faces
 from facelearn.data.schema import KNOWN_SCHEMAS
 from facelearn.data.synthetic.labelling import assign_people, competition_labelled, spoil
@@ -145,7 +145,7 @@ def _render(
         images[index], points[index] = render_chunk(seed, index, person[index], size, channels, schema)
 
     starts = range(0, count, step)
-    with ThreadPoolExecutor(max(1, min(os.cpu_count() or 1, 8))) as pool:
+    with ThreadPoolExecutor(max(1, min(usable_cores(), 8))) as pool:
         for _ in pool.map(render, starts):
             pass
     return images, points

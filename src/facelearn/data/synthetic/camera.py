@@ -9,6 +9,7 @@ import numpy as np
 from facelearn.data.synthetic.features import face_points, jaw_candidates, sample_radius
 from facelearn.data.synthetic.grid import HALF_DEPTH, HALF_WIDTH, Array, Grid, Traits, resized
 from facelearn.data.synthetic.surface import Surface
+from facelearn.geometry.coordinates import scaled
 
 FKD_FROM_IBUG: tuple[tuple[int, ...], ...] = (
     (42, 43, 44, 45, 46, 47), (36, 37, 38, 39, 40, 41), (42,), (45,), (39,), (36,), (22,), (26,), (21,), (17,),
@@ -108,7 +109,7 @@ def frame(points: Array, traits: Traits, size: int, schema: str) -> tuple[Array,
         factor = 96 * (0.64 + 0.06 * traits["scale"]) / (high - low).max(1)
         target = 47.5 + 2.8 * jitter
     factor = factor * (size / 96)
-    target = (target + 0.5) * (size / 96) - 0.5
+    target = scaled(target, size / 96)
     return factor.astype(np.float32), (target - factor[:, None] * centre).astype(np.float32)
 
 
@@ -127,7 +128,7 @@ def trace(grid: Grid, outer: Array, camera: Camera, size: int, fineness: int) ->
 
     Rays are marched on `fineness` x `fineness` of them and interpolated; steps may go back, so that they settle on the surface.
     """
-    pixel = (np.arange(fineness, dtype=np.float32) + 0.5) * (size / fineness) - 0.5
+    pixel = scaled(np.arange(fineness, dtype=np.float32), size / fineness)
     at = [(pixel - camera.shift[:, k, None]) / camera.scale[:, None] for k in (0, 1)]
     x, y = np.broadcast_arrays(at[0][:, None, :], at[1][:, :, None])
     inverse = camera.rotation

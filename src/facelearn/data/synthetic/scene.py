@@ -11,6 +11,7 @@ from facelearn.data.synthetic.grid import Array, Traits, clamp, resized, soft, s
 from facelearn.data.synthetic.numbers import uniforms
 from facelearn.data.synthetic.paint import Canvas, channels_of
 from facelearn.data.synthetic.textures import background_bank, noise_bank
+from facelearn.geometry.coordinates import scaled
 
 _SCENE_STREAM = 7
 
@@ -19,7 +20,7 @@ def paint_background(numbers: Array, size: int, channels: int, traits: Traits, c
     """The room and the body behind the head, at half the resolution: they are out of focus."""
     half = (size + 1) // 2
     canvas = _paint_room(numbers, half, channels)
-    shift = (camera.shift + 0.5) * np.float32(half / size) - 0.5
+    shift = scaled(camera.shift, np.float32(half / size))
     _paint_body(
         canvas, numbers, traits, Camera(camera.rotation, camera.distance, camera.scale * np.float32(half / size), shift)
     )

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from facelearn.data.readers.label_files import read_text, split_header
+from facelearn.data.readers.dialects import split_header
+from facelearn.data.readers.label_files import read_text
 from facelearn.errors import DataError, Problem
 from facelearn.files import whole_file
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from facelearn.data.faces import Faces
+from facelearn.data.listing import Box
 from facelearn.errors import DataError, Problem
 from facelearn.files import whole_file, write_text
 from facelearn.images.decode import ImageError, image_facts
@@ -74,21 +76,45 @@ def write_wide_csv(faces: Faces, out: str | Path, *, images: ImagesMode = "auto"
     Raises:
         DataError: "reference" where a photo does not exist.
     """
-    out = _label_path(out, "annotations.csv", ".csv")
-    files, points = _files_and_points(faces, out, images)
+    out = label_path(out, "annotations.csv", ".csv")
+    files, points = files_and_points(faces, out, images)
     has_people, has_group = bool((faces.identity >= 0).any()), bool((faces.group >= 0).any())
     header = ["file", *["person"] * has_people, *["group"] * has_group, *_coordinate_names(faces.schema.names)]
 
     def rows() -> Iterator[Sequence[Any]]:
         for i, file in enumerate(files):
-            person = [_person(faces, i) or ""] if has_people else []
+            person = [person_of(faces, i) or ""] if has_people else []
             group = [str(faces.group[i]) if faces.group[i] >= 0 else ""] if has_group else []
             yield [file, *person, *group, *_texts(points[i])]
 
     return _write_csv(out, header, rows())
 
 
-def write_coco(faces: Faces, out: str | Path, *, images: ImagesMode = "auto") -> Path:
+@dataclass(frozen=True)
+class Carried:
+    """What the file that a face was read from says of it beside its keypoints, in pixels of the photo.
+
+    Attributes:
+        box: (left, top, right, bottom), where the file has one.
+        area: of the face in pixels, where the file has it.
+        visibility: int8 (K,), 1 hidden, 2 visible, where the file has it.
+        image_id: the photo's own number or name, where it has one.
+    """
+
+    box: Box | None = None
+    area: float | None = None
+    visibility: NDArray[np.int8] | None = None
+    image_id: int | str | None = None
+
+
+def write_coco(
+    faces: Faces,
+    out: str | Path,
+    *,
+    images: ImagesMode = "auto",
+    carried: Sequence[Carried] = (),
+    category: Mapping[str, Any] | None = None,
+) -> Path:
     """Write COCO keypoints JSON: an image and an annotation for each face, v 2 where labelled and 0 where missing.
 
     Identity and group go into the annotation's fields "person" and "group", which `read` reads back; the box is that of
@@ -98,6 +124,8 @@ def write_coco(faces: Faces, out: str | Path, *, images: ImagesMode = "auto") ->
         faces: what to write; must have keypoints.
         out: the JSON, or a folder in which it becomes `annotations.json`; appears whole or not at all, after its images.
         images: as `write_wide_csv`.
+        carried: of each face; written where the photos themselves are referred to, and annotations then keep their ids (`faces.row`).
+        category: id, name and supercategory of the faces' class, where they have ones of their own.
 
     Raises:
         DataError: faces without keypoints, or "reference" where a photo does not exist.
@@ -106,42 +134,68 @@ def write_coco(faces: Faces, out: str | Path, *, images: ImagesMode = "auto") ->
         raise DataError(
             "these faces have no keypoints, which COCO's format is made of; write a CSV instead, which keeps the people (faces.csv)"
         )
-    out = _label_path(out, "annotations.json", ".json")
-    files, points = _files_and_points(faces, out, images)
-    number = {file: i for i, file in enumerate(dict.fromkeys(files), start=1)}
+    out = label_path(out, "annotations.json", ".json")
+    files, points = files_and_points(faces, out, images)
+    known = carried if carried and not _not_photos(faces) and images != "write" else [Carried()] * len(faces)
+    number = _image_ids(files, known)
+    kept_ids = any(one.image_id is not None for one in known) and _are_ids(faces.row)
     listed = []
     for file, i in number.items():
         facts = image_facts(out.parent / file)
         listed.append({"id": i, "file_name": file, "width": facts.width, "height": facts.height})
-    category = {
+    described = {
         "id": _CATEGORY,
         "name": "face",
         "supercategory": "person",
+        **(category or {}),
         "keypoints": list(faces.schema.names),
         "skeleton": [[a + 1, b + 1] for a, b in faces.schema.edges],
     }
-    annotations = [_annotation(faces, i, number[file], points[i]) for i, file in enumerate(files)]
-    return write_text(out, json.dumps({"images": listed, "annotations": annotations, "categories": [category]}))
+    annotations = [
+        {
+            "id": int(faces.row[i]) if kept_ids else i + 1, "image_id": number[file], "category_id": described["id"],
+            **_annotation(faces, i, points[i], known[i]),
+        }
+        for i, file in enumerate(files)
+    ]  # fmt: skip
+    return write_text(out, json.dumps({"images": listed, "annotations": annotations, "categories": [described]}))
 
 
-def _annotation(faces: Faces, i: int, image: int, points: NDArray[np.float64]) -> dict[str, Any]:
+def _image_ids(files: Sequence[str], known: Sequence[Carried]) -> dict[str, int | str]:
+    """The id of each image file: its own where every file has one of its own, else counted from 1."""
+    own = {file: one.image_id for file, one in zip(files, known, strict=True) if one.image_id is not None}
+    names = dict.fromkeys(files)
+    if len(own) == len(names) and len(set(map(str, own.values()))) == len(names):
+        return own
+    return {file: i for i, file in enumerate(names, start=1)}
+
+
+def _are_ids(rows: NDArray[np.int64]) -> bool:
+    return bool((rows >= 0).all()) and len(np.unique(rows)) == len(rows)
+
+
+def _annotation(faces: Faces, i: int, points: NDArray[np.float64], carried: Carried) -> dict[str, Any]:
     known = ~np.isnan(points[:, 0])
-    triples = np.where(known[:, None], np.c_[points, np.full(len(points), 2.0)], 0.0).round(4)
+    visibility = (
+        np.full(len(points), 2.0) if carried.visibility is None else np.maximum(carried.visibility, 1).astype(float)
+    )
+    triples = np.where(known[:, None], np.c_[points, visibility], 0.0).round(4)
     annotation: dict[str, Any] = {
-        "id": i + 1,
-        "image_id": image,
-        "category_id": _CATEGORY,
         "iscrowd": 0,
         "keypoints": triples.ravel().tolist(),
         "num_keypoints": int(known.sum()),
     }
-    if known.any():
+    if carried.box is not None:
+        left, top, right, bottom = carried.box
+        annotation["bbox"] = [round(value, 4) for value in (left + 0.5, top + 0.5, right - left, bottom - top)]
+        annotation["area"] = round((right - left) * (bottom - top) if carried.area is None else carried.area, 4)
+    elif known.any():
         low, high = points[known].min(0), points[known].max(0)
         # from pixel centres to COCO's box, which is measured from the image's edge
         width, height = (high - low).tolist()
         annotation["bbox"] = [round(value, 4) for value in (*(low + 0.5).tolist(), width, height)]
         annotation["area"] = round(width * height, 4)
-    person = _person(faces, i)
+    person = person_of(faces, i)
     if person is not None:
         annotation["person"] = person
     if faces.group[i] >= 0:
@@ -149,16 +203,18 @@ def _annotation(faces: Faces, i: int, image: int, points: NDArray[np.float64]) -
     return annotation
 
 
-def _person(faces: Faces, i: int) -> str | None:
+def person_of(faces: Faces, i: int) -> str | None:
+    """Who is on image `i`, None where nobody knows."""
     return faces.people[int(faces.identity[i])] if faces.identity[i] >= 0 else None
 
 
-def _label_path(out: str | Path, name: str, extension: str) -> Path:
+def label_path(out: str | Path, name: str, extension: str) -> Path:
+    """The label file that `out` means: itself, or `name` in the folder that it is."""
     out = Path(out)
     return out if out.suffix.lower() == extension and not out.is_dir() else out / name
 
 
-def _files_and_points(faces: Faces, out: Path, images: ImagesMode) -> tuple[list[str], NDArray[np.float64]]:
+def files_and_points(faces: Faces, out: Path, images: ImagesMode) -> tuple[list[str], NDArray[np.float64]]:
     """The image file of each face as the label file at `out` names it, and the points in that image's pixels."""
     if images not in ("auto", "write", "reference"):
         raise DataError(f"images must be 'auto', 'write' or 'reference'; received {images!r}")

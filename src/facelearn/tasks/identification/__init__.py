@@ -211,6 +211,16 @@ class Identification:
         column = "valid_balanced_accuracy_score"
         return f"{row[column]:.1%} right" if column in row else ""
 
+    def baseline_facts(self, train: Faces) -> dict[str, Any]:
+        """Nothing more than the counts."""
+        return {}
+
+    def shortfall(self, metrics: Mapping[str, Any]) -> str | None:
+        """See `class_text.class_shortfall`."""
+        from facelearn.tasks.identification.class_text import class_shortfall
+
+        return class_shortfall(metrics)
+
     def headline(self, metrics: Mapping[str, Any]) -> str:
         """The few numbers that a reader looks for first."""
         from facelearn.tasks.identification.class_text import class_headline

@@ -62,7 +62,8 @@ def class_headline(metrics: Mapping[str, Any]) -> str:
     rows = measure_rows(metrics)
     if not rows:
         return "nothing was measured: no held-out image shows a person that the model knows"
-    lines = [text_table([""] * 5, [[*row[:2], f"({row[2]})" if row[2] else "", *row[3:]] for row in rows])]
+    lines = [line for line in [class_shortfall(metrics)] if line]
+    lines += [text_table([""] * 5, [[*row[:2], f"({row[2]})" if row[2] else "", *row[3:]] for row in rows])]
     heading, scores = average_rows(metrics)
     lines += ["", text_table(heading[:3], [row[:3] for row in scores]), ""] if scores else []
     worst = ranked_text(metrics, "worst")
@@ -70,9 +71,41 @@ def class_headline(metrics: Mapping[str, Any]) -> str:
     return "\n".join([*lines, *interval_lines(metrics), *zero_division_lines(metrics, most=5)])
 
 
+def class_shortfall(metrics: Mapping[str, Any]) -> str | None:
+    """One sentence where balanced accuracy is not above chance, as far as its interval can tell; else None."""
+    own, chance = estimate(metrics, "balanced_accuracy_score"), _baseline(metrics, "balanced_accuracy_score")
+    if own is None or not math.isfinite(chance):
+        return None
+    lowest = own.low if math.isfinite(own.low) else own.value
+    if min(lowest, own.value) > chance:
+        return None
+    return (
+        f"no better than chance, as far as can be told: balanced accuracy {own.text}, chance {percent(chance)}; always naming "
+        f"{plain_text(table_of(metrics, 'baseline').get('person'), 40)} is right for {percent(_baseline(metrics, 'accuracy_score'))} of "
+        "the images"
+    )
+
+
+def baseline_text(metrics: Mapping[str, Any], key: str) -> str:
+    """What stands beside the metric `key`: chance, or the commonest person; empty where there is none."""
+    value = _baseline(metrics, key)
+    if not math.isfinite(value):
+        return ""
+    if key == "balanced_accuracy_score":
+        return f"chance: {percent(value)}"
+    return f"always {plain_text(table_of(metrics, 'baseline').get('person'), 40)}: {percent(value)}"
+
+
+def _baseline(metrics: Mapping[str, Any], key: str) -> float:
+    return to_number(table_of(metrics, "baseline").get(key))
+
+
 def measure_rows(metrics: Mapping[str, Any]) -> list[list[str]]:
     """[title, value, 95% interval, over how much, remark] of every metric that was measured, unknown people last."""
-    rows = [_row(metrics, key, title, _NOTES.get(key, "")) for key, title in TITLES.items()]
+    rows = [
+        _row(metrics, key, title, "; ".join(filter(None, (_NOTES.get(key), baseline_text(metrics, key)))))
+        for key, title in TITLES.items()
+    ]
     unknown = table_of(metrics, "open_set")
     threshold = to_number(unknown.get("threshold"))
     at = f"at probability {threshold:.3f} or more" if math.isfinite(threshold) else ""

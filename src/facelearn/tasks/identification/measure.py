@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facelearn.data.faces import Faces
+from facelearn.data.people_names import near_spellings
 from facelearn.errors import DataError
 from facelearn.metrics.calibration import expected_calibration_error, fit_temperature, softmax
 from facelearn.metrics.class_averages import class_average_intervals
@@ -22,6 +23,7 @@ from facelearn.tasks.identification.answer import Identities
 from facelearn.tasks.identification.class_results import ClassResult
 from facelearn.tasks.task import FALSE_ALARM, TEST, VALID, AnswerFacts, HeldOut, Measured
 
+_LISTED = 10
 STRANGERS_TUNE, STRANGERS_TEST = "strangers_tune", "strangers_test"
 
 
@@ -50,6 +52,7 @@ def measure(held_out: HeldOut) -> Measured:
     counts = np.bincount(classes, minlength=len(people)).tolist()
     metrics = class_metrics(probabilities[part], truth, people=people, train_counts=counts, groups=groups)
     metrics["measured_on"] = part
+    metrics["baseline"] = baseline(truth, people, counts)
     metrics["temperature"] = {
         "value": temperature, "tuned_on": VALID if len(valid) else None,
         "calibration_error_before": expected_calibration_error(softmax(combined[part]), truth),
@@ -88,14 +91,18 @@ def measure_answers(found: Identities, faces: Faces, train_counts: object) -> Me
     truth = faces.identity_among(people)
     known, strangers = np.flatnonzero(truth >= 0), np.flatnonzero(truth < 0)
     if not len(known):
+        near = near_spellings(faces.people, people)
+        spelled = ", ".join(f"'{name}' for '{other}'" for name, other in near[:_LISTED])
+        hint = f"; rename those that are only spelled otherwise: {spelled}" if near else ""
         raise DataError(
             f"the model knows none of the {len(faces.people)} people in the data; it knows {len(people)}: {', '.join(people[:3])}, ... "
-            "(names are compared letter by letter)"
+            f"(names are compared letter by letter){hint}"
         )
     counts = train_counts if isinstance(train_counts, list) and len(train_counts) == len(people) else None
     groups = person_units(faces[known], "auto")[0].of_row
     probabilities = found.probabilities
     metrics = class_metrics(probabilities[known], truth[known], people=people, train_counts=counts, groups=groups)
+    metrics["baseline"] = baseline(truth[known], people, counts)
     if len(strangers):
         metrics["open_set"] = measure_strangers(
             probabilities[known],
@@ -114,7 +121,41 @@ def measure_answers(found: Identities, faces: Faces, train_counts: object) -> Me
         people, faces[known], truth[known], probabilities[known], examples, unknown,
         probabilities[strangers] if len(strangers) else None,
     )  # fmt: skip
-    return Measured(metrics, AnswerFacts(people=people), evaluation)
+    return Measured(metrics, AnswerFacts(people=people), evaluation, stranger_notes(faces, people))
+
+
+def baseline(truth: NDArray[np.int64], people: tuple[str, ...], train_counts: Sequence[int] | None) -> dict[str, Any]:
+    """What no network is needed for: always naming the person with most training images (measured ones where those are not known).
+
+    Returns:
+        "person", "accuracy_score" (their share of the measured images), and "balanced_accuracy_score": chance, one in as many people as
+        have measured images, which every constant answer has.
+    """
+    measured = np.bincount(truth, minlength=len(people))
+    commonest = int(np.argmax(measured if train_counts is None else np.asarray(train_counts)))
+    return {
+        "person": people[commonest],
+        "accuracy_score": float(measured[commonest] / max(len(truth), 1)),
+        "balanced_accuracy_score": 1 / max(int((measured > 0).sum()), 1),
+    }
+
+
+def stranger_notes(faces: Faces, people: tuple[str, ...]) -> tuple[str, ...]:
+    """The people of `faces` that a model of `people` does not know, and which of them are only spelled otherwise."""
+    sizes = np.bincount(faces.identity[faces.identity >= 0], minlength=len(faces.people))
+    others = [(name, int(size)) for name, size in zip(faces.people, sizes, strict=True) if size and name not in people]
+    if not others:
+        return ()
+    listed = ", ".join(f"'{name}' ({size})" for name, size in others[:_LISTED])
+    rest = f" and {len(others) - _LISTED} more" if len(others) > _LISTED else ""
+    photos = sum(size for _, size in others)
+    found = near_spellings([name for name, _ in others], people)
+    spelled = ", ".join(f"'{name}' for '{known}'" for name, known in found[:_LISTED])
+    return (
+        *([f"{len(found)} of them may only be spelled otherwise than in the model, and are strangers for that: {spelled}; rename them if "
+           "they are the same people"] if found else []),
+        f"{len(others)} people of the data, with {photos} photos, are not known to the model and count as strangers: {listed}{rest}",
+    )[::-1]  # fmt: skip
 
 
 def measured_groups(faces: Faces, parts: Split) -> NDArray[np.int64]:

@@ -63,7 +63,10 @@ def write_class_report(
     best = best_run(runs)
     whose = f": {plain_text(best.name)}" if len(runs) > 1 else ""
     body = [
-        page.bullets([plain_text(note, 1000) for note in notes], most=50),
+        page.bullets(
+            [plain_text(note, 1000) for note in (*filter(None, [class_tables.class_shortfall(best.metrics)]), *notes)],
+            most=50,
+        ),
         page.tiles(_tiles(best)),
         _comparison(runs, names, best),
         training_curves(runs),
@@ -125,7 +128,8 @@ def _tiles(run: ClassResult) -> list[Tile]:
         if one is not None:
             name = (class_tables.TITLES | class_tables.UNKNOWN_TITLES)[key]
             interval = f"95% interval {one.interval_text}" if one.interval_text else ""
-            lines = (interval, class_tables.over_text(one), remark)
+            beside = class_tables.baseline_text(run.metrics, key) if facts is run.metrics else ""
+            lines = (interval, class_tables.over_text(one), remark, beside)
             found.append(Tile(name, one.text, tuple(line for line in lines if line)))
     return [*found, *_threshold_tile(run), *cost_tile(run)]
 

@@ -156,7 +156,7 @@ class Keypoints:
         self, answers: Predictions, faces: Faces, asked: Asked, train_facts: Mapping[str, Any]
     ) -> Measured:
         """See `measure.measure_answers`."""
-        return measures.measure_answers(answers, faces, asked)
+        return measures.measure_answers(answers, faces, asked, train_facts.get("mean_face"))
 
     def cell_numbers(self, run: FinishedRun, faces: Faces, parts: Split) -> dict[str, Any]:
         """Nothing more."""
@@ -180,6 +180,16 @@ class Keypoints:
     def held_out_text(self, row: Mapping[str, float]) -> str:
         """The error in pixels."""
         return f"{row['valid_rmse_error']:.2f} px" if "valid_rmse_error" in row else ""
+
+    def baseline_facts(self, train: Faces) -> dict[str, Any]:
+        """The mean face of the training rows, in pixels of their images."""
+        return dict(measures.mean_face_facts(train))
+
+    def shortfall(self, metrics: Mapping[str, Any]) -> str | None:
+        """See `point_text.shortfall`."""
+        from facelearn.tasks.keypoints.point_text import shortfall
+
+        return shortfall(metrics)
 
     def headline(self, metrics: Mapping[str, Any]) -> str:
         """The few numbers that a reader looks for first."""

@@ -16,6 +16,7 @@ from facelearn.data.schema import KeypointSchema
 from facelearn.data.writers import names_from, write_predictions_csv
 from facelearn.errors import BundleError, Problem, RecipeError
 from facelearn.files import write_text
+from facelearn.geometry.affine import map_points
 from facelearn.geometry.coordinates import from_unit, mirrored
 from facelearn.images.decode import IMAGE_EXTENSIONS
 from facelearn.tasks.task import NOTHING_ASKED, AnswerFacts, Asked, Outputs, Photos
@@ -103,7 +104,7 @@ class PointAnswering:
 def _moved(points: NDArray[np.float64], maps: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
     """(S, K, 2) in pixels of the model's image, through each (2, 3) map in turn."""
     for step in maps:
-        points = points @ step[:, :2].T + step[:, 2]
+        points = map_points(step, points)
     return points
 
 

@@ -35,14 +35,35 @@ def measure(held_out: HeldOut) -> Measured:
     )
     metrics = _metrics(points, valid, FAILURE_SHARE)
     if held_out.train.labelled.any(0).all():
-        guess = mean_face_baseline(held_out.train.keypoints, len(valid))
-        metrics["mean_face"] = keypoint_metrics(
-            guess, valid.keypoints, bootstrap=0, schema=valid.schema, width=valid.width, height=valid.height
-        )
+        metrics["mean_face"] = _baseline(mean_face_baseline(held_out.train.keypoints, len(valid)), valid)
     return Measured(metrics, facts, _evaluation(valid, points))
 
 
-def measure_answers(found: Predictions, faces: Faces, asked: Asked) -> Measured:
+def mean_face_facts(train: Faces) -> Mapping[str, object]:
+    """The mean face of the rows and the size of their images, for a model file; nothing where a keypoint has no label."""
+    if not train.labelled.any(0).all():
+        return {}
+    face = mean_face_baseline(train.keypoints, 1)[0].astype(np.float64).round(3).tolist()
+    return {"mean_face": {"points": face, "size": [train.height, train.width]}}
+
+
+def _baseline(guess: NDArray[Any], faces: Faces) -> KeypointMetrics:
+    return keypoint_metrics(
+        guess, faces.keypoints, bootstrap=0, schema=faces.schema, width=faces.width, height=faces.height
+    )
+
+
+def _mean_face(kept: object, faces: Faces) -> NDArray[np.float64] | None:
+    """(K, 2), the training rows' mean face in pixels of `faces.images`, else that of `faces`; None where a keypoint has no label."""
+    if isinstance(kept, Mapping):
+        points = np.asarray(kept["points"], np.float64)
+        height, width = kept["size"]
+        if points.shape == (len(faces.schema), 2):
+            return np.asarray((points + 0.5) * [faces.width / width, faces.height / height] - 0.5, np.float64)
+    return mean_face_baseline(faces.keypoints, 1)[0].astype(np.float64) if faces.labelled.any(0).all() else None
+
+
+def measure_answers(found: Predictions, faces: Faces, asked: Asked, mean_face: object = None) -> Measured:
     """Measure predictions for labelled faces, in pixels of their images.
 
     Complete rows are measured on the scheme of complete rows and the others on that of partial rows, where the model has both and no
@@ -52,6 +73,7 @@ def measure_answers(found: Predictions, faces: Faces, asked: Asked) -> Measured:
         found: predictions in pixels of `faces.images`.
         faces: with the keypoints of the model.
         asked: `threshold`: a detection error above this share of the image width is a failure (0.1 where None).
+        mean_face: of the training rows, as `mean_face_facts` has it; without it that of `faces` stands beside the model.
 
     Raises:
         DataError: other keypoints than the model's.
@@ -68,7 +90,11 @@ def measure_answers(found: Predictions, faces: Faces, asked: Asked) -> Measured:
         order = np.where(faces.complete, *(found.scheme_names.index(name) for name in SCHEMES))
         points = found.schemes[np.arange(len(faces)), order]
     threshold = FAILURE_SHARE if asked.threshold is None else asked.threshold
-    return Measured(_metrics(points, faces, threshold), AnswerFacts(found.schema), _evaluation(faces, points))
+    metrics = _metrics(points, faces, threshold)
+    guess = _mean_face(mean_face, faces)
+    if guess is not None:
+        metrics["mean_face"] = _baseline(np.broadcast_to(guess, (len(faces), *guess.shape)), faces)
+    return Measured(metrics, AnswerFacts(found.schema), _evaluation(faces, points))
 
 
 def _metrics(points: NDArray[Any], faces: Faces, threshold: float) -> KeypointMetrics:

@@ -24,6 +24,7 @@ from facelearn.tasks.keypoints.point_text import (
     failure_threshold,
     labels_text,
     normalised_error,
+    shortfall,
 )
 
 FACES_SHOWN = 12
@@ -56,7 +57,7 @@ def write_report(
         )
     best = best_run(runs)
     body = [
-        page.bullets([plain_text(note, 1000) for note in notes], most=50),
+        page.bullets([plain_text(note, 1000) for note in (*filter(None, [shortfall(best.metrics)]), *notes)], most=50),
         page.tiles(_headline(best)),
         _comparison(runs, best),
         training_curves(runs),

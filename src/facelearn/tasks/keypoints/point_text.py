@@ -125,6 +125,17 @@ def comparison(runs: Mapping[str, Mapping[str, Any]], *, markdown: bool = False)
     return markdown_table(heading, rows) if markdown else text_table(heading, rows)
 
 
+def shortfall(metrics: Mapping[str, Any]) -> str | None:
+    """One sentence where the model's RMSE is not below that of the mean face, as far as its interval can tell; else None."""
+    own, other = estimate(metrics, "rmse_error"), estimate(table_of(metrics, "mean_face"), "rmse_error")
+    if own is None or other is None:
+        return None
+    highest = own.high if math.isfinite(own.high) else own.value
+    if max(highest, own.value) < other.value:
+        return None
+    return f"no better than the mean face, as far as can be told: RMSE {own.text}, the mean face {other.text}"
+
+
 def headline(metrics: Mapping[str, Any]) -> str:
     """The headline numbers of one model as aligned lines, each with its interval and over how many labels it ran.
 
@@ -136,6 +147,9 @@ def headline(metrics: Mapping[str, Any]) -> str:
     names = ["rmse_error", "median_error", "mean_error", "robust_rmse_error", "outlier_error"]
     names += [nme[0]] if nme else []
     notes = {"point_failure_error": limit, "face_failure_error": limit}
+    baseline = estimate(table_of(metrics, "mean_face"), "rmse_error")
+    if baseline is not None:
+        notes["rmse_error"] = f"the mean face: {baseline.text}"
     rows = []
     for name in (*names, "point_failure_error", "face_failure_error", "auc_score"):
         found = estimate(metrics, name)
@@ -147,5 +161,5 @@ def headline(metrics: Mapping[str, Any]) -> str:
     if not rows:
         return "nothing was measured: no held-out face has a label"
     body = text_table(["", "", "95% interval", "", ""], rows)
-    summary = labels_text(metrics)
-    return f"{body}\n{summary}" if summary else body
+    lines = [line for line in (shortfall(metrics), body, labels_text(metrics)) if line]
+    return "\n".join(lines)
