@@ -24,7 +24,7 @@ quickstart: $(VENV)/.train
 	$(BIN)/facelearn quickstart
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow --timeout 1500
