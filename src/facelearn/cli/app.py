@@ -100,7 +100,6 @@ class House(TyperGroup):
 app = typer.Typer(
     name="facelearn",
     cls=House,
-    help="Train, check and serve face models from the labels people really have.",
     epilog="Exit codes: 0 done, 1 failed, or stopped and ready to go on, 2 wrong usage, 130 ended by Ctrl-C.",
     no_args_is_help=True,
     add_completion=False,

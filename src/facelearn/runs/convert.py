@@ -109,17 +109,15 @@ def _write(
         dropped, category = listing.not_carried, listing.category
     if to == "coco":
         writers.write_coco(faces, out, carried=known, category=category)
-        return [f"not carried over: {'; '.join(dropped)}"] if dropped else []
-    if to == "faces":
+    elif to == "faces":
         faces.save(out)
-        return [f"not carried over: {'; '.join(dropped)}"] if dropped else []
-    {"csv": writers.write_wide_csv, "label-studio": writers.write_label_studio, "cvat": writers.write_cvat}[to](
-        faces, out
-    )
-    boxes = sum(one.box is not None for one in known)
-    hidden = sum(int((one.visibility == 1).sum()) for one in known if one.visibility is not None)
-    counts = [f"{boxes} boxes"] * bool(boxes) + [f"that {hidden} keypoints are hidden (v = 1)"] * bool(hidden)
-    dropped = [*counts, *dropped]
+    else:
+        write = {"csv": writers.write_wide_csv, "label-studio": writers.write_label_studio, "cvat": writers.write_cvat}
+        write[to](faces, out)
+        boxes = sum(one.box is not None for one in known)
+        hidden = sum(int((one.visibility == 1).sum()) for one in known if one.visibility is not None)
+        counts = [f"{boxes} boxes"] * bool(boxes) + [f"that {hidden} keypoints are hidden (v = 1)"] * bool(hidden)
+        dropped = [*counts, *dropped]
     return [f"not carried over: {'; '.join(dropped)}"] if dropped else []
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facelearn.data.faces import Faces
-from facelearn.data.writers.to_files import ImagesMode, files_and_points, label_path, person_of
+from facelearn.data.writers.to_files import ImagesMode, person_of, place_images
 from facelearn.errors import DataError
 from facelearn.files import write_text
 from facelearn.images.decode import ImageFacts, image_facts
@@ -36,8 +36,7 @@ def write_cvat(faces: Faces, out: str | Path, *, images: ImagesMode = "auto") ->
         raise DataError(
             "these faces have no keypoints, which CVAT's skeletons are made of; write a CSV instead (faces.csv)"
         )
-    out = label_path(out, "annotations.xml", ".xml")
-    files, points = files_and_points(faces, out, images)
+    out, files, points, _ = place_images(faces, out, "annotations.xml", images)
     rows: dict[str, list[int]] = {}
     for i, file in enumerate(files):
         rows.setdefault(file, []).append(i)

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -76,8 +76,7 @@ def write_wide_csv(faces: Faces, out: str | Path, *, images: ImagesMode = "auto"
     Raises:
         DataError: "reference" where a photo does not exist.
     """
-    out = label_path(out, "annotations.csv", ".csv")
-    files, points = files_and_points(faces, out, images)
+    out, files, points, _ = place_images(faces, out, "annotations.csv", images)
     has_people, has_group = bool((faces.identity >= 0).any()), bool((faces.group >= 0).any())
     header = ["file", *["person"] * has_people, *["group"] * has_group, *_coordinate_names(faces.schema.names)]
 
@@ -134,9 +133,8 @@ def write_coco(
         raise DataError(
             "these faces have no keypoints, which COCO's format is made of; write a CSV instead, which keeps the people (faces.csv)"
         )
-    out = label_path(out, "annotations.json", ".json")
-    files, points = files_and_points(faces, out, images)
-    known = carried if carried and not _not_photos(faces) and images != "write" else [Carried()] * len(faces)
+    out, files, points, referred = place_images(faces, out, "annotations.json", images)
+    known = carried if carried and referred else [Carried()] * len(faces)
     number = _image_ids(files, known)
     kept_ids = any(one.image_id is not None for one in known) and _are_ids(faces.row)
     listed = []
@@ -208,14 +206,30 @@ def person_of(faces: Faces, i: int) -> str | None:
     return faces.people[int(faces.identity[i])] if faces.identity[i] >= 0 else None
 
 
-def label_path(out: str | Path, name: str, extension: str) -> Path:
-    """The label file that `out` means: itself, or `name` in the folder that it is."""
+class Placed(NamedTuple):
+    """Where the images of a label file are.
+
+    Attributes:
+        out: the label file.
+        files: of each face, as the label file names it.
+        points: float64 (N, K, 2), in pixels of these files.
+        referred: whether they are the photos themselves, and not images written beside the label file.
+    """
+
+    out: Path
+    files: list[str]
+    points: NDArray[np.float64]
+    referred: bool
+
+
+def place_images(faces: Faces, out: str | Path, name: str, images: ImagesMode) -> Placed:
+    """The images of a label file that is to be `out`, or `name` in the folder `out`; written where the photos are not referred to.
+
+    Raises:
+        DataError: "reference" where a photo does not exist.
+    """
     out = Path(out)
-    return out if out.suffix.lower() == extension and not out.is_dir() else out / name
-
-
-def files_and_points(faces: Faces, out: Path, images: ImagesMode) -> tuple[list[str], NDArray[np.float64]]:
-    """The image file of each face as the label file at `out` names it, and the points in that image's pixels."""
+    out = out if out.suffix.lower() == Path(name).suffix and not out.is_dir() else out / name
     if images not in ("auto", "write", "reference"):
         raise DataError(f"images must be 'auto', 'write' or 'reference'; received {images!r}")
     absent = _not_photos(faces) if images != "write" else []
@@ -227,8 +241,9 @@ def files_and_points(faces: Faces, out: Path, images: ImagesMode) -> tuple[list[
     if images != "write" and not absent:
         out.parent.mkdir(parents=True, exist_ok=True)
         base = os.path.realpath(out.parent)  # ".." leads up from where a link points to
-        return [_relative(source, base) for source in faces.source.tolist()], faces.keypoints_in_photo()
-    return _write_images(faces, out), faces.keypoints.astype(np.float64)
+        files = [_relative(source, base) for source in faces.source.tolist()]
+        return Placed(out, files, faces.keypoints_in_photo(), True)
+    return Placed(out, _write_images(faces, out), faces.keypoints.astype(np.float64), False)
 
 
 def _not_photos(faces: Faces) -> list[str]:

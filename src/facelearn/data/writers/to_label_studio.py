@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facelearn.data.faces import Faces
-from facelearn.data.writers.to_files import ImagesMode, files_and_points, label_path, person_of
+from facelearn.data.writers.to_files import ImagesMode, person_of, place_images
 from facelearn.errors import DataError
 from facelearn.files import write_text
 from facelearn.images.decode import image_facts
@@ -39,8 +39,7 @@ def write_label_studio(faces: Faces, out: str | Path, *, images: ImagesMode = "a
         raise DataError(
             "these faces have no keypoints, which Label Studio's tasks are made of here; write a CSV instead (faces.csv)"
         )
-    out = label_path(out, "tasks.json", ".json")
-    files, points = files_and_points(faces, out, images)
+    out, files, points, _ = place_images(faces, out, "tasks.json", images)
     tasks = []
     for number, file in enumerate(dict.fromkeys(files), start=1):
         facts = image_facts(out.parent / file)
