@@ -9,12 +9,11 @@ from functools import partial
 from itertools import groupby
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from facelearn.explaining.layers import CONVOLUTIONS, composite_of
 from facelearn.explaining.network_picture import TIMES, Block
-from facelearn.models.layers.profile import Layer
+from facelearn.models.layers.profile import Layer, run_once
 
 _MOST_INSIDE = 4
 
@@ -77,17 +76,12 @@ def _output_shapes(network: nn.Module, names: set[str], input_shape: tuple[int, 
         if isinstance(output, Tensor):
             found[name] = tuple(output.shape[1:])
 
-    training = {module: module.training for module in network.modules()}
     handles = [network.get_submodule(name).register_forward_hook(partial(keep, name=name)) for name in names]
-    first = next(network.parameters(), torch.zeros(()))
     try:
-        with torch.no_grad():
-            network.eval()(torch.zeros((1, *input_shape), dtype=first.dtype, device=first.device))
+        run_once(network, input_shape)
     finally:
         for handle in handles:
             handle.remove()
-        for module, was in training.items():
-            module.training = was
     return found
 
 

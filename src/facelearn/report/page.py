@@ -31,7 +31,7 @@ p {{ margin: 4px 0 12px; max-width: 78ch; }}
 .muted, .note, figcaption {{ color: var(--muted); }}
 section {{ background: var(--surface); border: 1px solid var(--grid); border-radius: 12px; padding: 22px 24px; margin: 18px 0; }}
 .tiles {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(165px, 1fr)); gap: 12px; margin: 18px 0; }}
-.tile {{ background: var(--surface); border: 1px solid var(--grid); border-radius: 12px; padding: 13px 16px; }}
+.tile {{ background: var(--surface); border: 1px solid var(--grid); border-radius: 12px; padding: 13px 16px; overflow-wrap: anywhere; }}
 .tile b {{ display: block; font-size: 25px; line-height: 1.25; font-weight: 650; font-variant-numeric: tabular-nums; }}
 .tile small {{ font-size: 15px; font-weight: 550; }}
 .tile span {{ display: block; font-size: 13px; color: var(--muted); }}

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from facelearn.errors import RecipeError
 from facelearn.models.layers.blocks import NONLINEARITIES, Dropout
 from facelearn.models.layers.maxout import UnitLength
+from facelearn.models.layers.profile import evaluating
 from facelearn.models.registry import whole_number
 
 # what may stand between and after the fully connected layers: it treats every number alike, or works along the channels
@@ -83,21 +84,6 @@ def first_convolution(model: nn.Module) -> tuple[str, nn.Conv2d, int] | None:
     return None
 
 
-class _Evaluating:
-    """Within it, `model` evaluates; afterwards each of its modules is as it was."""
-
-    def __init__(self, model: nn.Module) -> None:
-        self.model = model
-        self.was = {module: module.training for module in model.modules()}
-
-    def __enter__(self) -> None:
-        self.model.eval()
-
-    def __exit__(self, *_: object) -> None:
-        for module, training in self.was.items():
-            module.training = training
-
-
 def _watched(model: nn.Module, image: Tensor) -> tuple[list[_Ran], Tensor]:
     """(path, layer, shape of what it receives) of every layer in the order in which they run, and the output for `image`."""
     order: list[_Ran] = []
@@ -109,7 +95,7 @@ def _watched(model: nn.Module, image: Tensor) -> tuple[list[_Ran], Tensor]:
 
     handles = [module.register_forward_pre_hook(note) for module in model.modules() if not any(module.children())]
     try:
-        with _Evaluating(model), torch.no_grad():
+        with evaluating(model), torch.no_grad():
             expected = model(image)
     except (RuntimeError, ValueError) as error:
         raise RecipeError(
@@ -197,7 +183,7 @@ def _norm(norm: Any) -> nn.BatchNorm2d:
 def _check(dense: nn.Module, image: Tensor, expected: Tensor) -> None:
     """Raise unless the copy gives what the network gave, and a larger map for a larger image."""
     name = type(dense).__name__
-    with _Evaluating(dense), torch.no_grad():
+    with evaluating(dense), torch.no_grad():
         found = dense(image)
         same = expected.ndim == 2 and found.shape == (*expected.shape, 1, 1)
         if same and not found.is_meta:

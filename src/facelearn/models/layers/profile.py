@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,19 +59,32 @@ def profile(model: nn.Module, input_shape: tuple[int, ...]) -> list[Layer]:
             )
         )
 
-    training = {module: module.training for module in model.modules()}
     handles = [module.register_forward_hook(record) for module in model.modules()]
-    first = next(model.parameters(), torch.zeros(()))
     try:
-        model.eval()
-        with torch.no_grad():
-            model(torch.zeros((1, *input_shape), dtype=first.dtype, device=first.device))
+        run_once(model, input_shape)
     finally:
         for handle in handles:
             handle.remove()
-        for module, was in training.items():
-            module.training = was
     return layers
+
+
+def run_once(model: nn.Module, input_shape: tuple[int, ...]) -> None:
+    """Run `model` on one sample of zeros, on its own device, in evaluation mode and without gradients; for the hooks that watch it."""
+    first = next(model.parameters(), torch.zeros(()))
+    with evaluating(model), torch.no_grad():
+        model(torch.zeros((1, *input_shape), dtype=first.dtype, device=first.device))
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Within it, `model` evaluates; afterwards each of its modules is as it was."""
+    was = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in was.items():
+            module.training = training
 
 
 def _multiply_adds(module: nn.Module, output: Tensor) -> int:
