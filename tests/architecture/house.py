@@ -29,7 +29,7 @@ data/readers              npz_arrays saved sniffing __init__
 data/writers              to_files to_label_studio to_cvat submission __init__
 data/synthetic            numbers grid surface textures traits features camera paint labelling scene render __init__
 splits                    groups leaks split within_people listed
-transforms                framing align
+transforms                detected framing align
 transforms/steps          pixel_steps number_steps
 transforms                preprocess
 transforms/augment        settings dct variation
@@ -40,19 +40,20 @@ models/networks           facelearn_keypoints facelearn_identity w207 ml_resnet 
 models                    zoo
 metrics                   measure stratified keypoint_errors keypoints answers class_tables class_averages calibration open_set classes
 report                    style shown_numbers labels tiling finished_run headline plots contact_sheet tables page run_sections
-tasks                     study_numbers settings task
+tasks                     study_numbers found settings task
 tasks/keypoints           settings schemes answer learn measure point_results point_text error_curves keypoint_plots best_and_worst page point_study __init__
 tasks/identification      settings answer sampling learn class_results measure class_text class_plots unknown_plots confusion pictures sections page class_study __init__
 tasks                     __init__
 recipe                    starting_weights space defaults recipe resolve
 bundle                    seal document file graph onnx card __init__
-detect
-prediction                photos stream backends open __init__ predict
+detect                    faces decode crops detections refine finder __init__ fitted
+detect/training           scenes network refiner learn export
+prediction                photos finding stream backends open __init__ predict
 record                    folder results
 training                  batches device schedule
 training/transfer         stages weights matching
 training                  state evaluation optimiser budget loop plan
-runs                      train_result default_framing decoding prepare fit_rows train folds_summary folds evaluate convert quickstart
+runs                      train_result default_framing decoding prepare fit_rows train folds_summary folds deployed evaluate convert quickstart
 studies                   measures study_file definition cell_numbers verdicts suggest storage store cells pool cost_plot study_plots page study
 studies                   search search_plots search_page search_files trial tune
 explaining                opened layers network_picture architecture kernels activations saliency excite receptive face_pictures map_plots page album parts units explain
@@ -69,7 +70,7 @@ TASKS = ("keypoints", "identification", "verification")
 # Where a tensor may be touched. What stands elsewhere works where the core dependencies alone are installed.
 TORCH = (
     "losses", "models/layers", "models/networks", "transforms/augment/variation", "transforms/augment/dct", "tasks/*/learn",
-    "bundle/graph", "bundle/onnx", "training", "explaining",
+    "bundle/graph", "bundle/onnx", "detect/training", "training", "explaining",
 )  # fmt: skip
 
 

@@ -15,8 +15,10 @@ from facelearn.data.filled import missing_values
 from facelearn.data.schema import KeypointSchema
 from facelearn.errors import BundleError, RecipeError
 from facelearn.prediction.backends import Backend, BackendName, Precision, open_backend
+from facelearn.prediction.finding import Finding, FindSettings
 from facelearn.prediction.photos import LabelsRead, Source
 from facelearn.prediction.stream import PhotoBatch, photo_batches
+from facelearn.tasks.found import Found
 from facelearn.tasks.task import Asked, Photos
 
 EMPTY = np.zeros((0,), np.float32)
@@ -34,10 +36,16 @@ class OpenModel:
             strangers were held out), 0 always gives a name.
         batch: images answered at once.
         backend: "auto", "torch", "onnx" or "openvino".
+        detector: how faces are found in photos of which nothing is known: "auto" (the detector the model was trained with), a name of
+            `facelearn.detect.DETECTORS`, a YuNet .onnx file, or "none", which takes every photo whole, as the crop of one face.
+        largest: only the largest face of each photo.
+        min_size: smallest side of a face in pixels of the photo; None: the detector's own.
+        min_score: 0 to 1, faces that the detector is less sure of are left out; None: the detector's own.
 
     Raises:
         BundleError: the file cannot be used.
-        RecipeError: an unknown or unavailable backend, device or precision, or a scheme or threshold that the model does not have.
+        RecipeError: an unknown or unavailable backend, device, precision or detector, or a scheme or threshold that the model does not
+            have.
         MissingExtraError: the backend's package is not installed.
     """
 
@@ -51,9 +59,14 @@ class OpenModel:
         threshold: float | None = None,
         batch: int = 64,
         backend: BackendName = "auto",
+        detector: str = "auto",
+        largest: bool = False,
+        min_size: float | None = None,
+        min_score: float | None = None,
     ) -> None:
         if batch < 1:
             raise RecipeError(f"batch must be at least 1; received {batch}")
+        self._find = FindSettings(detector, largest, min_size, min_score)
         self._backend = open_backend(path, backend=backend, device=device, precision=precision)
         self.asked = Asked(scheme, threshold)
         self.answering = self.bundle.answering(self.asked)
@@ -75,6 +88,11 @@ class OpenModel:
         return self._backend.device
 
     @property
+    def finding(self) -> Finding:
+        """How faces are found and framed in photos of which nothing is known."""
+        return Finding(self.bundle.framing.sized(self._shape[:2]), self._find)
+
+    @property
     def schema(self) -> KeypointSchema:
         """Names of the K keypoints of a keypoint model."""
         if self.bundle.schema is None:
@@ -89,7 +107,7 @@ class OpenModel:
     def predict(
         self, source: Source, *, boxes: ArrayLike | None = None, on_error: Literal["stop", "skip"] = "stop"
     ) -> Any:
-        """The answer for every photo in `source`: `Predictions` of a keypoint model, `Identities` of one that names people.
+        """The answer for every face of every photo in `source`: `Predictions` of a keypoint model, `Identities` of one that names people.
 
         See `predict_batches` for what is accepted.
         """
@@ -100,7 +118,9 @@ class OpenModel:
     ) -> Iterator[Any]:
         """The answers, a batch at a time, so that memory does not grow with the number of photos.
 
-        A photo is taken as the crop of one face: scaled to the model's input with its proportions kept, or cropped to its box.
+        Where neither labels nor boxes say where the faces are, they are found by the detector, and each is framed as the training images
+        were. A model that was trained on images of whole faces takes photos of their kind (their proportions, up to twice their size) as
+        they are.
         Colour is converted as the model's stored preprocessing has it, whatever the photo shows.
 
         Args:
@@ -122,7 +142,7 @@ class OpenModel:
         trained = self.bundle.recipe.get("read") or {}
         read = LabelsRead(missing_values(trained.get("missing")), check_units(trained.get("units")))
         batches = photo_batches(
-            source, self._shape, self._batch, framing=self.bundle.framing, boxes=boxes, on_error=on_error, read=read
+            source, self._shape, self._batch, framing=self.bundle.framing, boxes=boxes, on_error=on_error, read=read, find=self._find
         )
         for chunk in batches:
             combined = self._backend(self.bundle.preprocess.prepare(chunk.images)) if len(chunk.images) else EMPTY
@@ -140,6 +160,7 @@ class OpenModel:
         return Photos(
             source=chunk.source, row=chunk.row, size=np.asarray(size, np.int64).reshape(-1, 2), maps=maps,
             preprocess=self.bundle.preprocess, shape=self._shape, skipped=chunk.problems, notes=chunk.notes,
+            found=Found(chunk.boxes, chunk.scores, chunk.faceless),
         )  # fmt: skip
 
 
@@ -148,7 +169,7 @@ def open(path: str | Path | Backend, **options: Any) -> OpenModel:
 
     Args:
         path: `.safetensors` or `.onnx` model file of any task.
-        options: device, precision, scheme, threshold, batch, backend, as `OpenModel` takes them.
+        options: device, precision, scheme, threshold, batch, backend, detector, largest, min_size, min_score, as `OpenModel` takes them.
 
     Raises:
         BundleError, RecipeError, MissingExtraError: as `OpenModel`.

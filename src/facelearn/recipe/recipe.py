@@ -115,6 +115,10 @@ class ReadSettings(SchemaSettings):
     units: Literal["pixels", "fraction", "percent"] | None = Field(
         None, description="of the coordinates in the label file"
     )
+    detector: str = Field(
+        "facelearn",
+        description="what finds faces in photos without labels, in training and after: facelearn, libfacedetection, a YuNet .onnx file, none",
+    )
 
     @field_validator("missing", mode="before")
     @classmethod

@@ -19,6 +19,7 @@ from facelearn.prediction.backends import open_backend
 from facelearn.prediction.open import OpenModel
 from facelearn.record.folder import RunFolder
 from facelearn.record.results import load_run, save_metrics
+from facelearn.runs.deployed import as_deployed
 from facelearn.runs.prepare import read_with_report
 from facelearn.tasks.task import Asked
 
@@ -83,18 +84,32 @@ def evaluate(
     measured = task.measure_answers(opened.predict(flat), faces, asked, opened.bundle.data)
     seen = seen_rows(faces, opened.bundle.data.get("train_rows"))
     notes = [*measured.notes, *seen_notes(seen)]
+    metrics = {**measured.metrics, **_deployed(opened, faces, flat, asked)}
     if notes:
         said = {**said, "warnings": [*said.get("warnings", ()), *notes]}
     if out is not None:
         folder, source = RunFolder(out), "Faces in memory" if isinstance(data, Faces) else str(data)
         facts = {"source": source, "fingerprint": faces.fingerprint(), "model": str(model)}
         facts |= {"to be known": "; ".join(notes)} if notes else {}
-        save_metrics(folder.path, measured.metrics, data=facts)
+        save_metrics(folder.path, metrics, data=facts)
         if measured.evaluation is not None:
             task.save_evaluation(folder.evaluation, **measured.evaluation)
         run = load_run(folder.path, name=Path(model).stem)
         task.page(folder.report, run, f"{Path(model).name} on {Path(source).name}")
-    return {"task": task.name, **measured.metrics, **said}
+    return {"task": task.name, **metrics, **said}
+
+
+def _deployed(opened: OpenModel, faces: Faces, flat: Faces, asked: Asked) -> dict[str, Any]:
+    """The measure of the same faces as the deployed model meets them, found in their photos; nothing where it takes images as they are."""
+    deployed = as_deployed(faces, opened.finding)
+    if deployed is None:
+        return {}
+    table, rows = deployed
+    task, bundle = opened.bundle.of_task, opened.bundle
+    facts = {"detector": opened.finding.detector.name, "found": len(rows), "faces": len(faces)}
+    if not len(rows):
+        return {"as_deployed": facts}
+    return {"as_deployed": {**facts, **task.measure_answers(opened.predict(table), flat[rows], asked, bundle.data).metrics}}
 
 
 def seen_notes(seen: tuple[int, int] | None) -> list[str]:

@@ -19,6 +19,7 @@ from facelearn.data.schema import KeypointSchema
 from facelearn.models.registry import Gives
 from facelearn.report.finished_run import FinishedRun
 from facelearn.splits.split import Split
+from facelearn.tasks.found import Found
 from facelearn.tasks.settings import TaskSettings
 from facelearn.tasks.study_numbers import StudyNumbers
 from facelearn.transforms.preprocess import Preprocess
@@ -103,6 +104,7 @@ class Photos:
         preprocess, shape: of the model; the shape (H, W, C) of the images it takes.
         skipped: photos that could not be read (`errors.Problem`).
         notes: what is to be known of them, each once in a stream.
+        found: where in the photos the faces stand; None where nobody looked.
     """
 
     source: NDArray[np.str_]
@@ -113,6 +115,7 @@ class Photos:
     shape: tuple[int, int, int]
     skipped: tuple[Any, ...] = ()
     notes: tuple[str, ...] = ()
+    found: Found | None = None
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
+import math
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +18,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from facelearn.data.faces import Faces
+from facelearn.detect import NO_DETECTOR, open_detector
+from facelearn.detect.fitted import fit_detected
 from facelearn.models import zoo
 from facelearn.models.layers.initialise import initialise
 from facelearn.recipe.recipe import Recipe
@@ -27,6 +31,7 @@ from facelearn.training.evaluation import predict_all
 from facelearn.training.loop import FitResult, Reporter, fit
 from facelearn.training.transfer.matching import transfer
 from facelearn.training.transfer.weights import Weights, open_weights
+from facelearn.transforms.augment.settings import AugmentSettings
 from facelearn.transforms.augment.variation import Augment
 from facelearn.transforms.framing import Framing
 from facelearn.transforms.preprocess import Preprocess
@@ -118,10 +123,13 @@ def plan_rows(
         **task.network_options(recipe, train, recipe.model.name),
         **recipe.model.options,
     }
+    framing = framing or Framing("whole", (train.height, train.width))
+    if framing.detected is None and recipe.read.detector != NO_DETECTOR:
+        framing = dataclasses.replace(framing, detected=fit_detected(train, open_detector(recipe.read.detector), recipe.seed))
     settings = choose_device(recipe.device, devices=recipe.devices, precision=recipe.precision, threads=recipe.threads)
     return Plan(
         recipe=recipe, settings=settings, train=train, held_out=held_out, preprocess=preprocess, task=task,
-        network_args=network_args, weights=weights, framing=framing or Framing("whole", (train.height, train.width)),
+        network_args=network_args, weights=weights, framing=framing,
         facts={
             **facts,
             "fingerprint": train.fingerprint(),
@@ -129,6 +137,17 @@ def plan_rows(
             "counts": task.counts(train, held_out),
         },
     )  # fmt: skip
+
+
+def _jittered(augment: AugmentSettings, framing: Framing) -> AugmentSettings:
+    """The augmentation, strong enough that a detector's boxes, which scatter about the labels' own, show the network nothing new."""
+    if framing.kind != "crop" or framing.detected is None:
+        return augment
+    # numbers drawn evenly up to w to both sides have the standard deviation w / sqrt(3)
+    across, down, growth = (3**0.5 * spread for spread in framing.detected.spread)
+    low, high = augment.scale
+    widened = (min(low, math.exp(-growth)), max(high, math.exp(growth)))
+    return augment.model_copy(update={"shift": max(augment.shift, across, down), "scale": widened})
 
 
 def _preprocess(recipe: Recipe, weights: Weights | None, train: Faces) -> Preprocess:
@@ -182,7 +201,7 @@ def fit_plan(
         }
         result = fit(
             learner, data["train"], data[VALID], plan.recipe, plan.settings,
-            augment=Augment(plan.recipe.augment, plan.train.schema), folder=folder, resume=resume, data=plan.facts["fingerprint"],
+            augment=Augment(_jittered(plan.recipe.augment, plan.framing), plan.train.schema), folder=folder, resume=resume, data=plan.facts["fingerprint"],
             reporter=reporter, fabric=fabric, stop=stop,
         )  # fmt: skip
         whole = fabric.is_global_zero and not result.stopped

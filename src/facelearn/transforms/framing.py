@@ -29,6 +29,7 @@ from facelearn.geometry.affine import (
 from facelearn.geometry.coordinates import inside, scaled
 from facelearn.geometry.warp import Window, warp
 from facelearn.images.decode import MAX_PIXELS
+from facelearn.transforms.detected import DetectedSquare
 
 Box = Sequence[float] | NDArray[np.float64]
 LARGEST_SIDE = 8192
@@ -68,6 +69,7 @@ class Framing:
         size: (height, width) of the image; a side where given as one number; None leaves the photo's scale ("whole" and "crop").
         margin: of "crop": on each side, as a fraction of the larger side of the keypoints' box.
         template: of "template": K points, (x, y) in pixels of the image, where the keypoints belong; NaN for one that shall not matter.
+        detected: how the image of a face lies to what a detector says of it; None where no detector was asked, or it could not say.
 
     Raises:
         DataError: a size, margin or template that no image can have.
@@ -77,6 +79,7 @@ class Framing:
     size: int | tuple[int, int] | None = None
     margin: float = 0.0
     template: tuple[tuple[float, float], ...] = ()
+    detected: DetectedSquare | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in ("whole", "crop", "template"):
@@ -130,13 +133,16 @@ class Framing:
             return self._similarity(points)
         return invert(self._window(width, height, box, _known(points)).to_photo)
 
-    def frame(self, photo: NDArray[np.uint8], box: Box | None = None, points: ArrayLike | None = None) -> Framed:
+    def frame(
+        self, photo: NDArray[np.uint8], box: Box | None = None, points: ArrayLike | None = None, anchors: ArrayLike | None = None
+    ) -> Framed:
         """A photo and a face in it, as the image that a network sees.
 
         Args:
             photo: uint8 (H, W, C), C 1 or 3 (RGB), upright.
             box: (left, top, right, bottom) of the face in pixels of `photo`; "crop" takes it where fewer than two points are known.
             points: (K, 2), the face's keypoints in pixels of `photo`, origin at the centre of the top-left pixel, NaN where missing.
+            anchors: (T, 2), what a template of T points is laid on, where that is not the keypoints: a detector's points.
 
         Raises:
             FramingError: nothing to frame by (see `can_frame`), or labels that cannot be right.
@@ -145,7 +151,7 @@ class Framing:
         labels = _NO_POINTS if points is None else np.asarray(points, np.float64)
         outside = count_outside(labels, width, height)
         if self.kind == "template":
-            matrix = self._similarity(points)
+            matrix = self._similarity(points if anchors is None else anchors)
             image, moved, to_photo = warp(photo, matrix, self._sides), map_points(matrix, labels), invert(matrix)
             gone = ~np.isnan(moved[:, 0]) & ~inside(moved, image.shape[1], image.shape[0])
             return Framed(image, np.where(gone[:, None], np.nan, moved), to_photo, outside, int(gone.sum()))
@@ -189,6 +195,8 @@ class Framing:
             facts["margin"] = self.margin
         if self.kind == "template":
             facts["template"] = [None if math.isnan(x + y) else [x, y] for x, y in self.template]
+        if self.detected is not None:
+            facts["detected"] = self.detected.to_dict()
         return facts
 
     @classmethod
@@ -199,12 +207,13 @@ class Framing:
             BundleError: a description that does not read as a framing, from a newer version for example.
         """
         try:
-            size, points = facts["size"], facts.get("template") or ()
+            size, points, detected = facts["size"], facts.get("template") or (), facts.get("detected")
             return cls(
                 facts["kind"],
                 None if size is None else (int(size[0]), int(size[1])),
                 float(facts.get("margin", 0.0)),
                 tuple((math.nan, math.nan) if point is None else (point[0], point[1]) for point in points),
+                None if detected is None else DetectedSquare.from_dict(detected),
             )
         except (DataError, KeyError, IndexError, TypeError, ValueError) as error:
             raise BundleError(

@@ -15,6 +15,7 @@ from facelearn.data.synthetic.traits import image_traits, person_traits
 
 _SHAPE_COLUMNS = 80  # the head is smooth: its shape is computed on a coarse grid, the same for all sizes
 _RAYS = 40  # a side, interpolated to pixels
+_CUTOUT_ZOOM = 0.62  # of a cut-out: the face takes about two fifths of the picture, and the shoulders are on it
 
 
 def render_chunk(
@@ -32,6 +33,41 @@ def render_chunk(
     _lay_head(canvas, head, surface, camera)
     scene.paint_occluders(canvas, numbers, points)
     return scene.expose(canvas, numbers), (to_fkd15(points) if schema == "fkd15" else points).astype(np.float32)
+
+
+def render_cutouts(
+    seed: int, index: NDArray[np.int64], person: NDArray[np.int64], size: int, channels: int, widest_yaw: float
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], Array]:
+    """Heads and shoulders without a room around them, to be laid over any picture.
+
+    Args:
+        widest_yaw: radians; heads are turned to either side up to it, all angles alike often.
+
+    Returns:
+        uint8 (B, size, size, channels) in even light, as no camera has spoiled it; uint8 (B, size, size) how much of each pixel the person
+        covers; float32 (B, 68, 2) keypoints in its pixels.
+    """
+    traits = person_traits(seed, person) | image_traits(seed, index)
+    traits["yaw"] = np.asarray(widest_yaw * (2 * traits["choice"][:, 60] - 1), np.float32)
+    settle_expression(traits)
+    surface = build_surface(make_grid(_SHAPE_COLUMNS), traits)
+    near, points = place_camera(surface, traits, size, "ibug68")
+    middle = np.array([0.5, 0.46], np.float32) * size
+    shift = middle + _CUTOUT_ZOOM * (near.shift - size / 2)
+    camera = Camera(near.rotation, near.distance, _CUTOUT_ZOOM * near.scale, shift)
+    points = middle + _CUTOUT_ZOOM * (points - size / 2)
+    head = _paint_head(make_grid(max(64, round(size * 4 / 3 * _CUTOUT_ZOOM))), traits, surface, camera, channels)
+    numbers = scene.scene_numbers(seed, index)
+    canvas, body = scene.paint_body(numbers, size, channels, traits, camera)
+    cover = 1 - (1 - body) * (1 - _lay_head(canvas, head, surface, camera))
+    scene.paint_occluders(canvas, numbers, points)
+    picture = np.stack(canvas, -1)
+    np.clip(picture, 0, 1, out=picture)
+    return _bytes(picture), _bytes(cover), points.astype(np.float32)
+
+
+def _bytes(values: Array) -> NDArray[np.uint8]:
+    return np.asarray(values * 255 + 0.5).astype(np.uint8)
 
 
 def _paint_head(grid: Grid, traits: Traits, surface: Surface, camera: Camera, channels: int) -> paint.Canvas:
@@ -54,8 +90,8 @@ def _paint_head(grid: Grid, traits: Traits, surface: Surface, camera: Camera, ch
     return canvas
 
 
-def _lay_head(canvas: paint.Canvas, head: paint.Canvas, surface: Surface, camera: Camera) -> None:
-    """Put the painted head over the background, each pixel taken from where its ray meets the surface."""
+def _lay_head(canvas: paint.Canvas, head: paint.Canvas, surface: Surface, camera: Camera) -> Array:
+    """Put the painted head over the background, each pixel taken from where its ray meets the surface; how much of each it covers."""
     size, shape = canvas[0].shape[-1], make_grid(2 * surface.grid.width)
     finer = resized(surface.outer, shape.width, shape.height)
     column, row, gap = trace(shape, finer, camera, size, _RAYS)
@@ -67,3 +103,4 @@ def _lay_head(canvas: paint.Canvas, head: paint.Canvas, surface: Surface, camera
         for k in range(len(cover)):
             seen = cv2.remap(painted[k], column[k], row[k], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
             picture[k] += cover[k] * (seen - picture[k])
+    return cover

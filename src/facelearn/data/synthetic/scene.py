@@ -20,11 +20,22 @@ def paint_background(numbers: Array, size: int, channels: int, traits: Traits, c
     """The room and the body behind the head, at half the resolution: they are out of focus."""
     half = (size + 1) // 2
     canvas = _paint_room(numbers, half, channels)
-    shift = scaled(camera.shift, np.float32(half / size))
-    _paint_body(
-        canvas, numbers, traits, Camera(camera.rotation, camera.distance, camera.scale * np.float32(half / size), shift)
-    )
+    _paint_body(canvas, numbers, traits, _scaled(camera, half / size))
     return [resized(channel, size, size) for channel in canvas]
+
+
+def paint_body(numbers: Array, size: int, channels: int, traits: Traits, camera: Camera) -> tuple[Canvas, Array]:
+    """The body alone, on black, and how much of each pixel it covers (B, size, size)."""
+    half = (size + 1) // 2
+    canvas: Canvas = [np.zeros((len(numbers), half, half), np.float32) for _ in range(channels)]
+    cover = _paint_body(canvas, numbers, traits, _scaled(camera, half / size))
+    return [resized(channel, size, size) for channel in canvas], resized(cover, size, size)
+
+
+def _scaled(camera: Camera, factor: float) -> Camera:
+    """The camera of a picture that is `factor` times as large."""
+    shift = scaled(camera.shift, np.float32(factor))
+    return Camera(camera.rotation, camera.distance, camera.scale * np.float32(factor), shift)
 
 
 def scene_numbers(seed: int, index: NDArray[np.int64]) -> Array:
@@ -50,8 +61,8 @@ def _paint_room(numbers: Array, size: int, channels: int) -> Canvas:
     ]
 
 
-def _paint_body(canvas: Canvas, numbers: Array, traits: Traits, camera: Camera) -> None:
-    """Shoulders in clothes, with an open collar, a tie or none of them, below the head."""
+def _paint_body(canvas: Canvas, numbers: Array, traits: Traits, camera: Camera) -> Array:
+    """Shoulders in clothes, with an open collar, a tie or none of them, below the head; how much of each pixel they cover."""
     size = canvas[0].shape[-1]
     pixel = np.arange(size, dtype=np.float32)
     ones = np.ones((len(numbers), 1), np.float32)
@@ -73,12 +84,14 @@ def _paint_body(canvas: Canvas, numbers: Array, traits: Traits, camera: Camera) 
     skins = channels_of(traits["skin"] * 0.6, len(canvas))
     parts = zip(canvas, skins, *(channels_of(c, len(canvas)) for c in (colour, inner, tie_colour)), strict=True)
     folds = 1 + 0.10 * np.sin(x * spread(2 + 5 * numbers[:, 23]) + 2.5 * v + 2 * np.sin(2 * v + 3 * x))
+    dressed = np.maximum(cloth, soft(v - 0.1, 0.15))
     for channel, skin, cloth_tone, inner_tone, tie_tone in parts:
         channel += neck * (skin - channel)
         shirt = inner_tone + tie * (tie_tone - inner_tone)
         dress = cloth_tone * folds
         dress += open_v * (shirt - dress)
-        channel += np.maximum(cloth, soft(v - 0.1, 0.15)) * (dress - channel)
+        channel += dressed * (dress - channel)
+    return np.asarray(1 - (1 - neck) * (1 - dressed), np.float32)
 
 
 def paint_occluders(canvas: Canvas, numbers: Array, points: Array) -> None:

@@ -25,7 +25,13 @@ _CATEGORY = 1
 
 
 def write_predictions_csv(
-    out: str | Path, *, source: Sequence[str], row: ArrayLike, points: ArrayLike, names: Sequence[str]
+    out: str | Path,
+    *,
+    source: Sequence[str],
+    row: ArrayLike,
+    points: ArrayLike,
+    names: Sequence[str],
+    columns: Mapping[str, Sequence[Any]] | None = None,
 ) -> Path:
     """Write predicted points: file, row (empty where the file is the face), NAME_x, NAME_y in pixels; NaN is left empty.
 
@@ -38,6 +44,7 @@ def write_predictions_csv(
         row: int (N,), -1 where the file is the face.
         points: (N, K, 2).
         names: K keypoint names.
+        columns: further columns of N cells each, which stand before the points.
 
     Raises:
         DataError: shapes that do not agree.
@@ -50,11 +57,12 @@ def write_predictions_csv(
             f"rows; received {values.shape} and {rows.shape}"
         )
     numbered = bool((rows >= 0).any())
+    between = list(zip(*columns.values(), strict=True)) if columns else [()] * len(source)
     lines = (
-        (file, *["" if number < 0 else number] * numbered, *_texts(place))
-        for file, number, place in zip(names_from(source, out), rows.tolist(), values, strict=True)
+        (file, *["" if number < 0 else number] * numbered, *cells, *_texts(place))
+        for file, number, cells, place in zip(names_from(source, out), rows.tolist(), between, values, strict=True)
     )
-    return _write_csv(out, ("file", *["row"] * numbered, *_coordinate_names(names)), lines)
+    return _write_csv(out, ("file", *["row"] * numbered, *(columns or ()), *_coordinate_names(names)), lines)
 
 
 def names_from(source: Sequence[str], out: str | Path) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from facelearn.files import write_text
 from facelearn.geometry.affine import map_points
 from facelearn.geometry.coordinates import from_unit, mirrored
 from facelearn.images.decode import IMAGE_EXTENSIONS
+from facelearn.tasks.found import Found
 from facelearn.tasks.task import NOTHING_ASKED, AnswerFacts, Asked, Outputs, Photos
 
 
@@ -94,6 +95,7 @@ class PointAnswering:
             size=photos.size,
             skipped=photos.skipped,
             notes=photos.notes,
+            found=photos.found or Found.nowhere(len(points)),
         )
 
     def join(self, answers: Sequence[Predictions]) -> Predictions:
@@ -121,7 +123,7 @@ def _scheme_index(names: tuple[str, ...], own: int, wanted: str | int | None) ->
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """Keypoints of N photos; every one of the K points is there, none is NaN.
+    """Keypoints of N faces; every one of the K points is there, none is NaN. A photo with several faces has as many rows.
 
     Attributes:
         points: float32 (N, K, 2), (x, y) in pixels of each photo, origin at the centre of the top-left pixel.
@@ -133,6 +135,7 @@ class Predictions:
         size: int64 (N, 2), width and height of each photo; -1 where only a crop or a resized copy of it was at hand.
         skipped: photos that could not be read, left out.
         notes: what is to be known of how the photos were taken.
+        found: boxes and scores of the faces, and the photos that show none.
     """
 
     points: NDArray[np.float32]
@@ -144,38 +147,52 @@ class Predictions:
     size: NDArray[np.int64]
     skipped: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
+    found: Found = field(default_factory=lambda: Found.nowhere(0))
+
+    def __post_init__(self) -> None:
+        if len(self.found.boxes) != len(self.points):
+            object.__setattr__(self, "found", Found.nowhere(len(self.points)))
 
     def __len__(self) -> int:
         return len(self.points)
 
     def to_json(self) -> dict[str, Any]:
-        """JSON values: images, keypoints, and for each photo its file, row and points."""
+        """JSON values: images, keypoints, the photos without a face, and for each face its file, row, points, score and box."""
         return {
-            "images": len(self), "keypoints": list(self.schema.names),
+            "images": len(self), "keypoints": list(self.schema.names), "faceless": list(self.found.faceless),
             "predictions": [
-                {"file": str(file), "row": int(row), "points": [[round(float(v), 3) for v in point] for point in points]}
-                for file, row, points in zip(self.source, self.row, self.points, strict=True)
+                {
+                    "file": str(file), "row": int(row), "points": [[round(float(v), 3) for v in point] for point in points],
+                    **self.found.json(i),
+                }
+                for i, (file, row, points) in enumerate(zip(self.source, self.row, self.points, strict=True))
             ],
         }  # fmt: skip
 
     def lines(self, path: Path | None = None) -> list[str]:
         """Text for a terminal: every point, or how many there are in the file `path`."""
         if path is not None:
-            return [f"{len(self)} images, {len(self.schema)} keypoints each: {path}"]
+            what = "faces" if self.found.looked else "images"
+            return [f"{len(self)} {what}, {len(self.schema)} keypoints each: {path}"]
         lines = []
-        for file, row, points in zip(self.source, self.row, self.points, strict=True):
-            lines.append(str(file) + (f", row {row}" if row >= 0 else ""))
+        for i, (file, row, points) in enumerate(zip(self.source, self.row, self.points, strict=True)):
+            lines.append(str(file) + (f", row {row}" if row >= 0 else "") + self.found.text(i))
             lines += [f"  {name}: {x:.2f} {y:.2f}" for name, (x, y) in zip(self.schema.names, points, strict=True)]
         return lines
 
     def to_csv(self, path: str | Path) -> Path:
-        """Write one row a photo: file, row (where photos are rows of a file), then NAME_x and NAME_y in pixels of the photo.
+        """Write one row a face: file, row (where photos are rows of a file), then NAME_x and NAME_y in pixels of the photo.
 
+        Where faces were looked for, `found.COLUMNS` stand between: which face of its photo, score and box; a photo without a face has
+        a row of its own, with face 0 and nothing else.
         Files are named relative to the folder of `path`. It reads back with `facelearn.read`, unless the photos stood in a table.
         """
+        bare = len(self.found.faceless)
         return write_predictions_csv(
-            path, source=self.source.tolist(), row=self.row, points=self.points, names=self.schema.names
-        )
+            path, source=[*self.source.tolist(), *self.found.faceless], row=np.append(self.row, np.full(bare, -1)),
+            points=np.concatenate([self.points, np.full((bare, len(self.schema), 2), np.nan, np.float32)]), names=self.schema.names,
+            columns=self.found.columns(self.source.tolist(), self.row.tolist()),
+        )  # fmt: skip
 
     def to_coco(self, path: str | Path, *, places: Mapping[int, CocoPlace] | None = None) -> Path:
         """Write COCO keypoints JSON: one image for each file and one annotation (v = 2, "score" 1) for each face.
@@ -232,13 +249,14 @@ class Predictions:
     def _coco_annotation(self, i: int, number: int, image: Any, category: Any) -> dict[str, Any]:
         points = self.points[i].astype(np.float64).round(4)
         low, high = points.min(0), points.max(0)
+        score = float(self.found.scores[i])
         width, height = (high - low).tolist()
         values = np.concatenate([points, np.full((len(points), 1), 2.0)], 1).ravel().tolist()
         return {
             "id": number, "image_id": image, "category_id": category, "iscrowd": 0, "num_keypoints": len(points), "keypoints": values,
             # from pixel centres to COCO's box, which is measured from the image's edge
             "bbox": [round(value, 4) for value in (*(low + 0.5).tolist(), width, height)], "area": round(width * height, 4),
-            "score": 1.0,  # a keypoint model answers for every face alike; COCOeval asks for a number
+            "score": 1.0 if np.isnan(score) else round(score, 4),  # a keypoint model answers for every face alike; COCOeval asks for a number
         }  # fmt: skip
 
 
@@ -255,6 +273,7 @@ def join(parts: Sequence[Predictions], schema: KeypointSchema, scheme_names: tup
         size=np.concatenate([np.zeros((0, 2), np.int64), *(part.size for part in parts)]),
         skipped=tuple(problem for part in parts for problem in part.skipped),
         notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
+        found=Found.joined([part.found for part in parts]),
     )
 
 

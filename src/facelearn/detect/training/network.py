@@ -1,0 +1,67 @@
+"""The network that looks for faces: one pass over a grey picture gives, on three grids, whether a face's middle is there, its box and points.
+
+    picture (B, 1, H, W), grey in 0..1
+      -> 16 channels at 1/2 -> 24 at 1/4 -> 48 at 1/8 -> 64 at 1/16 -> 64 at 1/32, convolutions of 3 x 3
+      -> from the coarsest grid down, each joined to the finer one (feature pyramid, Lin et al. 2017), 48 channels
+      -> one head for all three (FCOS, Tian et al. 2019): 14 numbers a cell
+
+A cell's numbers: the logit of a face, then in units of the grid's `BASES` from the cell's middle: x and y of the face's middle, the
+logarithm of its side, x and y of its five points.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from facelearn.detect.decode import BASES, STRIDES
+
+NUMBERS = 14
+
+
+def block(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
+    )
+
+
+class Residual(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = block(channels, channels)
+        self.second = nn.Sequential(nn.Conv2d(channels, channels, 3, 1, 1, bias=False), nn.BatchNorm2d(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.relu(x + self.second(self.first(x)))
+
+
+class FaceFinder(nn.Module):
+    """See the file's first lines. Height and width of the picture are multiples of 32."""
+
+    def __init__(self, width: int = 48) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(block(1, 16, 2), block(16, 24, 2), block(24, 24))
+        self.fine = nn.Sequential(block(24, width, 2), Residual(width))
+        self.middle = nn.Sequential(block(width, 64, 2), Residual(64))
+        self.coarse = nn.Sequential(block(64, 64, 2), Residual(64))
+        self.across = nn.ModuleList([nn.Conv2d(width, width, 1), nn.Conv2d(64, width, 1), nn.Conv2d(64, width, 1)])
+        self.joined = block(width, width)
+        self.head = nn.Conv2d(width, NUMBERS, 3, 1, 1)
+        nn.init.normal_(self.head.weight, std=0.01)
+        nn.init.zeros_(self.head.bias)
+        with torch.no_grad():
+            self.head.bias[0] = -4.0  # almost no cell holds a face: the focal loss starts calm (Lin et al. 2017)
+        self.scale = nn.Parameter(torch.ones(len(STRIDES)))
+
+    def forward(self, picture: Tensor) -> list[Tensor]:
+        """(B, 1, H, W) -> for each of `STRIDES` (B, 14, H / stride, W / stride)."""
+        fine = self.fine(self.stem(picture))
+        middle = self.middle(fine)
+        coarse = self.coarse(middle)
+        third = self.across[2](coarse)
+        second = self.across[1](middle) + nn.functional.interpolate(third, scale_factor=2.0)
+        first = self.across[0](fine) + nn.functional.interpolate(second, scale_factor=2.0)
+        return [self.head(self.joined(part)) for part in (first, second, third)]
+
+
+assert len(BASES) == len(STRIDES)

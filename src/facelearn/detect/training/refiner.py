@@ -1,0 +1,159 @@
+"""The second network: it looks at one guess of the first, turned upright, and says whether it is a face, where exactly, and its five points.
+
+    crop (B, 1, 64, 64) in 0..1, the guess in the middle, 1.6 times as wide as its side, its eyes level
+      -> 16 channels at 1/2 -> 32 at 1/4 -> 48 at 1/8 -> 64 at 1/16, convolutions of 3 x 3
+      -> 14 numbers: the logit of a face, then in sides of the guess from its middle: x and y of the face's middle, the logarithm of
+         its side, x and y of its five points
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from facelearn.detect.crops import AROUND, CROP_SIDE, crop_matrix
+from facelearn.detect.decode import intersection_over_union
+from facelearn.detect.training.network import NUMBERS, Residual, block
+from facelearn.detect.training.scenes import People, Scene, scene
+
+FALSE, FACE, UNDECIDED = 0, 1, 2
+
+
+class Refiner(nn.Module):
+    """See the file's first lines."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            block(1, 16, 2), block(16, 24), block(24, 32, 2), Residual(32), block(32, 48, 2), Residual(48), block(48, 64, 2),
+            nn.Conv2d(64, 24, 1, bias=False), nn.BatchNorm2d(24), nn.ReLU(inplace=True), nn.Flatten(),
+            nn.Linear(24 * 16, 64), nn.ReLU(inplace=True), nn.Linear(64, NUMBERS),
+        )  # fmt: skip
+
+    def forward(self, crops: Tensor) -> Tensor:
+        """(B, 1, 64, 64) -> (B, 14)."""
+        return self.body(crops)
+
+
+def guesses_for(one: Scene, count: int, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Guesses as a first network makes them, right and wrong ones.
+
+    Returns:
+        (count, 3) middles and sides, (count,) angles by which they are turned.
+    """
+    side = len(one.image)
+    squares, angles = [], []
+    for _ in range(count):
+        if len(one.boxes) and rng.random() < 0.7:
+            k = int(rng.integers(len(one.boxes)))
+            x, y, size = one.boxes[k].astype(float)
+            left, right = one.points[k, 0], one.points[k, 1]
+            angle = float(np.arctan2(right[1] - left[1], right[0] - left[0]))
+            wide = rng.random() < 0.3  # most are near, some far enough to be wrong
+            spread = 0.28 if wide else 0.06
+            x, y = np.array([x, y]) + rng.normal(0, spread, 2) * size
+            size *= np.exp(rng.normal(0, 0.4 if wide else 0.11))
+            angle += rng.normal(0, 0.5 if wide else 0.12)
+        else:
+            size = float(np.exp(rng.uniform(np.log(14), np.log(0.8 * side))))
+            x, y = rng.uniform(0, side, 2)
+            angle = float(rng.normal(0, 0.4))
+        squares.append((x, y, size))
+        angles.append(angle)
+    return np.asarray(squares), np.asarray(angles)
+
+
+def answers_for(one: Scene, squares: NDArray[np.float64], matrices: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """What each guess is, and the 13 numbers of a face: kinds (G,), numbers (G, 13)."""
+    kinds = np.zeros(len(squares), np.int64)
+    numbers = np.zeros((len(squares), 13), np.float32)
+    if not len(one.boxes):
+        return kinds, numbers
+    boxes = one.boxes.astype(np.float64)
+    for i, (square, matrix) in enumerate(zip(squares, matrices, strict=True)):
+        shared = intersection_over_union(square, boxes)
+        k = int(shared.argmax())
+        if shared[k] < 0.22:
+            continue
+        kinds[i] = FACE if shared[k] >= 0.45 and not one.hidden[k] else UNDECIDED
+        unit = CROP_SIDE / AROUND
+        middle = np.full(2, (CROP_SIDE - 1) / 2)
+        place = (np.vstack([boxes[k, :2], one.points[k]]) @ matrix[:, :2].T + matrix[:, 2] - middle) / unit
+        numbers[i] = np.r_[place[0], np.log(boxes[k, 2] / square[2]), place[1:].ravel()]
+    return kinds, numbers
+
+
+def _made(
+    people: People, backgrounds: Sequence[NDArray[np.uint8]], mined: NDArray[np.uint8], scenes: int, each: int, rng: np.random.Generator
+) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.float32]]:
+    """One batch: crops of guesses in new scenes, and of faceless pictures where the first network saw faces."""
+    crops, kinds, numbers = [], [], []
+    for _ in range(scenes):
+        one = scene(people, backgrounds, 192, (16, 180), rng)
+        squares, angles = guesses_for(one, each, rng)
+        matrices = np.stack([crop_matrix(square, angle) for square, angle in zip(squares, angles, strict=True)])
+        for matrix in matrices:
+            crops.append(cv2.warpAffine(one.image, matrix, (CROP_SIDE, CROP_SIDE), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE))
+        kind, number = answers_for(one, squares, matrices)
+        kinds.append(kind)
+        numbers.append(number)
+    if len(mined):
+        chosen = rng.integers(0, len(mined), scenes * each // 4)
+        crops += [mined[i][:, ::-1] if rng.random() < 0.5 else mined[i] for i in chosen]
+        kinds.append(np.zeros(len(chosen), np.int64))
+        numbers.append(np.zeros((len(chosen), 13), np.float32))
+    return np.stack(crops), np.concatenate(kinds), np.concatenate(numbers)
+
+
+def _batches(
+    people: People, backgrounds: Sequence[NDArray[np.uint8]], mined: NDArray[np.uint8], steps: int, seed: int
+) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.float32]]]:
+    def make(step: int) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.float32]]:
+        return _made(people, backgrounds, mined, 16, 8, np.random.default_rng((seed, step)))
+
+    with ThreadPoolExecutor(1) as pool:
+        waiting = [pool.submit(make, step) for step in range(min(4, steps))]
+        for step in range(steps):
+            yield waiting.pop(0).result()
+            if step + 4 < steps:
+                waiting.append(pool.submit(make, step + 4))
+
+
+def train_refiner(
+    people: People, backgrounds: Sequence[NDArray[np.uint8]], mined: NDArray[np.uint8], *, steps: int, rate: float = 2e-3, seed: int = 1,
+    say: Callable[[str], None] = print,
+) -> Refiner:
+    torch.manual_seed(seed)
+    network = Refiner().to(memory_format=torch.channels_last)
+    average = torch.optim.swa_utils.AveragedModel(network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.998), use_buffers=True)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=0.02)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps, pct_start=0.08, div_factor=20, final_div_factor=100)
+    seen = np.zeros(3)
+    started = time.perf_counter()
+    for step, (crops, kinds, numbers) in enumerate(_batches(people, backgrounds, mined, steps, seed), 1):
+        picture = (torch.from_numpy(crops)[:, None].float() / 255).contiguous(memory_format=torch.channels_last)
+        kind, wanted = torch.from_numpy(kinds), torch.from_numpy(numbers)
+        output = network(picture)
+        decided, face = kind != UNDECIDED, kind == FACE
+        score = nn.functional.binary_cross_entropy_with_logits(output[decided, 0], face[decided].float())
+        far = (output[face, 1:] - wanted[face]).abs()
+        box = far[:, :3].mean() + far[:, 3:].mean()
+        optimiser.zero_grad(set_to_none=True)
+        (score + 4 * box).backward()
+        nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+        optimiser.step()
+        schedule.step()
+        average.update_parameters(network)
+        now = np.array([score.item(), far[:, :3].mean().item(), far[:, 3:].mean().item()])
+        seen = now if step == 1 else 0.98 * seen + 0.02 * now
+        if step % 100 == 0:
+            pace = step * len(crops) / (time.perf_counter() - started)
+            say(f"step {step} of {steps}: score {seen[0]:.4f}, box {seen[1]:.4f}, points {seen[2]:.4f} of a side, {pace:.0f} crops/s")
+    return average.module

@@ -1,0 +1,138 @@
+"""Where the faces are in a photo of which nothing is known: as a detector says, framed as the model's training images were."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facelearn.detect import NO_DETECTOR, open_detector
+from facelearn.detect.detections import Detections, Detector
+from facelearn.errors import BundleError, RecipeError
+from facelearn.transforms.framing import Framed, Framing
+
+_ALIKE = 0.1  # proportions that differ by less, as a logarithm, are the same
+_SMALL = 256
+"""Photos up to this many pixels a side, or up to twice the training images' side, with their proportions, are crops of faces as those were."""
+
+
+@dataclass(frozen=True)
+class FindSettings:
+    """What may be said of how faces are found.
+
+    Attributes:
+        detector: "auto" (the one that the model was trained with), the name of one (`detect.DETECTORS`), a YuNet .onnx file, or "none":
+            every photo is taken whole, as the picture of one face.
+        largest: only the largest face of each photo.
+        min_size: smallest side of a face in pixels of the photo; None: the detector's own.
+        min_score: faces that the detector is less sure of are left out; None: the detector's own.
+    """
+
+    detector: str = "auto"
+    largest: bool = False
+    min_size: float | None = None
+    min_score: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.min_size is not None and not self.min_size > 0:
+            raise RecipeError(f"min_size is a face's smallest side in pixels, above 0; received {self.min_size}")
+        if self.min_score is not None and not 0 <= self.min_score <= 1:
+            raise RecipeError(f"min_score is how sure a detector is, 0 to 1; received {self.min_score}")
+
+
+@dataclass(frozen=True, eq=False)
+class FoundFace:
+    """A face in a photo, as the model takes it.
+
+    Attributes:
+        framed: its image, and the way back to the photo.
+        box: float64 (4,), left, top, right, bottom in pixels of the photo; NaN where nobody looked for it.
+        score: how sure the detector is, 0 to 1; NaN where none was asked.
+    """
+
+    framed: Framed
+    box: NDArray[np.float64]
+    score: float
+
+
+class Finding:
+    """Photo -> faces, for one model.
+
+    Args:
+        framing: the model's, at the size of its images.
+        settings: what was asked.
+
+    Raises:
+        RecipeError, MissingExtraError: a detector that is not known or not installed.
+    """
+
+    def __init__(self, framing: Framing, settings: FindSettings) -> None:
+        self.framing, self.settings = framing, settings
+        self._detector: Detector | None = None
+
+    @property
+    def asked(self) -> bool:
+        """Whether faces are looked for at all: not where that was declined, nor by a model of whole images that no detector fits."""
+        if self.settings.detector == NO_DETECTOR:
+            return False
+        return self.framing.kind != "whole" or self.framing.detected is not None or self.settings.detector != "auto"
+
+    def is_a_crop(self, *, width: int, height: int) -> bool:
+        """Whether a photo of this size is of the kind that a model of whole images was trained on: it is taken as those were."""
+        if self.framing.kind != "whole" or not isinstance(self.framing.size, tuple):
+            return False
+        rows, columns = self.framing.size
+        alike = abs(np.log(width / height * rows / columns)) < _ALIKE
+        return bool(alike and max(height, width) <= max(_SMALL, 2 * max(rows, columns)))
+
+    def __call__(self, photo: NDArray[np.uint8], image: NDArray[np.uint8]) -> list[FoundFace]:
+        """The faces of a photo uint8 (H, W, C), the surest first; `image` is the photo with as many channels as the model takes.
+
+        Raises:
+            BundleError: the model does not say how its images lie to what a detector finds.
+        """
+        detected = self.detector(photo)
+        if self.settings.largest and len(detected):
+            detected = detected.take(np.array([int(detected.squares[:, 2].argmax())]))
+        return [self.place(image, detected, k) for k in range(len(detected))]
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """(height, width) of the model's images."""
+        assert isinstance(self.framing.size, tuple)
+        return self.framing.size
+
+    @property
+    def detector(self) -> Detector:
+        """The detector, opened where it is first needed."""
+        if self._detector is None:
+            settings, own = self.settings, self.framing.detected
+            name = settings.detector if settings.detector != "auto" else own.detector if own else "facelearn"
+            self._detector = open_detector(name, min_size=settings.min_size, min_score=settings.min_score)
+        return self._detector
+
+    def place(self, image: NDArray[np.uint8], detected: Detections, k: int) -> FoundFace:
+        """Face `k` of what was detected in a photo, framed.
+
+        Raises:
+            BundleError: the model does not say how its images lie to what a detector finds.
+        """
+        framing, points = self.framing, detected.points[k]
+        if framing.kind == "template" and len(framing.template) == len(points) and not np.isnan(points).any():
+            framed = framing.frame(image, anchors=points)
+        elif framing.detected is not None:
+            framed = framing.frame_box(image, framing.detected.box(detected.squares[k]))
+        else:
+            raise BundleError(
+                f"the model was trained on faces framed by their labels ({framing.kind}), and its file does not say how a detector's "
+                "boxes lie to them, so photos without labels cannot be framed as those were; give the faces' boxes (boxes=, --boxes), or "
+                "take every photo as the crop of one face with detector='none' (--detector none), or train the model again"
+            )
+        return FoundFace(framed, detected.boxes[k], float(detected.scores[k]))
+
+
+def nobody_looked(framed: Framed, box: Any = None) -> FoundFace:
+    """A face where labels, a given box or the photo itself say."""
+    return FoundFace(framed, np.full(4, np.nan) if box is None else np.asarray(box, np.float64), float("nan"))
