@@ -47,7 +47,7 @@ tasks                     __init__
 recipe                    starting_weights space defaults recipe resolve
 bundle                    seal document file graph onnx card __init__
 detect                    faces decode crops detections refine finder __init__ fitted
-detect/training           scenes network refiner learn export
+detect/refiner            scenes face_networks finder_learning refiner_learning graphs make
 prediction                photos finding stream backends open __init__ predict
 record                    folder results
 training                  batches device schedule
@@ -70,7 +70,7 @@ TASKS = ("keypoints", "identification", "verification")
 # Where a tensor may be touched. What stands elsewhere works where the core dependencies alone are installed.
 TORCH = (
     "losses", "models/layers", "models/networks", "transforms/augment/variation", "transforms/augment/dct", "tasks/*/learn",
-    "bundle/graph", "bundle/onnx", "detect/training", "training", "explaining",
+    "bundle/graph", "bundle/onnx", "detect/refiner", "training", "explaining",
 )  # fmt: skip
 
 

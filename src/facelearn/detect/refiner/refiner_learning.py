@@ -20,26 +20,10 @@ from torch import Tensor, nn
 
 from facelearn.detect.crops import AROUND, CROP_SIDE, crop_matrix
 from facelearn.detect.decode import intersection_over_union
-from facelearn.detect.training.network import NUMBERS, Residual, block
-from facelearn.detect.training.scenes import People, Scene, scene
+from facelearn.detect.refiner.face_networks import RefinerNetwork
+from facelearn.detect.refiner.scenes import People, Scene, scene
 
 FALSE, FACE, UNDECIDED = 0, 1, 2
-
-
-class Refiner(nn.Module):
-    """See the file's first lines."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.body = nn.Sequential(
-            block(1, 16, 2), block(16, 24), block(24, 32, 2), Residual(32), block(32, 48, 2), Residual(48), block(48, 64, 2),
-            nn.Conv2d(64, 24, 1, bias=False), nn.BatchNorm2d(24), nn.ReLU(inplace=True), nn.Flatten(),
-            nn.Linear(24 * 16, 64), nn.ReLU(inplace=True), nn.Linear(64, NUMBERS),
-        )  # fmt: skip
-
-    def forward(self, crops: Tensor) -> Tensor:
-        """(B, 1, 64, 64) -> (B, 14)."""
-        return self.body(crops)
 
 
 def guesses_for(one: Scene, count: int, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -129,9 +113,9 @@ def _batches(
 def train_refiner(
     people: People, backgrounds: Sequence[NDArray[np.uint8]], mined: NDArray[np.uint8], *, steps: int, rate: float = 2e-3, seed: int = 1,
     say: Callable[[str], None] = print,
-) -> Refiner:
+) -> RefinerNetwork:
     torch.manual_seed(seed)
-    network = Refiner().to(memory_format=torch.channels_last)
+    network = RefinerNetwork().to(memory_format=torch.channels_last)
     average = torch.optim.swa_utils.AveragedModel(network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.998), use_buffers=True)
     optimiser = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=0.02)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps, pct_start=0.08, div_factor=20, final_div_factor=100)

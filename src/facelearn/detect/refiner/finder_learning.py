@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from facelearn.detect.decode import BASES, RANGES, STRIDES
-from facelearn.detect.training.network import FaceFinder
-from facelearn.detect.training.scenes import People, Scene, scene
+from facelearn.detect.refiner.face_networks import FinderNetwork
+from facelearn.detect.refiner.scenes import People, Scene, scene
 
 
 def targets(scenes: Sequence[Scene], side: int) -> list[tuple[Tensor, Tensor, Tensor]]:
@@ -90,9 +90,9 @@ def batches(
 def train(
     people: People, backgrounds: Sequence[NDArray[np.uint8]], *, steps: int, batch: int = 32, side: int = 192, rate: float = 2e-3, seed: int = 0,
     say: object = print, bf16: bool = True,
-) -> FaceFinder:
+) -> FinderNetwork:
     torch.manual_seed(seed)
-    network = FaceFinder().to(memory_format=torch.channels_last)
+    network = FinderNetwork().to(memory_format=torch.channels_last)
     average = torch.optim.swa_utils.AveragedModel(network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.998), use_buffers=True)
     decay = [p for p in network.parameters() if p.ndim > 1]
     plain = [p for p in network.parameters() if p.ndim <= 1]

@@ -35,7 +35,7 @@ class Residual(nn.Module):
         return nn.functional.relu(x + self.second(self.first(x)))
 
 
-class FaceFinder(nn.Module):
+class FinderNetwork(nn.Module):
     """See the file's first lines. Height and width of the picture are multiples of 32."""
 
     def __init__(self, width: int = 48) -> None:
@@ -64,4 +64,17 @@ class FaceFinder(nn.Module):
         return [self.head(self.joined(part)) for part in (first, second, third)]
 
 
-assert len(BASES) == len(STRIDES)
+class RefinerNetwork(nn.Module):
+    """See the file's first lines."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            block(1, 16, 2), block(16, 24), block(24, 32, 2), Residual(32), block(32, 48, 2), Residual(48), block(48, 64, 2),
+            nn.Conv2d(64, 24, 1, bias=False), nn.BatchNorm2d(24), nn.ReLU(inplace=True), nn.Flatten(),
+            nn.Linear(24 * 16, 64), nn.ReLU(inplace=True), nn.Linear(64, NUMBERS),
+        )  # fmt: skip
+
+    def forward(self, crops: Tensor) -> Tensor:
+        """(B, 1, 64, 64) -> (B, 14)."""
+        return self.body(crops)
