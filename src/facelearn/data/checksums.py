@@ -20,19 +20,19 @@ from typing import Any, cast
 from facelearn.errors import DataError
 from facelearn.files import cache_folder, write_text
 
-ALWAYS_BYTES = 64 * 2**20
-"""Files up to this size are read through each time they are opened: a fiftieth of a second."""
+ALWAYS_BYTES = 16 * 2**20
+"""Files up to this size are read through each time they are opened: 5 ms."""
 SETTLED_SECONDS = 2.0
 """The times of a file that was changed this long ago show whether it is changed again."""
-_PIECE_BYTES = 4 * 2**20
+_PIECE_BYTES = 2**18
 
 
 def checksum(path: Path) -> int:
     """CRC-32 over the bytes of a file."""
-    found = 0
-    with path.open("rb") as file:
-        while piece := file.read(_PIECE_BYTES):
-            found = zlib.crc32(piece, found)
+    found, piece = 0, memoryview(bytearray(_PIECE_BYTES))
+    with path.open("rb", buffering=0) as file:
+        while count := file.readinto(piece):  # one piece of memory for all: several times faster than a new one each time
+            found = zlib.crc32(piece[:count], found)
     return found
 
 
