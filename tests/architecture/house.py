@@ -22,7 +22,7 @@ files.py
 cores.py
 geometry                  coordinates affine warp
 images                    decode hashes quality
-data                      arrays sides schema schema_file faces seen_rows people_names unknown_meaning stated_size listing filled coordinate_units cache
+data                      arrays checksums sides schema schema_file stored_table faces seen_rows people_names unknown_meaning stated_size listing filled coordinate_units cache
 data/readers              label_files unread dialects columns simple_yaml kaggle wide_csv image_list image_folder coco_wholebody coco coco_folders pts dlib_xml
 data/readers              ultralytics json_files shapes label_studio cvat labelme via mtfl celeba wflw helen muct udacity array_values parquet
 data/readers              npz_arrays saved sniffing __init__
