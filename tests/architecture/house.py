@@ -46,14 +46,14 @@ tasks/identification      settings answer sampling learn class_results measure c
 tasks                     __init__
 recipe                    starting_weights space defaults recipe resolve
 bundle                    seal document file graph onnx card __init__
-detect                    faces decode crops detections refine finder __init__ fitted
+detect                    faces decode crops detections refine finder others given __init__ fitted
 detect/refiner            scenes face_networks finder_learning refiner_learning graphs make
-prediction                photos finding stream backends open __init__ predict
+prediction                photos finding stream backends open __init__ drawing predict
 record                    folder results
 training                  batches device schedule
 training/transfer         stages weights matching
 training                  state evaluation optimiser budget loop plan
-runs                      train_result default_framing decoding prepare fit_rows train folds_summary folds deployed evaluate convert quickstart
+runs                      train_result default_framing placing decoding prepare fit_rows train folds_summary folds deployed evaluate convert quickstart
 studies                   measures study_file definition cell_numbers verdicts suggest storage store cells pool cost_plot study_plots page study
 studies                   search search_plots search_page search_files trial tune
 explaining                opened layers network_picture architecture kernels activations saliency excite receptive face_pictures map_plots page album parts units explain

@@ -54,6 +54,14 @@ class Color(StrEnum):
     rgb = "rgb"
 
 
+class FramingKind(StrEnum):
+    """Which part of a photo is a face's image."""
+
+    whole = "whole"
+    crop = "crop"
+    template = "template"
+
+
 # Reading
 TrainData = Annotated[
     Path | None,
@@ -71,6 +79,24 @@ Crop = Annotated[
     Sets("read.crop"),
     typer.Option(
         "--crop", rich_help_panel=DATA, help="Crop by the labels, with this margin as a share of their box.", min=0
+    ),
+]
+FramedBy = Annotated[
+    FramingKind | None,
+    Sets("read.framing"),
+    typer.Option(
+        "--framing",
+        rich_help_panel=DATA,
+        help="A face's image: the whole photo, a crop around the face, or turned and scaled until eyes, nose and mouth lie on a template.",
+    ),
+]
+DetectorOfRecipe = Annotated[
+    str | None,
+    Sets("read.detector"),
+    typer.Option(
+        "--detector",
+        rich_help_panel=DATA,
+        help="Finds faces where labels do not say where they are: facelearn (default), libfacedetection, a YuNet .onnx file, none.",
     ),
 ]
 Colors = Annotated[

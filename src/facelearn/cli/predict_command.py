@@ -11,6 +11,8 @@ from facelearn.cli import options
 from facelearn.cli.app import command
 from facelearn.cli.printing import print_json, say, warn, warn_left_out
 
+FACES = "Faces"
+
 
 @command(epilog="Example: facelearn predict model.safetensors photos/ --out points.csv")
 def predict(
@@ -31,17 +33,45 @@ def predict(
             max=1,
         ),
     ] = None,
+    detector: Annotated[
+        str,
+        typer.Option(
+            rich_help_panel=FACES,
+            help="Finds the faces: auto (as in training), facelearn, libfacedetection, a YuNet .onnx file; none: each photo is one face.",
+        ),
+    ] = "auto",
+    boxes: Annotated[
+        Path | None,
+        typer.Option(
+            rich_help_panel=FACES,
+            help="Instead, where the faces are: CSV (file, left, top, right, bottom) or COCO JSON.",
+        ),
+    ] = None,
+    largest: Annotated[
+        bool, typer.Option("--largest", rich_help_panel=FACES, help="Only the largest face of each photo.")
+    ] = False,
+    min_size: Annotated[
+        float | None, typer.Option(rich_help_panel=FACES, help="Smallest side of a face, in pixels.", min=1)
+    ] = None,
+    min_score: Annotated[
+        float | None,
+        typer.Option(rich_help_panel=FACES, help="Leave out faces that the detector is less sure of.", min=0, max=1),
+    ] = None,
+    draw: Annotated[
+        Path | None, typer.Option(rich_help_panel=FACES, help="Folder for the photos with the answers drawn on them.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="points.csv, points.json (COCO), submission.csv or names.csv.")
     ] = None,
     device: options.Device = "auto",
     as_json: options.AsJson = False,
 ) -> None:
-    """Predict keypoints in the photos' own pixels, or who is on them."""
+    """Find the faces in photos, and their keypoints in the photos' own pixels, or whose they are."""
     from facelearn.prediction.predict import predict as run
 
     result = run(
-        model, source, out=out, lookup=lookup, scheme=scheme, threshold=threshold, on_error=on_error.value, device=device
+        model, source, out=out, lookup=lookup, scheme=scheme, threshold=threshold, on_error=on_error.value, device=device,
+        detector=detector, boxes=boxes, largest=largest, min_size=min_size, min_score=min_score, draw=draw,
     )  # fmt: skip
     if as_json:
         skipped = [str(problem) for problem in result.skipped]
@@ -56,4 +86,7 @@ def predict(
         return
     warn(result.predictions.notes)
     warn_left_out(result.skipped, "images")
+    warn([note] if (note := result.predictions.found.note()) else [])
     say(*result.predictions.lines(result.path))
+    if draw is not None:
+        say(f"pictures: {draw}")

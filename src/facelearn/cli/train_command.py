@@ -35,6 +35,8 @@ def train(
     data: options.TrainData = None,
     size: options.Size = None,
     crop: options.Crop = None,
+    framing: options.FramedBy = None,
+    detector: options.DetectorOfRecipe = None,
     color: options.Colors = None,
     schema: options.Schema = None,
     list_file: options.ListFile = None,

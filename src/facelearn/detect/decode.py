@@ -51,6 +51,8 @@ def surest(scores: NDArray[np.float64], squares: NDArray[np.float64], overlap: f
 def intersection_over_union(square: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
     """Of one (3,) square (middle x, y, side) with (F, 3) others."""
     half = (square[2] + others[:, 2]) / 2
-    shared = np.clip(half[:, None] - np.abs(others[:, :2] - square[:2]), 0, np.minimum(square[2], others[:, 2])[:, None])
+    shared = np.clip(
+        half[:, None] - np.abs(others[:, :2] - square[:2]), 0, np.minimum(square[2], others[:, 2])[:, None]
+    )
     area = shared.prod(1)
     return np.asarray(area / (square[2] ** 2 + others[:, 2] ** 2 - area))

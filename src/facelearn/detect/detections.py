@@ -31,6 +31,17 @@ class Detections:
         """Some of them, by indices or a mask (F,)."""
         return Detections(self.squares[index], self.scores[index], self.points[index])
 
+    def chosen(self, min_size: float, min_score: float) -> Detections:
+        """Those at least so large and so sure, the surest first."""
+        order = np.argsort(-self.scores, kind="stable")
+        return self.take(order[(self.scores[order] >= min_score) & (self.squares[order, 2] >= min_size)])
+
+    @property
+    def angles(self) -> NDArray[np.float64]:
+        """float64 (F,): radians by which each face's eyes are turned, clockwise in the photo; 0 where its points are not known."""
+        eyes = self.points[:, 1] - self.points[:, 0]
+        return np.nan_to_num(np.arctan2(eyes[:, 1], eyes[:, 0]))
+
     @property
     def boxes(self) -> NDArray[np.float64]:
         """float64 (F, 4): left, top, right, bottom, as in photo[top:bottom, left:right]."""
@@ -48,5 +59,5 @@ class Detector(Protocol):
     def name(self) -> str:
         """As a model file and the command line call it."""
 
-    def __call__(self, photo: NDArray[np.uint8]) -> Detections:
-        """The faces of a photo uint8 (H, W, 1 or 3), RGB, upright; none is no error."""
+    def __call__(self, photo: NDArray[np.uint8], source: str = "") -> Detections:
+        """The faces of a photo uint8 (H, W, 1 or 3), RGB, upright; none is no error. `source` is its file, for boxes out of a file."""

@@ -22,6 +22,15 @@ USUAL_PICTURE = 640  # pixels of the longer side that the network sees, where no
 AGAIN = 3.0  # the second pass sees the picture so many times smaller: faces too large for the first
 
 
+def grey_of(photo: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """uint8 (H, W) of a photo (H, W, 1 or 3), RGB."""
+    return (
+        np.ascontiguousarray(photo[..., 0])
+        if photo.shape[2] == 1
+        else np.asarray(cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY))
+    )
+
+
 @lru_cache(maxsize=2)
 def session(name: str) -> Any:
     """The graph `name`.onnx that lies beside this file, in ONNX Runtime, on one thread (detectors run beside one another)."""
@@ -48,9 +57,9 @@ class FaceFinder:
     def __init__(self, *, min_size: float | None = None, min_score: float = 0.5) -> None:
         self.min_size, self.min_score = min_size, min_score
 
-    def __call__(self, photo: NDArray[np.uint8]) -> Detections:
+    def __call__(self, photo: NDArray[np.uint8], source: str = "") -> Detections:
         """The faces of a photo uint8 (H, W, 1 or 3), RGB; see `Detections`."""
-        grey = photo[..., 0] if photo.shape[2] == 1 else cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)
+        grey = grey_of(photo)
         longer = max(grey.shape)
         seen = USUAL_PICTURE if self.min_size is None else SMALLEST / self.min_size * longer
         side = int(np.clip(min(seen, longer), _SMALLEST_PICTURE, _LARGEST_PICTURE))
@@ -61,11 +70,11 @@ class FaceFinder:
         kept = surest(scores, squares, 0.45)[:_MOST_GUESSES]
         if not len(kept):
             return NO_FACES
-        eyes = points[kept, 1] - points[kept, 0]
-        result = refine(session("refiner"), Levels(grey), squares[kept], np.arctan2(eyes[:, 1], eyes[:, 0]))
-        result = Detections(result.squares, np.sqrt(result.scores * scores[kept]), result.points)
+        first = Detections(squares[kept], scores[kept], points[kept])
+        result = refine(session("refiner"), Levels(grey), first.squares, first.angles)
+        result = Detections(result.squares, np.sqrt(result.scores * first.scores), result.points)
         result = result.take(surest(result.scores, result.squares, 0.35))
-        return result.take((result.scores >= self.min_score) & (result.squares[:, 2] >= (self.min_size or 0)))
+        return result.chosen(self.min_size or 0.0, self.min_score)
 
     def _guesses(
         self, grey: NDArray[np.uint8], side: int

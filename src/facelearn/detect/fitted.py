@@ -30,7 +30,11 @@ def fit_detected(faces: Faces, detector: Detector, seed: int = 0) -> DetectedSqu
         seed: which `SAMPLE` rows are taken, where there are more.
     """
     rows = np.sort(np.random.default_rng(seed).permutation(len(faces))[:SAMPLE])
-    pairs = [(found.squares[k], window) for _, found, window in seen(faces, detector, rows) if (k := matching(found, window)) is not None]
+    pairs = [
+        (found.squares[k], window)
+        for _, found, window in seen(faces, detector, rows)
+        if (k := matching(found, window)) is not None
+    ]
     detected, wanted = (np.asarray([pair[side] for pair in pairs], np.float64).reshape(-1, 3) for side in (0, 1))
     return DetectedSquare.fit(detector.name, detected, wanted, len(rows))
 

@@ -28,7 +28,11 @@ class Levels:
         while len(self._pictures) <= level and min(self._pictures[-1].shape) >= 2:
             height, width = self._pictures[-1].shape
             self._pictures.append(
-                np.asarray(cv2.resize(self._pictures[-1], (max(1, width // 2), max(1, height // 2)), interpolation=cv2.INTER_AREA))
+                np.asarray(
+                    cv2.resize(
+                        self._pictures[-1], (max(1, width // 2), max(1, height // 2)), interpolation=cv2.INTER_AREA
+                    )
+                )
             )
         picture = self._pictures[min(level, len(self._pictures) - 1)]
         across, down = picture.shape[1] / self._pictures[0].shape[1], picture.shape[0] / self._pictures[0].shape[0]
@@ -36,11 +40,15 @@ class Levels:
         # pixel centres of the smaller picture to those of the photo
         to_photo = np.array([[1 / across, 0, 0.5 / across - 0.5], [0, 1 / down, 0.5 / down - 0.5]])
         joined = np.column_stack([matrix[:, :2] @ to_photo[:, :2], matrix[:, :2] @ to_photo[:, 2] + matrix[:, 2]])
-        crop = cv2.warpAffine(picture, joined, (CROP_SIDE, CROP_SIDE), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        crop = cv2.warpAffine(
+            picture, joined, (CROP_SIDE, CROP_SIDE), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        )
         return np.asarray(crop, np.uint8)
 
 
-def refine(session: Any, levels: Levels, squares: NDArray[np.float64], angles: Sequence[float] | NDArray[np.float64]) -> Detections:
+def refine(
+    session: Any, levels: Levels, squares: NDArray[np.float64], angles: Sequence[float] | NDArray[np.float64]
+) -> Detections:
     """What the network makes of the guesses, in their order.
 
     Args:

@@ -15,7 +15,7 @@ from facelearn.transforms.framing import Framed, Framing
 
 _ALIKE = 0.1  # proportions that differ by less, as a logarithm, are the same
 _SMALL = 256
-"""Photos up to this many pixels a side, or up to twice the training images' side, with their proportions, are crops of faces as those were."""
+"""Photos up to this many pixels a side, or twice the training images' side, of their proportions, are crops of faces as those were."""
 
 
 @dataclass(frozen=True)
@@ -87,13 +87,13 @@ class Finding:
         alike = abs(np.log(width / height * rows / columns)) < _ALIKE
         return bool(alike and max(height, width) <= max(_SMALL, 2 * max(rows, columns)))
 
-    def __call__(self, photo: NDArray[np.uint8], image: NDArray[np.uint8]) -> list[FoundFace]:
-        """The faces of a photo uint8 (H, W, C), the surest first; `image` is the photo with as many channels as the model takes.
+    def __call__(self, photo: NDArray[np.uint8], image: NDArray[np.uint8], source: str = "") -> list[FoundFace]:
+        """The faces of a photo uint8 (H, W, C) in the file `source`, the surest first; `image` has as many channels as the model takes.
 
         Raises:
             BundleError: the model does not say how its images lie to what a detector finds.
         """
-        detected = self.detector(photo)
+        detected = self.detector(photo, source)
         if self.settings.largest and len(detected):
             detected = detected.take(np.array([int(detected.squares[:, 2].argmax())]))
         return [self.place(image, detected, k) for k in range(len(detected))]

@@ -142,7 +142,14 @@ class OpenModel:
         trained = self.bundle.recipe.get("read") or {}
         read = LabelsRead(missing_values(trained.get("missing")), check_units(trained.get("units")))
         batches = photo_batches(
-            source, self._shape, self._batch, framing=self.bundle.framing, boxes=boxes, on_error=on_error, read=read, find=self._find
+            source,
+            self._shape,
+            self._batch,
+            framing=self.bundle.framing,
+            boxes=boxes,
+            on_error=on_error,
+            read=read,
+            find=self._find,
         )
         for chunk in batches:
             combined = self._backend(self.bundle.preprocess.prepare(chunk.images)) if len(chunk.images) else EMPTY

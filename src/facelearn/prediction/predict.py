@@ -12,6 +12,7 @@ from facelearn.data.readers import locate
 from facelearn.data.readers.coco import CocoPlace, coco_places
 from facelearn.errors import FacelearnError, Problem
 from facelearn.images.decode import IMAGE_EXTENSIONS
+from facelearn.prediction.drawing import draw_answers
 from facelearn.prediction.open import OpenModel
 from facelearn.tasks.identification.answer import Identities
 from facelearn.tasks.keypoints.answer import Predictions, submission_points
@@ -39,8 +40,14 @@ def predict(
     to: OutputFormat | None = None,
     on_error: Literal["stop", "skip"] = "stop",
     device: str = "auto",
+    detector: str = "auto",
+    boxes: str | Path | None = None,
+    largest: bool = False,
+    min_size: float | None = None,
+    min_score: float | None = None,
+    draw: str | Path | None = None,
 ) -> PredictResult:
-    """Predict keypoints, or who is on it, of an image, a folder of images, or any data that `facelearn.read` takes.
+    """Predict keypoints, or who it is, for every face of an image, a folder of images, or any data that `facelearn.read` takes.
 
     Args:
         model: `.safetensors` or `.onnx` model file.
@@ -53,6 +60,9 @@ def predict(
         to: the format, where the name of `out` should not decide.
         on_error: "skip" leaves unreadable images out and lists them.
         device: auto, cpu or cuda.
+        detector, largest, min_size, min_score: how faces are found where labels do not say where they are, as `facelearn.open`.
+        boxes: instead, a file that says where they are: CSV with the columns file, left, top, right, bottom, or COCO JSON.
+        draw: folder for the photos with boxes, points and names drawn on them.
 
     Raises:
         DataError: images that cannot be read.
@@ -60,7 +70,10 @@ def predict(
         FacelearnError: `out` names no format.
     """
     target = None if out is None else Path(out)
-    opened = OpenModel(model, device=device, scheme=scheme, threshold=threshold)
+    opened = OpenModel(
+        model, device=device, scheme=scheme, threshold=threshold, detector=detector if boxes is None else str(boxes),
+        largest=largest, min_size=min_size, min_score=min_score,
+    )  # fmt: skip
     kind = to or _format_of(target, lookup)
     accepted = opened.bundle.of_task.answer_formats
     if kind not in accepted:
@@ -81,6 +94,8 @@ def predict(
         else:
             answers.to_csv(target)
         _write_skipped(answers.skipped, target)
+    if draw is not None:
+        draw_answers(answers, Path(draw))
     return PredictResult(answers, target, answers.skipped)
 
 

@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from facelearn.detect import NO_DETECTOR
 from facelearn.errors import FIRST_PROBLEMS, DataError, Problem
 from facelearn.images.decode import to_channels
 from facelearn.prediction.finding import Finding, FindSettings, FoundFace, nobody_looked
@@ -127,11 +128,15 @@ def photo_batches(
 
 
 def _faces(
-    stream: Iterator[Photo | Problem], finding: Finding, channels: int, crops: NDArray[np.float64] | None, notes: list[str]
+    stream: Iterator[Photo | Problem],
+    finding: Finding,
+    channels: int,
+    crops: NDArray[np.float64] | None,
+    notes: list[str],
 ) -> Iterator[tuple[Photo, FoundFace] | Problem | _Faceless]:
     """Every face of every photo; in the place of a photo that gives none, why."""
     seen = 0
-    for seen, photo in enumerate(stream, 1):  # noqa: B007 - counted after the loop
+    for seen, photo in enumerate(stream, 1):
         if crops is not None and seen > len(crops):
             raise DataError(f"there are {len(crops)} boxes but more photos; give one box for each photo")
         if isinstance(photo, Problem):
@@ -156,12 +161,18 @@ def _faces_of(
 ) -> list[FoundFace]:
     framing = finding.framing
     if box is None and finding.asked and not photo.framed and _nothing_known(photo) and not _is_a_crop(photo, finding):
-        return finding(photo.image, to_channels(photo.image, channels))
+        return finding(photo.image, to_channels(photo.image, channels), photo.source)
     if box is None and _is_bare(photo, framing) and _BARE not in notes:
         notes.append(_BARE)
-    if box is None and framing.kind == "whole" and not photo.framed and not _is_a_crop(photo, finding) and _UNLIKE not in notes:
-        if finding.settings.detector != "none":
-            notes.append(_UNLIKE)
+    if (
+        box is None
+        and framing.kind == "whole"
+        and not photo.framed
+        and not _is_a_crop(photo, finding)
+        and finding.settings.detector != NO_DETECTOR
+        and _UNLIKE not in notes
+    ):
+        notes.append(_UNLIKE)
     return [nobody_looked(framed_photo(photo, framing, channels, box), box)]
 
 

@@ -115,9 +115,12 @@ class ReadSettings(SchemaSettings):
     units: Literal["pixels", "fraction", "percent"] | None = Field(
         None, description="of the coordinates in the label file"
     )
+    framing: Literal["whole", "crop", "template"] | None = Field(
+        None, description="which part of a photo is a face's image; by default the photos decide"
+    )
     detector: str = Field(
         "facelearn",
-        description="what finds faces in photos without labels, in training and after: facelearn, libfacedetection, a YuNet .onnx file, none",
+        description="what finds faces where labels do not say: facelearn, libfacedetection, a YuNet .onnx file, none",
     )
 
     @field_validator("missing", mode="before")

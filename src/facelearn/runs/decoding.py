@@ -22,10 +22,12 @@ from facelearn.data.faces import Faces
 from facelearn.data.filled import settle_missing
 from facelearn.data.listing import NOBODY, Listing, OnError, Progress, Record, source_name
 from facelearn.data.stated_size import SCALED, TURNED
+from facelearn.detect import NO_DETECTOR, open_detector
 from facelearn.errors import DataError, Problem
 from facelearn.geometry.affine import compose
 from facelearn.images.decode import Color, ImageError, ImageFacts
 from facelearn.runs.default_framing import CROP, DEFAULT_SIZE, choose_framing
+from facelearn.runs.placing import By, Placing
 from facelearn.transforms.framing import Framing, FramingError
 
 Allocate = Callable[[tuple[int, int, int, int]], NDArray[np.uint8]]
@@ -47,6 +49,7 @@ class Wanted:
         missing: the numbers that mean a missing keypoint, as `data.filled.missing_values` gives them.
         units: of the coordinates; None is pixels, and stops where they look like something else.
         assumed_units: what coordinates that look like it are taken for, where nobody said.
+        detector: what finds faces where labels do not say where they are; "none": photos without labels are taken whole.
     """
 
     framing: Framing | None = None
@@ -56,6 +59,12 @@ class Wanted:
     missing: tuple[float, ...] | None = None
     units: Units | None = None
     assumed_units: Units | None = None
+    detector: str = NO_DETECTOR
+
+    def placing(self, framing: Framing) -> Placing:
+        """How faces are placed by `framing`."""
+        by_labels = framing.kind == "whole" or self.detector == NO_DETECTOR
+        return Placing(framing, self.strict, None if by_labels else open_detector(self.detector))
 
 
 @dataclass(frozen=True)
@@ -92,7 +101,8 @@ def load_listing(
     total = len(records) + len(listing.problems)
     if total == 0:
         raise DataError(f"{where} holds no face")
-    if wanted.strict and len(listing.schema) == 0 and not any(record.box for record in records):
+    nowhere = len(listing.schema) == 0 and not any(record.box for record in records)
+    if wanted.strict and nowhere and wanted.detector == NO_DETECTOR:
         raise DataError(f"{where} has no keypoints to crop by; read it without crop (--crop)")
     problems, said = list(listing.problems), list(listing.warnings)
     stop_on(problems, wanted.on_error, where, total)
@@ -105,10 +115,11 @@ def load_listing(
         elif framing is None:
             labelled = any(CROP.can_frame(record.box, record.points) for record in records)
             sizes = {(fact.width, fact.height) for fact in facts}
-            framing, note = choose_framing(sizes, labelled, crowded=_crowded(records))
+            found = wanted.detector != NO_DETECTOR
+            framing, note = choose_framing(sizes, labelled, crowded=_crowded(records), found=found)
             said += [note] if note else []
     images, results = _frame_all(
-        records, framing, wanted.strict, color, where, allocate, None if holds_pixels else progress
+        records, wanted.placing(framing), color, where, allocate, None if holds_pixels else progress
     )
     problems += [result for result in results if isinstance(result, Problem)]
     if holds_pixels:
@@ -148,7 +159,7 @@ def reframe(faces: Faces, wanted: Wanted, where: Path) -> Loaded:
             Record(where, points, label=str(where), label_row=i, pixels=image)
             for i, (image, points) in enumerate(zip(faces.images, faces.keypoints.astype(np.float64), strict=True), 1)
         ]
-        images, results = _frame_all(records, framing, wanted.strict, color, where, _in_memory, None)
+        images, results = _frame_all(records, Placing(framing, wanted.strict), color, where, _in_memory, None)
         problems = [result for result in results if isinstance(result, Problem)]
         stop_on(problems, wanted.on_error, where, len(faces))
         kept = [i for i, result in enumerate(results) if not isinstance(result, Problem)]
@@ -182,14 +193,14 @@ def stop_on(problems: Sequence[Problem], on_error: OnError, where: Path, total: 
 
 @dataclass(frozen=True)
 class _Result:
-    """What is kept of a framed record beside its pixels; `whole` where it could not be framed as the others."""
+    """What is kept of a framed record beside its pixels."""
 
     points: NDArray[np.float64]
     to_photo: NDArray[np.float64]
     outside: int
     lost: int
     frames: int
-    whole: bool
+    by: By
     mended: tuple[str, ...] = ()
     size: tuple[int, int] = (0, 0)
     stated: tuple[int, int] | None = None
@@ -225,8 +236,7 @@ def _crowded(records: Sequence[Record]) -> bool:
 
 def _frame_all(
     records: Sequence[Record],
-    framing: Framing,
-    strict: bool,
+    placing: Placing,
     color: Color,
     where: Path,
     allocate: Allocate,
@@ -239,8 +249,7 @@ def _frame_all(
         nonlocal images
         try:
             photo = records[i].decode(color)
-            whole = not strict and not framing.can_frame(photo.box, photo.points)
-            framed = (framing.whole() if whole else framing).frame(photo.pixels, photo.box, photo.points)
+            framed, by = placing.frame(photo)
         except (ImageError, FramingError) as error:
             return records[i].problem(str(error))
         if images is None:
@@ -253,7 +262,7 @@ def _frame_all(
             )
         images[i] = framed.image
         return _Result(
-            framed.points, framed.to_photo, framed.outside, framed.lost, photo.frames, whole, photo.mended, photo.size, photo.stated
+            framed.points, framed.to_photo, framed.outside, framed.lost, photo.frames, by, photo.mended, photo.size, photo.stated
         )  # fmt: skip
 
     while images is None and len(results) < len(records):  # one at a time until the size is known
@@ -350,10 +359,12 @@ def _counts(rows: Sequence[Record], framed: Sequence[_Result]) -> list[str]:
                 else f" ({one.size[0]} x {one.size[1]} where the labels say {one.stated[0]} x {one.stated[1]})"
             )
             warnings.append(f"{len(mended)} faces are in photos that are {what}, first in {row.image.name}{said}")
-    if whole := [row for row, one in zip(rows, framed, strict=True) if one.whole]:
-        warnings.append(
-            f"{len(whole)} faces have neither enough labels nor a box to be framed by (photos taken whole), first of {whole[0].place}"
+    if whole := [row for row, one in zip(rows, framed, strict=True) if one.by == "nothing"]:
+        looked = any(one.by == "detector" for one in framed)
+        why = (
+            "have no face that the detector finds" if looked else "have neither enough labels nor a box to be framed by"
         )
+        warnings.append(f"{len(whole)} faces {why} (photos taken whole), first of {whole[0].place}")
     if animated := [row for row, one in zip(rows, framed, strict=True) if one.frames > 1]:
         what = "images are animated; the first frame was taken"
         warnings.append(f"{len(animated)} {what}, first of {animated[0].image.name}")

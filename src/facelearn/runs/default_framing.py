@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+from facelearn.errors import DataError
 from facelearn.transforms.framing import Framing
 
 DEFAULT_SIZE = 112
@@ -16,12 +19,39 @@ LARGEST_KEPT = 512
 CROP = Framing("crop", DEFAULT_SIZE, DEFAULT_MARGIN)
 
 
-def choose_framing(sizes: set[tuple[int, int]], labelled: bool, *, crowded: bool = False) -> tuple[Framing, str | None]:
+TEMPLATE = ((0.36, 0.42), (0.64, 0.42), (0.5, 0.575), (0.385, 0.725), (0.615, 0.725))
+"""Where a template framing puts eyes, nose tip and corners of the mouth, as shares of the image's width and height: a face from the
+hairline to the chin, with room at the sides for hair."""
+
+Kind = Literal["whole", "crop", "template"]
+
+
+def framing_of(kind: Kind, size: int | None, margin: float | None) -> Framing:
+    """The framing that is asked for by its kind alone.
+
+    Raises:
+        DataError: another kind, or a margin with a kind that has none.
+    """
+    if kind not in ("whole", "crop", "template"):
+        raise DataError(f"framing is whole, crop or template; received {kind!r}")
+    if margin is not None and kind != "crop":
+        raise DataError(f"crop is the margin of framing 'crop'; received {margin} with framing {kind!r}: leave one out")
+    if kind == "crop":
+        return Framing("crop", size or DEFAULT_SIZE, DEFAULT_MARGIN if margin is None else margin)
+    if kind == "whole":
+        return Framing("whole", size)
+    side = size or DEFAULT_SIZE
+    return Framing("template", side, template=tuple((side * x - 0.5, side * y - 0.5) for x, y in TEMPLATE))
+
+
+def choose_framing(
+    sizes: set[tuple[int, int]], labelled: bool, *, crowded: bool = False, found: bool = False
+) -> tuple[Framing, str | None]:
     """The framing of photos of these (width, height), where nobody asked for one, and the sentence that says so.
 
     Photos of one size, no side above `LARGEST_KEPT`, are faces already and stay as they are, about which nothing is to be said. Of others
-    each face is cropped by its labels, or the photo is fitted whole where no face has any. Where photos show several labelled faces
-    (`crowded`) a whole photo says nothing of which is meant, and each is cropped too.
+    each face is cropped by its labels; where no face has any, it is found by a detector (`found`) or the photo fitted whole. Where photos
+    show several labelled faces (`crowded`) a whole photo says nothing of which is meant, and each is cropped too.
     """
     if not crowded and len(sizes) <= 1 and max(max(sizes, default=(1, 1))) <= LARGEST_KEPT:
         return Framing("whole"), None
@@ -34,5 +64,11 @@ def choose_framing(sizes: set[tuple[int, int]], labelled: bool, *, crowded: bool
             CROP,
             f"{photos}: each face cropped by its labels with a margin of {DEFAULT_MARGIN:.0%}, stored at {stored}; "
             "--size and --crop choose others",
+        )
+    if found:
+        return (
+            CROP,
+            f"{photos}: each face found by the detector and cropped with a margin of {DEFAULT_MARGIN:.0%}, stored at {stored}; --framing, "
+            "--size and --crop choose others, --detector none takes photos whole",
         )
     return Framing("whole", DEFAULT_SIZE), f"{photos}: each fitted whole into {stored}; --size chooses another"

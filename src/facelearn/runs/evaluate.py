@@ -14,6 +14,7 @@ from facelearn.data.filled import Missing
 from facelearn.data.listing import write_skipped
 from facelearn.data.schema_file import WantedSchema
 from facelearn.data.seen_rows import seen_rows
+from facelearn.detect import NO_DETECTOR
 from facelearn.errors import DataError
 from facelearn.prediction.backends import open_backend
 from facelearn.prediction.open import OpenModel
@@ -74,6 +75,7 @@ def evaluate(
         "framing": framing, "size": size, "crop": crop, "schema": trained.get("schema") if schema is None else schema,
         "list_file": list_file, "on_error": on_error, "units": units,
         "missing": trained.get("missing") if missing is None else missing, "assumed_units": trained.get("units"),
+        "detector": trained.get("detector") or NO_DETECTOR,
     }  # fmt: skip
     faces, said = (data, {}) if isinstance(data, Faces) else _read(data, out, how)
     if not task.teaches(faces):
@@ -109,7 +111,9 @@ def _deployed(opened: OpenModel, faces: Faces, flat: Faces, asked: Asked) -> dic
     facts = {"detector": opened.finding.detector.name, "found": len(rows), "faces": len(faces)}
     if not len(rows):
         return {"as_deployed": facts}
-    return {"as_deployed": {**facts, **task.measure_answers(opened.predict(table), flat[rows], asked, bundle.data).metrics}}
+    return {
+        "as_deployed": {**facts, **task.measure_answers(opened.predict(table), flat[rows], asked, bundle.data).metrics}
+    }
 
 
 def seen_notes(seen: tuple[int, int] | None) -> list[str]:

@@ -23,6 +23,7 @@ from facelearn.data.unknown_meaning import keypoint_notes
 from facelearn.errors import DataError, Problem
 from facelearn.images.decode import Color
 from facelearn.runs.decoding import Allocate, Loaded, Wanted, load_listing, reframe
+from facelearn.runs.default_framing import Kind, framing_of
 from facelearn.transforms.framing import Framing
 
 READER_VERSION = 5
@@ -60,7 +61,8 @@ def read(
     on_error: OnError = "stop",
     cache: bool | str | Path = True,
     list_file: str | Path | None = None,
-    framing: Framing | None = None,
+    framing: Framing | Kind | None = None,
+    detector: str = "facelearn",
     missing: Missing = None,
     units: Units | None = None,
     progress: Progress | None = None,
@@ -83,7 +85,10 @@ def read(
         on_error: "stop" raises a list of the bad rows; "skip" leaves them out.
         cache: True keeps the decoded images in the user's cache folder (`FACELEARN_CACHE`), a path in that folder.
         list_file: a text file of image paths relative to the images' folder, one a line: only these are read.
-        framing: instead of size and crop, as a model or an earlier `ReadResult` has it; a face without labels or box is taken whole.
+        framing: "whole", "crop" (around the labels or what the detector finds) or "template" (eyes, nose and mouth brought to fixed
+            places, by the detector's points); or instead of size and crop, as a model or an earlier `ReadResult` has it. A face that
+            neither labels, box nor detector place is taken whole.
+        detector: what finds faces where labels do not say where they are, as `detect.open_detector` takes it; "none": nobody looks.
         missing: a number, or several, that a tool wrote into x and y of keypoints that are missing; "none" where all are labels. A constant
             that comes back over rows and keypoints stops the reading unless this speaks of it.
         units: of coordinates in formats that do not fix it: "pixels", "fraction" (0 to 1) or "percent" of the photo's width and height.
@@ -107,6 +112,7 @@ def read(
         cache=cache,
         list_file=list_file,
         framing=framing,
+        detector=detector,
         missing=missing,
         units=units,
         progress=progress,
@@ -123,7 +129,8 @@ def read_with_report(
     on_error: OnError = "stop",
     cache: bool | str | Path = True,
     list_file: str | Path | None = None,
-    framing: Framing | None = None,
+    framing: Framing | Kind | None = None,
+    detector: str = "facelearn",
     missing: Missing = None,
     units: Units | None = None,
     assumed_units: Units | None = None,
@@ -138,7 +145,7 @@ def read_with_report(
     asked = ListingOptions(known_schema(schema), on_error, Path(list_file) if list_file else None)
     wanted = Wanted(
         _asked_framing(size, crop, framing), crop is not None, color, on_error, missing_values(missing), check_units(units),
-        check_units(assumed_units),
+        check_units(assumed_units), detector,
     )  # fmt: skip
     kind, where = locate(Path(path))
     if kind == "faces":
@@ -154,7 +161,9 @@ def read_with_report(
     return _through_cache(store, listing, where, asked, wanted, load)
 
 
-def _asked_framing(size: int | None, crop: float | None, framing: Framing | None) -> Framing | None:
+def _asked_framing(size: int | None, crop: float | None, framing: Framing | Kind | None) -> Framing | None:
+    if isinstance(framing, str):
+        return framing_of(framing, size, crop)
     if framing is not None:
         if size is not None or crop is not None:
             raise DataError("framing says already how photos are sized and cropped; leave out size and crop")
@@ -194,6 +203,7 @@ def _through_cache(
         "on_error": asked.on_error,
         "missing": wanted.missing,
         "units": [wanted.units, wanted.assumed_units],
+        "detector": wanted.detector,
         # an empty folder or an unread file changes no file that was read, only what is said of it
         "notes": list(listing.warnings) if kind == "image-folder" else listing.unread,
     }

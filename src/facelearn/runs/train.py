@@ -144,6 +144,8 @@ def read_rows(
         list_file=settings.list_file,
         missing=settings.missing,
         units=settings.units,
+        framing=settings.framing,
+        detector=settings.detector,
         progress=progress,
     )
     _check_teaches(result.faces, task, str(data))

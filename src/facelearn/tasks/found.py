@@ -47,12 +47,14 @@ class Found:
         return bool(self.faceless) or not bool(np.isnan(self.boxes).all())
 
     def columns(self, source: Sequence[str], row: Sequence[int]) -> dict[str, list[Any]]:
-        """`COLUMNS` of a file of answers about faces of the photos `source`, rows `row`, then of the faceless photos; empty where unknown."""
+        """`COLUMNS` of answers about faces of the photos `source`, rows `row`, then of the faceless photos; empty where unknown."""
         if not self.looked:
             return {}
         seen = Counter[tuple[str, int]]()
         lines: list[tuple[Any, ...]] = []
-        for key, score, box in zip(zip(source, row, strict=True), self.scores.tolist(), self.boxes.tolist(), strict=True):
+        for key, score, box in zip(
+            zip(source, row, strict=True), self.scores.tolist(), self.boxes.tolist(), strict=True
+        ):
             seen[key] += 1
             sure = "" if math.isnan(score) else f"{score:.4f}"
             lines.append((seen[key], sure, *("" if math.isnan(edge) else f"{edge:.2f}" for edge in box)))

@@ -125,7 +125,9 @@ def plan_rows(
     }
     framing = framing or Framing("whole", (train.height, train.width))
     if framing.detected is None and recipe.read.detector != NO_DETECTOR:
-        framing = dataclasses.replace(framing, detected=fit_detected(train, open_detector(recipe.read.detector), recipe.seed))
+        framing = dataclasses.replace(
+            framing, detected=fit_detected(train, open_detector(recipe.read.detector), recipe.seed)
+        )
     settings = choose_device(recipe.device, devices=recipe.devices, precision=recipe.precision, threads=recipe.threads)
     return Plan(
         recipe=recipe, settings=settings, train=train, held_out=held_out, preprocess=preprocess, task=task,
@@ -201,8 +203,8 @@ def fit_plan(
         }
         result = fit(
             learner, data["train"], data[VALID], plan.recipe, plan.settings,
-            augment=Augment(_jittered(plan.recipe.augment, plan.framing), plan.train.schema), folder=folder, resume=resume, data=plan.facts["fingerprint"],
-            reporter=reporter, fabric=fabric, stop=stop,
+            augment=Augment(_jittered(plan.recipe.augment, plan.framing), plan.train.schema), folder=folder, resume=resume,
+            data=plan.facts["fingerprint"], reporter=reporter, fabric=fabric, stop=stop,
         )  # fmt: skip
         whole = fabric.is_global_zero and not result.stopped
         combined = {part: predict_all(result.learner, data[part]) for part in plan.held_out} if whole else None

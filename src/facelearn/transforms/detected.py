@@ -1,4 +1,4 @@
-"""From a detector's square to the part of the photo that a model's training images showed: fitted on training photos, stored with the model."""
+"""From a detector's square to the part of the photo that training images showed: fitted on training photos, stored with the model."""
 
 from __future__ import annotations
 
@@ -74,11 +74,11 @@ class DetectedSquare:
         """
         try:
             across, down, growth = (float(value) for value in facts["spread"])
-            numbers = [float(facts[name]) for name in ("x", "y", "scale")]
-            if not (np.isfinite([*numbers, across, down, growth]).all() and numbers[2] > 0):
+            x, y, scale = (float(facts[name]) for name in ("x", "y", "scale"))
+            if not (np.isfinite([x, y, scale, across, down, growth]).all() and scale > 0):
                 raise ValueError(f"x, y, scale and spread must be finite; received {dict(facts)}")
             return cls(
-                str(facts["detector"]), *numbers, (across, down, growth), int(facts["faces"]), int(facts["tried"])
+                str(facts["detector"]), x, y, scale, (across, down, growth), int(facts["faces"]), int(facts["tried"])
             )
         except (KeyError, TypeError, ValueError) as error:
             raise BundleError(

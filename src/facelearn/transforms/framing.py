@@ -134,7 +134,11 @@ class Framing:
         return invert(self._window(width, height, box, _known(points)).to_photo)
 
     def frame(
-        self, photo: NDArray[np.uint8], box: Box | None = None, points: ArrayLike | None = None, anchors: ArrayLike | None = None
+        self,
+        photo: NDArray[np.uint8],
+        box: Box | None = None,
+        points: ArrayLike | None = None,
+        anchors: ArrayLike | None = None,
     ) -> Framed:
         """A photo and a face in it, as the image that a network sees.
 

@@ -36,19 +36,19 @@ def render_chunk(
 
 
 def render_cutouts(
-    seed: int, index: NDArray[np.int64], person: NDArray[np.int64], size: int, channels: int, widest_yaw: float
+    seed: int, index: NDArray[np.int64], person: NDArray[np.int64], size: int, channels: int, yaw: tuple[float, float]
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], Array]:
     """Heads and shoulders without a room around them, to be laid over any picture.
 
     Args:
-        widest_yaw: radians; heads are turned to either side up to it, all angles alike often.
+        yaw: radians from which to which heads are turned to their left, all angles alike often.
 
     Returns:
         uint8 (B, size, size, channels) in even light, as no camera has spoiled it; uint8 (B, size, size) how much of each pixel the person
         covers; float32 (B, 68, 2) keypoints in its pixels.
     """
     traits = person_traits(seed, person) | image_traits(seed, index)
-    traits["yaw"] = np.asarray(widest_yaw * (2 * traits["choice"][:, 60] - 1), np.float32)
+    traits["yaw"] = np.asarray(yaw[0] + (yaw[1] - yaw[0]) * traits["choice"][:, 60], np.float32)
     settle_expression(traits)
     surface = build_surface(make_grid(_SHAPE_COLUMNS), traits)
     near, points = place_camera(surface, traits, size, "ibug68")

@@ -1,4 +1,5 @@
-"""The network that looks for faces: one pass over a grey picture gives, on three grids, whether a face's middle is there, its box and points.
+"""The networks of the embedded detector. The first looks for faces: one pass over a grey picture gives, on three grids, whether the
+middle of a face is there, its box and points.
 
     picture (B, 1, H, W), grey in 0..1
       -> 16 channels at 1/2 -> 24 at 1/4 -> 48 at 1/8 -> 64 at 1/16 -> 64 at 1/32, convolutions of 3 x 3
@@ -14,18 +15,21 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from facelearn.detect.decode import BASES, STRIDES
+from facelearn.detect.decode import STRIDES
 
 NUMBERS = 14
 
 
 def block(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
+    """A convolution of 3 x 3, batch norm and ReLU."""
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
     )
 
 
 class Residual(nn.Module):
+    """Two convolutions of 3 x 3 beside a way around them (He et al. 2016)."""
+
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.first = block(channels, channels)
@@ -48,9 +52,8 @@ class FinderNetwork(nn.Module):
         self.joined = block(width, width)
         self.head = nn.Conv2d(width, NUMBERS, 3, 1, 1)
         nn.init.normal_(self.head.weight, std=0.01)
-        nn.init.zeros_(self.head.bias)
-        with torch.no_grad():
-            self.head.bias[0] = -4.0  # almost no cell holds a face: the focal loss starts calm (Lin et al. 2017)
+        # almost no cell holds a face: so the focal loss starts calm (Lin et al. 2017)
+        self.head.bias = nn.Parameter(torch.tensor([-4.0] + [0.0] * (NUMBERS - 1)))
         self.scale = nn.Parameter(torch.ones(len(STRIDES)))
 
     def forward(self, picture: Tensor) -> list[Tensor]:
@@ -65,7 +68,13 @@ class FinderNetwork(nn.Module):
 
 
 class RefinerNetwork(nn.Module):
-    """See the file's first lines."""
+    """The network that looks again at one guess of the first, turned upright, and says whether it is a face, where exactly, and its points.
+
+    crop (B, 1, 64, 64) in 0..1, the guess in the middle, the crop 1.6 of its sides wide, its eyes level
+      -> 16 channels at 1/2 -> 32 at 1/4 -> 48 at 1/8 -> 64 at 1/16, convolutions of 3 x 3
+      -> 14 numbers: the logit of a face, then in sides of the guess from its middle: x and y of the face's middle, the logarithm of
+         its side, x and y of its five points
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -77,4 +86,5 @@ class RefinerNetwork(nn.Module):
 
     def forward(self, crops: Tensor) -> Tensor:
         """(B, 1, 64, 64) -> (B, 14)."""
-        return self.body(crops)
+        numbers: Tensor = self.body(crops)
+        return numbers

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -11,9 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from facelearn.detect.decode import BASES, RANGES, STRIDES
+from facelearn.detect.decode import BASES, RANGES, SMALLEST, STRIDES
 from facelearn.detect.refiner.face_networks import FinderNetwork
 from facelearn.detect.refiner.scenes import People, Scene, scene
+
+_SIDE, _BATCH, _RATE = 192, 32, 2e-3
 
 
 def targets(scenes: Sequence[Scene], side: int) -> list[tuple[Tensor, Tensor, Tensor]]:
@@ -50,8 +52,8 @@ def targets(scenes: Sequence[Scene], side: int) -> list[tuple[Tensor, Tensor, Te
 
 
 def loss(outputs: Sequence[Tensor], wanted: Sequence[tuple[Tensor, Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
-    """Focal loss of the scores (Lin et al. 2017) and L1 of boxes and points relative to the face's size, each by the number of positive cells."""
-    score = box = 0
+    """Focal loss of the scores (Lin et al. 2017) and L1 of boxes and points relative to the face's size, by positive cells."""
+    score, box = outputs[0].new_zeros(()), outputs[0].new_zeros(())
     total = sum(int(positive.sum()) for _, positive, _ in wanted)
     for output, (numbers, positive, counted) in zip(outputs, wanted, strict=True):
         output = output.float()
@@ -71,13 +73,12 @@ def loss(outputs: Sequence[Tensor], wanted: Sequence[tuple[Tensor, Tensor, Tenso
     return score / max(1, total), box / max(1, total)
 
 
-def batches(
-    people: People, backgrounds: Sequence[NDArray[np.uint8]], side: int, sizes: tuple[float, float], batch: int, steps: int, seed: int
-) -> Iterator[list[Scene]]:
+def _batches(people: People, backgrounds: Sequence[NDArray[np.uint8]], steps: int, seed: int) -> Iterator[list[Scene]]:
     """`steps` batches of scenes, made ahead in a thread."""
 
     def make(step: int) -> list[Scene]:
-        return [scene(people, backgrounds, side, sizes, np.random.default_rng((seed, step, k))) for k in range(batch)]
+        sizes = (SMALLEST, 1.2 * _SIDE)
+        return [scene(people, backgrounds, _SIDE, sizes, np.random.default_rng((seed, step, k))) for k in range(_BATCH)]
 
     with ThreadPoolExecutor(1) as pool:
         waiting = [pool.submit(make, step) for step in range(min(4, steps))]
@@ -87,32 +88,55 @@ def batches(
                 waiting.append(pool.submit(make, step + 4))
 
 
-def train(
-    people: People, backgrounds: Sequence[NDArray[np.uint8]], *, steps: int, batch: int = 32, side: int = 192, rate: float = 2e-3, seed: int = 0,
-    say: object = print, bf16: bool = True,
+def train_finder(
+    people: People, backgrounds: Sequence[NDArray[np.uint8]], *, steps: int, say: Callable[[str], None], seed: int = 0
 ) -> FinderNetwork:
+    """The network that looks for faces, trained on `steps` batches of 32 scenes; its weights are a moving average of the last steps.
+
+    Args:
+        people, backgrounds: what scenes are made of.
+        say: gets a line every hundred steps.
+        seed: of first weights and scenes.
+    """
     torch.manual_seed(seed)
-    network = FinderNetwork().to(memory_format=torch.channels_last)
-    average = torch.optim.swa_utils.AveragedModel(network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.998), use_buffers=True)
-    decay = [p for p in network.parameters() if p.ndim > 1]
-    plain = [p for p in network.parameters() if p.ndim <= 1]
-    optimiser = torch.optim.AdamW([{"params": decay, "weight_decay": 0.02}, {"params": plain, "weight_decay": 0.0}], lr=rate)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps, pct_start=0.08, div_factor=20, final_div_factor=100)
-    seen = [0.0, 0.0]
+    network = FinderNetwork().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    average = averaged(network)
+    optimiser, schedule = optimiser_of(network, steps)
+    seen = np.zeros(2)
     started = time.perf_counter()
-    for step, scenes in enumerate(batches(people, backgrounds, side, (RANGES[0][0], 1.2 * side), batch, steps, seed), 1):
+    made = _batches(people, backgrounds, steps, seed)
+    for step, scenes in enumerate(made, 1):
         picture = torch.from_numpy(np.stack([one.image for one in scenes]))[:, None].float() / 255
-        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            outputs = network(picture.to(memory_format=torch.channels_last))
-        score, box = loss(outputs, targets(scenes, side))
+        outputs = network(picture.contiguous(memory_format=torch.channels_last))
+        score, box = loss(outputs, targets(scenes, _SIDE))
         optimiser.zero_grad(set_to_none=True)
-        (score + box).backward()
+        (score + box).backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(network.parameters(), 5.0)
         optimiser.step()
         schedule.step()
         average.update_parameters(network)
-        seen = [0.98 * a + 0.02 * float(b.detach()) for a, b in zip(seen, (score, box), strict=True)] if step > 1 else [float(score.detach()), float(box.detach())]
+        now = np.array([score.item(), box.item()])
+        seen = now if step == 1 else 0.98 * seen + 0.02 * now
         if step % 100 == 0:
-            pace = step * batch / (time.perf_counter() - started)
-            say(f"step {step} of {steps}: score {seen[0]:.4f}, box {seen[1]:.4f}, {pace:.0f} scenes/s", flush=True)
-    return average.module
+            pace = step * _BATCH / (time.perf_counter() - started)
+            say(f"finder: step {step} of {steps}, score {seen[0]:.4f}, box {seen[1]:.4f}, {pace:.0f} scenes/s")
+    trained: FinderNetwork = average.module.eval()  # type: ignore[assignment]
+    return trained
+
+
+def averaged(network: nn.Module) -> torch.optim.swa_utils.AveragedModel:
+    """A moving average of the network's weights and running statistics."""
+    follow = torch.optim.swa_utils.get_ema_multi_avg_fn(0.998)  # type: ignore[no-untyped-call]
+    return torch.optim.swa_utils.AveragedModel(network, multi_avg_fn=follow, use_buffers=True)
+
+
+def optimiser_of(network: nn.Module, steps: int) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+    """AdamW without decay of biases and norms, and one cycle of its rate."""
+    decayed = [p for p in network.parameters() if p.ndim > 1]
+    others = [p for p in network.parameters() if p.ndim <= 1]
+    optimiser = torch.optim.AdamW(
+        [{"params": decayed, "weight_decay": 0.02}, {"params": others, "weight_decay": 0.0}], lr=_RATE
+    )
+    return optimiser, torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, _RATE, total_steps=steps, pct_start=0.08, div_factor=20, final_div_factor=100
+    )

@@ -19,10 +19,18 @@ class _FromBytes(nn.Module):
         self.network = network
 
     def forward(self, picture: Tensor) -> list[Tensor] | Tensor:
-        return self.network(picture.float() / 255)
+        numbers: list[Tensor] | Tensor = self.network(picture.float() / 255)
+        return numbers
 
 
-def graph(network: nn.Module, name: str, example: Tensor, outputs: Sequence[str], free: Mapping[int, str], facts: Mapping[str, str]) -> bytes:
+def graph(
+    network: nn.Module,
+    name: str,
+    example: Tensor,
+    outputs: Sequence[str],
+    free: Mapping[int, str],
+    facts: Mapping[str, str],
+) -> bytes:
     """The graph of `network` with one input `name`, uint8.
 
     Args:
@@ -37,11 +45,14 @@ def graph(network: nn.Module, name: str, example: Tensor, outputs: Sequence[str]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            _FromBytes(network).eval(), (example,), buffer, input_names=[name], output_names=list(outputs), opset_version=18, dynamo=False,
+            _FromBytes(network).eval(), (example,), buffer,  # type: ignore[arg-type]
+            input_names=[name], output_names=list(outputs), opset_version=18, dynamo=False,
             dynamic_axes={name: dict(free)},
         )  # fmt: skip
     model = onnx.load_from_string(buffer.getvalue())
-    for tensor in [one for one in model.graph.initializer if one.data_type == onnx.TensorProto.FLOAT and np.prod(one.dims) > 16]:
+    for tensor in [
+        one for one in model.graph.initializer if one.data_type == onnx.TensorProto.FLOAT and np.prod(one.dims) > 16
+    ]:
         half = numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float16), tensor.name + "_half")
         model.graph.initializer.remove(tensor)
         model.graph.initializer.append(half)

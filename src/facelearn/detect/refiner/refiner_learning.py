@@ -1,10 +1,4 @@
-"""The second network: it looks at one guess of the first, turned upright, and says whether it is a face, where exactly, and its five points.
-
-    crop (B, 1, 64, 64) in 0..1, the guess in the middle, 1.6 times as wide as its side, its eyes level
-      -> 16 channels at 1/2 -> 32 at 1/4 -> 48 at 1/8 -> 64 at 1/16, convolutions of 3 x 3
-      -> 14 numbers: the logit of a face, then in sides of the guess from its middle: x and y of the face's middle, the logarithm of
-         its side, x and y of its five points
-"""
+"""How the refiner learns: guesses as the finder makes them, right and wrong ones, in new scenes at every step."""
 
 from __future__ import annotations
 
@@ -16,14 +10,15 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from facelearn.detect.crops import AROUND, CROP_SIDE, crop_matrix
 from facelearn.detect.decode import intersection_over_union
 from facelearn.detect.refiner.face_networks import RefinerNetwork
+from facelearn.detect.refiner.finder_learning import averaged, optimiser_of
 from facelearn.detect.refiner.scenes import People, Scene, scene
 
-FALSE, FACE, UNDECIDED = 0, 1, 2
+FACE, UNDECIDED = 1, 2  # kinds of guesses; 0 is none
 
 
 def guesses_for(one: Scene, count: int, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -54,7 +49,9 @@ def guesses_for(one: Scene, count: int, rng: np.random.Generator) -> tuple[NDArr
     return np.asarray(squares), np.asarray(angles)
 
 
-def answers_for(one: Scene, squares: NDArray[np.float64], matrices: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+def answers_for(
+    one: Scene, squares: NDArray[np.float64], matrices: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """What each guess is, and the 13 numbers of a face: kinds (G,), numbers (G, 13)."""
     kinds = np.zeros(len(squares), np.int64)
     numbers = np.zeros((len(squares), 13), np.float32)
@@ -75,7 +72,12 @@ def answers_for(one: Scene, squares: NDArray[np.float64], matrices: NDArray[np.f
 
 
 def _made(
-    people: People, backgrounds: Sequence[NDArray[np.uint8]], mined: NDArray[np.uint8], scenes: int, each: int, rng: np.random.Generator
+    people: People,
+    backgrounds: Sequence[NDArray[np.uint8]],
+    mined: NDArray[np.uint8],
+    scenes: int,
+    each: int,
+    rng: np.random.Generator,
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.float32]]:
     """One batch: crops of guesses in new scenes, and of faceless pictures where the first network saw faces."""
     crops, kinds, numbers = [], [], []
@@ -84,7 +86,11 @@ def _made(
         squares, angles = guesses_for(one, each, rng)
         matrices = np.stack([crop_matrix(square, angle) for square, angle in zip(squares, angles, strict=True)])
         for matrix in matrices:
-            crops.append(cv2.warpAffine(one.image, matrix, (CROP_SIDE, CROP_SIDE), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE))
+            crops.append(
+                cv2.warpAffine(
+                    one.image, matrix, (CROP_SIDE, CROP_SIDE), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE
+                )
+            )
         kind, number = answers_for(one, squares, matrices)
         kinds.append(kind)
         numbers.append(number)
@@ -111,14 +117,26 @@ def _batches(
 
 
 def train_refiner(
-    people: People, backgrounds: Sequence[NDArray[np.uint8]], mined: NDArray[np.uint8], *, steps: int, rate: float = 2e-3, seed: int = 1,
-    say: Callable[[str], None] = print,
+    people: People,
+    backgrounds: Sequence[NDArray[np.uint8]],
+    mined: NDArray[np.uint8],
+    *,
+    steps: int,
+    say: Callable[[str], None],
+    seed: int = 1,
 ) -> RefinerNetwork:
+    """The network that looks again, trained on `steps` batches of 128 guesses in new scenes and 32 of `mined`.
+
+    Args:
+        people, backgrounds: what scenes are made of.
+        mined: uint8 (M, 64, 64), crops without a face that look like one.
+        say: gets a line every hundred steps.
+        seed: of first weights and scenes.
+    """
     torch.manual_seed(seed)
-    network = RefinerNetwork().to(memory_format=torch.channels_last)
-    average = torch.optim.swa_utils.AveragedModel(network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.998), use_buffers=True)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=0.02)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps, pct_start=0.08, div_factor=20, final_div_factor=100)
+    network = RefinerNetwork().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    average = averaged(network)
+    optimiser, schedule = optimiser_of(network, steps)
     seen = np.zeros(3)
     started = time.perf_counter()
     for step, (crops, kinds, numbers) in enumerate(_batches(people, backgrounds, mined, steps, seed), 1):
@@ -128,16 +146,18 @@ def train_refiner(
         decided, face = kind != UNDECIDED, kind == FACE
         score = nn.functional.binary_cross_entropy_with_logits(output[decided, 0], face[decided].float())
         far = (output[face, 1:] - wanted[face]).abs()
-        box = far[:, :3].mean() + far[:, 3:].mean()
+        box, points = far[:, :3].mean(), far[:, 3:].mean()
         optimiser.zero_grad(set_to_none=True)
-        (score + 4 * box).backward()
+        (score + 4 * (box + points)).backward()
         nn.utils.clip_grad_norm_(network.parameters(), 5.0)
         optimiser.step()
         schedule.step()
         average.update_parameters(network)
-        now = np.array([score.item(), far[:, :3].mean().item(), far[:, 3:].mean().item()])
+        now = np.array([score.item(), box.item(), points.item()])
         seen = now if step == 1 else 0.98 * seen + 0.02 * now
         if step % 100 == 0:
             pace = step * len(crops) / (time.perf_counter() - started)
-            say(f"step {step} of {steps}: score {seen[0]:.4f}, box {seen[1]:.4f}, points {seen[2]:.4f} of a side, {pace:.0f} crops/s")
-    return average.module
+            far_off = f"box {seen[1]:.4f} and points {seen[2]:.4f} of a side off"
+            say(f"refiner: step {step} of {steps}, score {seen[0]:.4f}, {far_off}, {pace:.0f} crops/s")
+    trained: RefinerNetwork = average.module.eval()  # type: ignore[assignment]
+    return trained

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -22,6 +23,8 @@ from facelearn.detect.faces import five_points, square_around
 _CUTOUT = 160
 _CHUNK = 32
 _WIDEST_YAW = 1.25  # radians
+_COUNTS = (0.16, 0.42, 0.2, 0.1, 0.07, 0.05)  # shares of scenes with none to five people
+_PORTRAITS = 0.18  # share of scenes that one face fills, as many data sets' pictures are
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +47,7 @@ def draw_people(count: int, seed: int) -> People:
 
     def draw(start: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float32]]:
         index = np.arange(start, min(start + _CHUNK, count))
-        picture, cover, points = render_cutouts(seed, index, index, _CUTOUT, 1, _WIDEST_YAW)
+        picture, cover, points = render_cutouts(seed, index, index, _CUTOUT, 1, (-_WIDEST_YAW, _WIDEST_YAW))
         return picture[..., 0], cover, points.astype(np.float32)
 
     with ThreadPoolExecutor(usable_cores()) as pool:
@@ -75,24 +78,38 @@ def texture(rng: np.random.Generator, side: int) -> NDArray[np.uint8]:
     cut = int(rng.integers(24, 160))
     top, left = rng.integers(0, 161 - cut, 2)
     room = bank[rng.integers(len(bank)), top : top + cut, left : left + cut]
-    picture = cv2.resize(room, (side, side), interpolation=cv2.INTER_LINEAR) * 255
-    picture = np.ascontiguousarray(np.clip((picture - 128) * rng.uniform(0.1, 1.6) + rng.uniform(20, 235), 0, 255))
+    enlarged = cv2.resize(room, (side, side), interpolation=cv2.INTER_LINEAR) * 255
+    picture: NDArray[Any] = np.ascontiguousarray(
+        np.clip((enlarged - 128) * rng.uniform(0.1, 1.6) + rng.uniform(20, 235), 0, 255)
+    )
     for _ in range(int(rng.integers(0, 12)) if rng.random() < 0.6 else 0):
         _shape(picture, rng)
     return np.asarray(picture, np.uint8)
 
 
-def _shape(picture: NDArray[np.float32], rng: np.random.Generator) -> None:
+def _shape(picture: NDArray[Any], rng: np.random.Generator) -> None:
     side = len(picture)
     x, y = (int(v) for v in rng.integers(0, side, 2))
     tone, size = float(rng.uniform(0, 255)), rng.uniform(0.02, 0.3) * side
     kind = rng.integers(5)
     if kind == 0:
         axes = (int(size * rng.uniform(0.3, 1)) + 1, int(size) + 1)
-        cv2.ellipse(picture, (x, y), axes, float(rng.uniform(0, 360)), 0, 360, tone, -1 if rng.random() < 0.6 else 2, cv2.LINE_AA)
+        cv2.ellipse(
+            picture,
+            (x, y),
+            axes,
+            float(rng.uniform(0, 360)),
+            0,
+            360,
+            tone,
+            -1 if rng.random() < 0.6 else 2,
+            cv2.LINE_AA,
+        )
     elif kind == 1:
         text = "".join(chr(c) for c in rng.integers(48, 123, rng.integers(1, 9)))
-        cv2.putText(picture, text, (x, y), int(rng.integers(0, 8)), float(size / 30), tone, int(rng.integers(1, 4)), cv2.LINE_AA)
+        cv2.putText(
+            picture, text, (x, y), int(rng.integers(0, 8)), float(size / 30), tone, int(rng.integers(1, 4)), cv2.LINE_AA
+        )
     elif kind == 2:
         corner = (int(x + size * rng.uniform(0.3, 2)), int(y + size * rng.uniform(0.3, 2)))
         cv2.rectangle(picture, (x, y), corner, tone, -1 if rng.random() < 0.6 else 2)
@@ -100,7 +117,9 @@ def _shape(picture: NDArray[np.float32], rng: np.random.Generator) -> None:
         for dx in (-0.25, 0.25):
             cv2.circle(picture, (int(x + dx * size), y), int(size * 0.08) + 1, tone, -1, cv2.LINE_AA)
         if rng.random() < 0.5:
-            cv2.line(picture, (int(x - size * 0.2), int(y + size * 0.4)), (int(x + size * 0.2), int(y + size * 0.4)), tone, 2)
+            cv2.line(
+                picture, (int(x - size * 0.2), int(y + size * 0.4)), (int(x + size * 0.2), int(y + size * 0.4)), tone, 2
+            )
     else:
         step = max(3, int(size * 0.2))
         for k in range(0, int(size) + 1, step):
@@ -108,7 +127,11 @@ def _shape(picture: NDArray[np.float32], rng: np.random.Generator) -> None:
 
 
 def scene(
-    people: People, backgrounds: Sequence[NDArray[np.uint8]], side: int, sizes: tuple[float, float], rng: np.random.Generator
+    people: People,
+    backgrounds: Sequence[NDArray[np.uint8]],
+    side: int,
+    sizes: tuple[float, float],
+    rng: np.random.Generator,
 ) -> Scene:
     """One scene.
 
@@ -123,11 +146,16 @@ def scene(
     points: list[NDArray[np.float32]] = []
     covered = np.zeros((side, side), np.float32)
     hidden: list[bool] = []
-    for _ in range(int(rng.choice(6, p=[0.16, 0.42, 0.2, 0.1, 0.07, 0.05]))):
+    portrait = rng.random() < _PORTRAITS
+    for _ in range(1 if portrait else int(rng.choice(6, p=_COUNTS))):
         k = int(rng.integers(len(people.picture)))
-        size = float(np.exp(rng.uniform(np.log(sizes[0]), np.log(sizes[1]))))
-        slack = min(0.5 * side, (0.5 - 0.65 * rng.random() ** 3) * size)  # one in a few is cut by the edge
-        x, y = rng.uniform(slack, side - slack, 2)
+        if portrait:
+            size = float(np.exp(rng.uniform(np.log(0.5 * side), np.log(1.15 * side))))
+            x, y = rng.normal(side / 2, 0.06 * side, 2)
+        else:
+            size = float(np.exp(rng.uniform(np.log(sizes[0]), np.log(sizes[1]))))
+            slack = min(0.5 * side, (0.5 - 0.65 * rng.random() ** 3) * size)  # one in a few is cut by the edge
+            x, y = rng.uniform(slack, side - slack, 2)
         if any(np.hypot(x - bx, y - by) < 0.55 * (size + bs) for bx, by, bs in boxes):
             continue
         matrix = _placed(people.points[k], size, (float(x), float(y)), rng)
@@ -165,19 +193,29 @@ def _background(backgrounds: Sequence[NDArray[np.uint8]], side: int, rng: np.ran
     piece = picture[top : top + cut, left : left + cut]
     if rng.random() < 0.15:
         piece = np.ascontiguousarray(np.rot90(piece, int(rng.integers(1, 4))))
-    return np.asarray(cv2.resize(piece, (side, side), interpolation=cv2.INTER_AREA if cut > side else cv2.INTER_LINEAR), np.uint8)
+    return np.asarray(
+        cv2.resize(piece, (side, side), interpolation=cv2.INTER_AREA if cut > side else cv2.INTER_LINEAR), np.uint8
+    )
 
 
-def _placed(points: NDArray[np.float32], size: float, at: tuple[float, float], rng: np.random.Generator) -> NDArray[np.float64]:
+def _placed(
+    points: NDArray[np.float32], size: float, at: tuple[float, float], rng: np.random.Generator
+) -> NDArray[np.float64]:
     """(2, 3): pixels of a cut-out to those of the scene, so that the face has this size and stands there, turned by up to 60 degrees."""
     x, y, side = square_around(points)
     angle = np.radians(rng.normal(0, 12) if rng.random() < 0.65 else rng.uniform(-55, 55))
     stretch = np.exp(rng.normal(0, 0.06))
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) @ np.diag([stretch, 1 / stretch]) * (size / side)
+    turn = (
+        np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        @ np.diag([stretch, 1 / stretch])
+        * (size / side)
+    )
     return np.column_stack([turn, np.asarray(at) - turn @ (x, y)])
 
 
-def _lay(image: NDArray[np.float32], people: People, k: int, matrix: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float32]:
+def _lay(
+    image: NDArray[np.float32], people: People, k: int, matrix: NDArray[np.float64], rng: np.random.Generator
+) -> NDArray[np.float32]:
     side = len(image)
     picture, cover = people.picture[k], people.cover[k]
     scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
@@ -187,14 +225,18 @@ def _lay(image: NDArray[np.float32], people: People, k: int, matrix: NDArray[np.
         picture = cv2.resize(picture, (small, small), interpolation=cv2.INTER_AREA)
         cover = cv2.resize(cover, (small, small), interpolation=cv2.INTER_AREA)
         real = small / _CUTOUT
-        matrix = np.column_stack([matrix[:, :2] / real, matrix[:, 2] + matrix[:, :2] @ (0.5 - 0.5 / real, 0.5 - 0.5 / real)])
+        matrix = np.column_stack(
+            [matrix[:, :2] / real, matrix[:, 2] + matrix[:, :2] @ (0.5 - 0.5 / real, 0.5 - 0.5 / real)]
+        )
     tone = picture.astype(np.float32)
     gain, gamma, lift = np.exp(rng.normal(0, 0.25)), np.exp(rng.normal(0, 0.25)), rng.normal(0, 14)
     tone = 255 * np.power(tone / 255, gamma, dtype=np.float32) * np.float32(gain) + np.float32(lift)
     warped = cv2.warpAffine(tone, matrix, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     edge = cover.astype(np.float32) / 255
     if rng.random() < 0.7:  # the cut-out ends somewhere: let it fade, or stand as a frame would cut it
-        fade = np.clip(np.minimum(np.arange(len(edge)), np.arange(len(edge))[::-1]) / (0.08 * len(edge)), 0, 1).astype(np.float32)
+        fade = np.clip(np.minimum(np.arange(len(edge)), np.arange(len(edge))[::-1]) / (0.08 * len(edge)), 0, 1).astype(
+            np.float32
+        )
         edge = edge * fade[:, None] * fade[None, :]
     mask = cv2.warpAffine(edge, matrix, (side, side), flags=cv2.INTER_LINEAR)
     image += mask * (np.clip(warped, 0, 255) - image)
@@ -219,7 +261,7 @@ def _occlude(image: NDArray[np.float32], boxes: Sequence[tuple[float, float, flo
         cv2.ellipse(image, middle, axes, angle, 0, 360, tone, -1, cv2.LINE_AA)
 
 
-def _through_camera(image: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.uint8]:
+def _through_camera(image: NDArray[Any], rng: np.random.Generator) -> NDArray[np.uint8]:
     """Light from a side, exposure, blur, a small sensor, noise, JPEG."""
     side = len(image)
     if rng.random() < 0.35:
@@ -232,7 +274,11 @@ def _through_camera(image: NDArray[np.float32], rng: np.random.Generator) -> NDA
     if rng.random() < 0.25:
         factor = rng.uniform(0.35, 0.9)
         small = max(16, int(side * factor))
-        image = cv2.resize(cv2.resize(image, (small, small), interpolation=cv2.INTER_AREA), (side, side), interpolation=cv2.INTER_LINEAR)
+        image = cv2.resize(
+            cv2.resize(image, (small, small), interpolation=cv2.INTER_AREA),
+            (side, side),
+            interpolation=cv2.INTER_LINEAR,
+        )
     if rng.random() < 0.35:
         image = cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.4, 1.6)))
     if rng.random() < 0.2:

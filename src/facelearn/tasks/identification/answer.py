@@ -182,6 +182,10 @@ class Identities:
             lines.append(f"{place}: {row['name']}  ({names})")
         return lines
 
+    def mark(self, i: int) -> tuple[NDArray[np.float64], str]:
+        """What is drawn on the photo of answer i: the name and its probability."""
+        return np.zeros((0, 2)), f"{self.names[i]} {self.probability[i]:.0%}"
+
     def to_csv(self, path: str | Path) -> Path:
         """Write one row a face: file, row (where photos are rows of a file), name, probability, likeliest, and the two people after.
 
@@ -197,122 +201,6 @@ class Identities:
         columns = ["file", *(["row"] if any("row" in row for row in rows) else []), *where, *(known or _LAST[:3])]
         with whole_file(path) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, columns, lineterminator="\n", extrasaction="ignore")
-            writer.writeheader()
-            writer.writerows(rows)
-        return Path(path)
-
-
-def join(self, answers: Sequence[Identities]) -> Identities:
-        """All identities in order; none gives an empty one."""
-        return join(answers, self.people, self.threshold)
-
-
-@dataclass(frozen=True, eq=False)
-class Identities:
-    """Whose N faces these are. A photo with several faces has as many rows.
-
-    Attributes:
-        probabilities: float32 (N, C), calibrated; rows add up to 1.
-        people: the C names.
-        threshold: a face whose largest probability is below it is unknown; 0 gives everyone a name.
-        source: str (N,), each photo's file; empty for arrays.
-        row: int64 (N,), row or image id in that file, 1-based position for arrays, -1 where the file is the photo.
-        skipped: photos that could not be read, left out.
-        notes: what is to be known of how the photos were taken.
-        found: boxes and scores of the faces, and the photos that show none.
-    """
-
-    probabilities: NDArray[np.float32]
-    people: tuple[str, ...]
-    threshold: float
-    source: NDArray[np.str_]
-    row: NDArray[np.int64]
-    skipped: tuple[Problem, ...] = ()
-    notes: tuple[str, ...] = ()
-    found: Found = field(default_factory=lambda: Found.nowhere(0))
-
-    def __post_init__(self) -> None:
-        if len(self.found.boxes) != len(self.probabilities):
-            object.__setattr__(self, "found", Found.nowhere(len(self.probabilities)))
-
-    def __len__(self) -> int:
-        return len(self.probabilities)
-
-    @property
-    def likeliest(self) -> NDArray[np.int64]:
-        """int64 (N,): the likeliest person of each photo, whatever the threshold says."""
-        return np.asarray(self.probabilities.argmax(1), np.int64)
-
-    @property
-    def probability(self) -> NDArray[np.float32]:
-        """float32 (N,): the probability of the likeliest person."""
-        return np.asarray(self.probabilities.max(1), np.float32)
-
-    @property
-    def unknown(self) -> NDArray[np.bool_]:
-        """bool (N,): True where nobody is likely enough."""
-        return np.asarray(self.probability < self.threshold)
-
-    @property
-    def names(self) -> list[str]:
-        """The name for each photo, "unknown" where nobody is likely enough."""
-        likeliest, unknown = self.likeliest, self.unknown
-        return [UNKNOWN if unknown[i] else self.people[likeliest[i]] for i in range(len(self))]
-
-    def top(self, count: int = 3) -> list[list[tuple[str, float]]]:
-        """For each photo the `count` likeliest people and their probabilities, the likeliest first."""
-        order = np.argsort(-self.probabilities, axis=1, kind="stable")[:, :count]
-        return [[(self.people[i], float(self.probabilities[n, i])) for i in best] for n, best in enumerate(order)]
-
-    def rows(self) -> list[dict[str, Any]]:
-        """One dict for each face: file, row (only where photos are rows of a file), name, probability, likeliest, second and third.
-
-        `second` and `third` are the people after the likeliest, each with its `_probability`; where faces were looked for, `score` and
-        `box` are there too.
-        """
-        found = []
-        for i, (name, best) in enumerate(zip(self.names, self.top(3), strict=True)):
-            place: dict[str, Any] = {"file": str(self.source[i])}
-            if self.row[i] >= 0:
-                place["row"] = int(self.row[i])
-            place |= {**self.found.json(i), "name": name, "probability": round(best[0][1], 4), "likeliest": best[0][0]}
-            for word, (other, probability) in zip(("second", "third"), best[1:], strict=False):
-                place |= {word: other, f"{word}_probability": round(probability, 4)}
-            found.append(place)
-        return found
-
-    def to_json(self) -> dict[str, Any]:
-        """JSON values: images, threshold, people, and for each photo its file, row, name, probability and likeliest person."""
-        return {
-            "images": len(self), "threshold": self.threshold, "people": list(self.people), "faceless": list(self.found.faceless),
-            "predictions": self.rows(),
-        }  # fmt: skip
-
-    def lines(self, path: Path | None = None) -> list[str]:
-        """Text for a terminal: the three likeliest people of every photo, or how many photos there are in the file `path`."""
-        if path is not None:
-            what = "faces" if self.found.looked else "images"
-            return [
-                f"{len(self)} {what}, {int(self.unknown.sum())} of them unknown (threshold {self.threshold:.3f}): {path}"
-            ]
-        lines = []
-        for i, (row, best) in enumerate(zip(self.rows(), self.top(3), strict=True)):
-            place = row["file"] + (f", row {row['row']}" if "row" in row else "") + self.found.text(i)
-            names = ", ".join(f"{name} {probability:.1%}" for name, probability in best)
-            lines.append(f"{place}: {row['name']}  ({names})")
-        return lines
-
-    def to_csv(self, path: str | Path) -> Path:
-        """Write one row a photo: file, row (where photos are rows of a file), name, probability, likeliest.
-
-        Files are named relative to the folder of `path`.
-        `name` is "unknown" below the threshold; `likeliest` is the likeliest person all the same, and `probability` is theirs.
-        """
-        names = names_from(self.source.tolist(), path)
-        rows = [{**row, "file": name} for row, name in zip(self.rows(), names, strict=True)]
-        columns = ["file", *(["row"] if any("row" in row for row in rows) else []), "name", "probability", "likeliest"]
-        with whole_file(path) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, columns, lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)
         return Path(path)

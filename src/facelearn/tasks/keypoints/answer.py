@@ -180,6 +180,11 @@ class Predictions:
             lines += [f"  {name}: {x:.2f} {y:.2f}" for name, (x, y) in zip(self.schema.names, points, strict=True)]
         return lines
 
+    def mark(self, i: int) -> tuple[NDArray[np.float64], str]:
+        """What is drawn on the photo of answer i: its points, and how sure the detector was."""
+        score = float(self.found.scores[i])
+        return self.points[i].astype(np.float64), "" if np.isnan(score) else f"{score:.2f}"
+
     def to_csv(self, path: str | Path) -> Path:
         """Write one row a face: file, row (where photos are rows of a file), then NAME_x and NAME_y in pixels of the photo.
 
@@ -256,7 +261,8 @@ class Predictions:
             "id": number, "image_id": image, "category_id": category, "iscrowd": 0, "num_keypoints": len(points), "keypoints": values,
             # from pixel centres to COCO's box, which is measured from the image's edge
             "bbox": [round(value, 4) for value in (*(low + 0.5).tolist(), width, height)], "area": round(width * height, 4),
-            "score": 1.0 if np.isnan(score) else round(score, 4),  # a keypoint model answers for every face alike; COCOeval asks for a number
+            # where no detector was asked every face is alike, and COCOeval asks for a number
+            "score": 1.0 if np.isnan(score) else round(score, 4),
         }  # fmt: skip
 
 
