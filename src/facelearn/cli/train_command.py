@@ -151,12 +151,12 @@ def _print_run(result: TrainResult, as_json: bool) -> None:
     say_left_out(result.skipped, result.folder)
     if result.metrics:
         say("", task.headline(result.metrics), "")
-    lacking = task.shortfall(result.metrics) is not None
+    lacking, epochs = task.shortfall(result.metrics) is not None, result.summary["epochs"]
     look = (
         "train longer, or on more rows (facelearn inspect DATA looks at them); its answers so far: " if lacking else ""
     )
     say(
-        f"trained {result.summary['epochs']} epochs in {result.summary['seconds']} s ({result.summary['images_per_second']} images/s), "
+        f"trained {epochs} epoch{'' if epochs == 1 else 's'} in {result.summary['seconds']} s ({result.summary['images_per_second']} images/s), "
         f"{result.summary['parameters']:,} parameters",
         f"model:  {result.model}",
         f"report: {result.report}",
