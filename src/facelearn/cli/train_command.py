@@ -151,13 +151,14 @@ def _print_run(result: TrainResult, as_json: bool) -> None:
     say_left_out(result.skipped, result.folder)
     if result.metrics:
         say("", task.headline(result.metrics), "")
-    lacking, epochs = task.shortfall(result.metrics) is not None, result.summary["epochs"]
+    lacking = task.shortfall(result.metrics) is not None
     look = (
         "train longer, or on more rows (facelearn inspect DATA looks at them); its answers so far: " if lacking else ""
     )
+    summary, plural = result.summary, "" if result.summary["epochs"] == 1 else "s"
     say(
-        f"trained {epochs} epoch{'' if epochs == 1 else 's'} in {result.summary['seconds']} s ({result.summary['images_per_second']} images/s), "
-        f"{result.summary['parameters']:,} parameters",
+        f"trained {summary['epochs']} epoch{plural} in {summary['seconds']} s ({summary['images_per_second']} images/s), "
+        f"{summary['parameters']:,} parameters",
         f"model:  {result.model}",
         f"report: {result.report}",
         *next_commands(result.model, result.folder / task.answers_file, first=look),
