@@ -149,7 +149,9 @@ class Recipe(TaskSettings):
     patience: int | None = Field(None, ge=1, description="stop after so many epochs without a better validation loss")
     keep: Literal["best", "last"] = Field("last", description="which epoch's weights the model file gets")
     validate_every: int = Field(1, ge=1, description="epochs between validations")
-    precision: Literal["auto", "32", "bf16"] = "auto"
+    precision: Literal["auto", "32", "bf16", "bf16-forced"] = Field(
+        "auto", description="bf16 where the processor has it ('auto', 'bf16'), always ('bf16-forced'), or never ('32')"
+    )
     device: str = Field("auto", description="auto, cpu or cuda")
     devices: int = Field(1, ge=1)
     threads: int | None = Field(None, ge=1, description="processor threads; all cores where not given")

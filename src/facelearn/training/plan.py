@@ -167,7 +167,8 @@ def fit_plan(
         BundleError: nothing to go on from.
     """
     fabric = _launch(plan.settings)
-    network, notes = network_with_first_weights(plan)
+    network, taken = network_with_first_weights(plan)
+    notes = (*filter(None, [plan.settings.note]), *taken)
     learner = plan.task.learner(plan.recipe, plan.train, network, plan.network_args)
     if fabric.is_global_zero:
         begin()
