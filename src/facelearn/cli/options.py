@@ -92,7 +92,6 @@ ListFile = Annotated[
     Sets("read.list_file"),
     typer.Option(
         "--list-file",
-        "--list",
         rich_help_panel=DATA,
         help="Read only the images that this text file names, one path a line.",
     ),
