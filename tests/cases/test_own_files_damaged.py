@@ -6,33 +6,28 @@ Files with a checksum are tried as they are, and sealed again after the damage, 
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 
 import facelearn
 from facelearn import bundle as bundles
 from facelearn.bundle.seal import BLANK_SEAL, seal
-from facelearn.data import checksums
-from facelearn.data.checksums import sealed_json
 from facelearn.errors import FacelearnError
-from facelearn.record.folder import RunFolder
-from facelearn.record.results import load_run
-from facelearn.runs.prepare import read
-from facelearn.tasks import TASKS
-from facelearn.training import state as states
-from facelearn.training.state import load_state
 from support.mutations import mutations
 from support.people import people_faces
 
 FAST, SLOW = 200, 3000
-MODEL = {"model__name": "mlp", "model__options": {"hidden": 6}, "epochs": 1, "device": "cpu", "threads": 1, "precision": "32"}
+MODEL = {
+    "model__name": "mlp",
+    "model__options": {"hidden": 6},
+    "epochs": 1,
+    "device": "cpu",
+    "threads": 1,
+    "precision": "32",
+}
 
 
 @pytest.fixture(scope="module")

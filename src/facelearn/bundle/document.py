@@ -89,6 +89,10 @@ class Bundle:
             )
         self.of_task.check_facts(self.answer_facts)
 
+    def __repr__(self) -> str:
+        answers = f"{len(self.people)} people" if self.people else f"{len(self.schema or ())} keypoints"
+        return f"Bundle({self.task} with {self.network}, {self.parameters:,} parameters, {answers})"
+
     @property
     def parameters(self) -> int:
         """Number of trained numbers (running statistics of batch norm and whole numbers, as of a wiring, are not counted)."""

@@ -92,7 +92,7 @@ def _check_weights(bundle: Bundle) -> None:
     try:
         with torch.device("meta"):
             own = zoo.build(bundle.network, **bundle.network_args).state_dict()
-    except (FacelearnError, MemoryError):
+    except (FacelearnError, MemoryError, ImportError):
         raise
     except Exception as error:  # whatever arguments that its builder never expected lead to
         raise BundleError(

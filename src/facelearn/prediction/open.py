@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -55,9 +56,13 @@ class OpenModel:
         if batch < 1:
             raise RecipeError(f"batch must be at least 1; received {batch}")
         self._backend = open_backend(path, backend=backend, device=device, precision=precision)
+        self._process = os.getpid()
         self.asked = Asked(scheme, threshold)
         self.answering = self.bundle.answering(self.asked)
         self._batch, self._shape = batch, self.bundle.image_shape
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.bundle!r}, {self.backend} on {self.device})"
 
     @property
     def bundle(self) -> Bundle:
@@ -132,8 +137,14 @@ class OpenModel:
         """What the network says of framed images.
 
         Raises:
-            BundleError: facts and network do not go together.
+            BundleError: facts and network do not go together, or this process is a fork of the one that opened the model.
         """
+        if os.getpid() != self._process:
+            raise BundleError(
+                "this model was opened in another process, of which this one is a fork: its threads are not here, and it would wait for "
+                "them forever; open the model in this process (facelearn.open), or start processes with "
+                "multiprocessing.get_context('spawn')"
+            )
         try:
             return self._backend(self.bundle.preprocess.prepare(images))
         except (FacelearnError, MemoryError):

@@ -172,7 +172,8 @@ def fit_plan(
     learner = plan.task.learner(plan.recipe, plan.train, network, plan.network_args)
     if fabric.is_global_zero:
         begin()
-        (reporter or Reporter()).on_open(_opening(plan, network))
+        for line in filter(None, [plan.settings.note, _opening(plan, network)]):
+            (reporter or Reporter()).on_open(line)
     scratch = scratch / f"scratch-{fabric.global_rank}"
     try:
         data = {
