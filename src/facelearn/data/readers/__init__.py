@@ -15,6 +15,7 @@ from facelearn.data.readers.helen import list_helen
 from facelearn.data.readers.image_folder import foreign_tables, list_folder, list_image
 from facelearn.data.readers.image_list import keep_listed
 from facelearn.data.readers.kaggle import list_kaggle
+from facelearn.data.readers.label_files import special_note
 from facelearn.data.readers.label_studio import list_label_studio
 from facelearn.data.readers.labelme import list_labelme
 from facelearn.data.readers.mtfl import list_mtfl
@@ -73,5 +74,5 @@ def list_records(kind: str, where: Path, asked: ListingOptions, folder: Path | N
     if folder is not None:
         said = [path for path in foreign_tables(folder) if any(path.name in note for note in listing.warnings)]
         listing.unread = unread_labels_note(folder, [*listing.label_files, *said])
-        listing.warnings += listing.unread
+        listing.warnings += [*listing.unread, *special_note(folder)]
     return listing

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from facelearn.data.readers.columns import keypoint_columns
 from facelearn.data.readers.dialects import open_table, refuse_headerless
 from facelearn.data.readers.helen import looks_like_helen
 from facelearn.data.readers.image_folder import foreign_tables
-from facelearn.data.readers.json_files import looks_like_label_studio, looks_like_labelme, looks_like_via
+from facelearn.data.readers.json_files import load_json, looks_like_label_studio, looks_like_labelme, looks_like_via
 from facelearn.data.readers.kaggle import IMAGE, IMAGE_ID, looks_like_pixels
 from facelearn.data.readers.label_files import BOM, image_files, open_text
 from facelearn.data.readers.mtfl import looks_like_mtfl
@@ -26,6 +25,7 @@ from facelearn.data.readers.wflw import looks_like_wflw
 from facelearn.data.readers.wide_csv import FILE, PERSON
 from facelearn.errors import DataError
 from facelearn.images.decode import NOT_READ, looks_like_image
+from facelearn.outside import open_regular, what_it_is
 
 FORMATS = {
     "kaggle-csv": "Kaggle CSV (NAME_x, NAME_y, Image), plain, .gz or .zip",
@@ -57,8 +57,8 @@ _BELOW = 200
 _START = 1 << 16
 _ROWS = 10
 _COMMENTS = rb"(?:(?:#|//)[^\n]*\n\s*)*"
-_PTS = re.compile(rb"^\s*" + _COMMENTS + rb"(?:version\s*:\s*[\d.]+\s+)?" + _COMMENTS + rb"n_points\s*:", re.IGNORECASE)
-_POSE_LINE = re.compile(rb"^\s*\d+(\s+-?\d*\.?\d+(e-?\d+)?){7,}\s*$", re.IGNORECASE)
+_PTS = re.compile(rb"^\s*" + _COMMENTS + rb"(?:version\s*:\s*[\d.]+\s+" + _COMMENTS + rb")?n_points\s*:", re.IGNORECASE)
+_POSE_LINE = re.compile(rb"^\s*\d+(?:\s+-?(?:\d+(?:\.\d*)?|\.\d+)(?:e[-+]?\d+)?){7,}\s*$", re.IGNORECASE)
 
 
 def sniff(path: str | Path) -> str:
@@ -78,8 +78,10 @@ def locate(path: Path) -> tuple[str, Path]:
     """
     if path.is_dir():
         return _sniff_folder(path)
-    if not path.exists():
-        raise DataError(f"{path} does not exist")
+    if (found := what_it_is(path)) != "file":
+        raise DataError(
+            f"{path} is a {found}, and only files and folders are read" if found else f"{path} does not exist"
+        )
     if path.suffix.lower() in NOT_READ:
         raise DataError(f"{path} is not read: {NOT_READ[path.suffix.lower()]}")
     kind = sniff_file(path)
@@ -148,11 +150,10 @@ def _sniff_json(text: bytes, path: Path) -> str | None:
             return "coco"
         if not any(word in text for word in (b'"licenses"', b'"categories"', b'"info"', b'"image')):
             return None
-    with open_text(path) as stream:
-        try:
-            facts = json.load(stream)
-        except (ValueError, RecursionError):
-            return "coco" if b'"annotations"' in text else None
+    try:
+        facts = load_json(path)
+    except DataError:
+        return "coco" if b'"annotations"' in text else None
     if looks_like_labelme(facts):
         return "labelme"
     if looks_like_via(facts):
@@ -251,7 +252,7 @@ def _sniff_folder(folder: Path) -> tuple[str, Path]:
 def _with_keypoints(found: list[tuple[str, Path]]) -> list[tuple[str, Path]]:
     """Of several COCO files those that speak of keypoints, where any does."""
     coco = [child for kind, child in found if kind == "coco"]
-    bare = {child for child in coco if not holds_keypoints(child.read_bytes())} if len(coco) > 1 else set()
+    bare = {child for child in coco if not holds_keypoints(child)} if len(coco) > 1 else set()
     return [(kind, child) for kind, child in found if child not in bare or len(bare) == len(coco)]
 
 
@@ -283,8 +284,11 @@ def _sniff_below(folder: Path) -> tuple[str, Path] | None:
 
 def _label_kind(path: Path) -> str | None:
     """The format of a file lying in a folder; None for images and whatever is no label file."""
-    with path.open("rb") as file:
-        start = file.read(16)
+    try:
+        with open_regular(path) as file:
+            start = file.read(16)
+    except OSError:
+        return None
     if not start or looks_like_image(start):
         return None
     try:
@@ -303,8 +307,11 @@ def _has_pose_labels(folder: Path) -> bool:
         if "labels" in path.relative_to(folder).parts[:-1] or any(
             path.with_suffix(end).exists() for end in (".jpg", ".png", ".jpeg")
         ):
-            with path.open("rb") as file:
-                line = file.readline(_START)
+            try:
+                with open_regular(path) as file:
+                    line = file.readline(_START)
+            except OSError:
+                continue
             if _POSE_LINE.match(line):
                 return True
             if line.strip():

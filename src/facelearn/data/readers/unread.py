@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from facelearn.files import is_own_run
+from facelearn.outside import open_regular, what_it_is
 
 LABEL_LIKE = frozenset(
     {
@@ -38,15 +39,21 @@ def label_like(folder: Path, *, deep: bool = True) -> list[Path]:
             folders.clear()
             continue
         for name in sorted(files):
-            if os.path.splitext(name)[1].lower() in LABEL_LIKE and not name.startswith(".") and not _PROSE.match(name):
-                found.append(Path(root, name))
+            path = Path(root, name)
+            if (
+                path.suffix.lower() in LABEL_LIKE
+                and not name.startswith(".")
+                and not _PROSE.match(name)
+                and what_it_is(path) == "file"
+            ):
+                found.append(path)
     return [path for path in found if path.suffix.lower() != ".txt" or not _is_prose(path)]
 
 
 def _is_prose(path: Path) -> bool:
     """A text without a line of two numbers and without one that puts more beside a file's name: notes, or a list of paths."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             text = file.read(_START).decode("utf-8", "replace")
     except OSError:
         return True
@@ -84,7 +91,7 @@ def labels_beside(folder: Path, images: Sequence[Path], ignored: Collection[Path
 def speaks_of(path: Path, names: Collection[str], stems: Collection[str]) -> bool:
     """Whether a text names one of the images, by base name or (where that is no mere number) without extension, beside other words."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             text = file.read(_LOOKED_AT).decode("utf-8", "replace")
     except OSError:
         return False
