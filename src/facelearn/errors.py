@@ -2,14 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 FIRST_PROBLEMS = 10
 
+_VERBS = "quickstart|train|tune|study|evaluate|predict|convert|inspect|explain|models|card"
+# what is typed in a shell stays so; the same thing in Python stands beside it, or after it; else an option is a keyword
+_SPELLINGS = re.compile(
+    rf"(?P<command>(?:facelearn (?:{_VERBS})\b|pip install\b)[^;,)'\n]*)"
+    r"|(?<![\w-])--[a-z][\w-]*(?: [^\s()]+)?(?: to the command)? \((?P<python>[^()]*) in Python\)"
+    r"|(?P<aside> \(--[^()]*\))"
+    r"|(?<![\w-])--(?P<option>[a-z][a-z0-9-]+)(?: (?P<value>-?\d+(?:\.\d+)?(?:,-?\d+(?:\.\d+)?)*(?!\w)|[A-Z]{2,}\b|[\w/-]*[./\d][\w./-]*\w|"
+    r"(?:skip|stop|none|pixels|fraction|percent|identification|keypoints|auto|cpu|cuda|grey|rgb|label-studio|cvat)\b))?"
+)
+_FLAGS = ("resume", "overwrite", "no-mirror")
+_IN_PYTHON = re.compile(r" \([^()]* in Python\)")
+_AS_OPTION = re.compile(r"(?<!\w)\w+=(?:'[^']*'|\"[^\"]*\"|[\w.]+) \((--[^()]*)\)")
+_typed = False
+
 
 class FacelearnError(ValueError):
-    """Base of every error that a caller can cause and mend."""
+    """Base of every error that a caller can cause and mend.
+
+    Messages are written as for the command line, `--size 96`; its text says `size=96` unless `command_line` says that it is typed.
+    """
+
+    def __str__(self) -> str:
+        return spelled(super().__str__())
+
+
+@contextmanager
+def command_line() -> Iterator[None]:
+    """Within the block remedies are spelled as options that are typed, and not as arguments of Python."""
+    global _typed
+    before, _typed = _typed, True
+    try:
+        yield
+    finally:
+        _typed = before
+
+
+def spelled(text: str) -> str:
+    """`text`, which names options of the command line, as it is spelled where it is read: for Python `--size 96` is `size=96`."""
+    if _typed:
+        return _AS_OPTION.sub(r"\1", _IN_PYTHON.sub("", text))
+    return _SPELLINGS.sub(_in_python, text)
+
+
+def _in_python(found: re.Match[str]) -> str:
+    if found["command"] or found["python"] or found["aside"]:
+        return found["command"] or found["python"] or ""
+    name, value = found["option"], found["value"]
+    keyword = "source" if name == "from" else name.replace("-", "_")
+    if value is None:
+        return f"{keyword}=True" if name in _FLAGS else keyword
+    if name in _FLAGS:
+        return f"{keyword}=True {value}"
+    return f"{keyword}={value}" if re.fullmatch(r"-?\d+(\.\d+)?", value) else f'{keyword}="{value}"'
+
+
+class WriteError(FacelearnError, OSError):
+    """A file that cannot be written: no room, no right, too large."""
 
 
 class RecipeError(FacelearnError):

@@ -120,7 +120,7 @@ def parse_toml(text: str) -> dict[str, Any]:
     raise ValueError("its lists and tables are nested too deeply")
 
 
-def whole_number(text: str | bytes) -> int:
+def int64_of(text: str | bytes) -> int:
     """A whole number that int64 holds, from its digits.
 
     Raises:

@@ -386,7 +386,7 @@ def test_evaluate_and_resume_need_not_be_told_again(tmp_path: Path, capsys: pyte
     assert facelearn.evaluate(known / "model.safetensors", tmp_path / "five")["nme_interocular_error"] is not None
     other = facelearn.train(named(tmp_path / "six", *FIVE.names), tmp_path / "untold", changes=QUICK)
     assert other.model is not None
-    with pytest.raises(DataError, match="say so with --schema"):
+    with pytest.raises(DataError, match="say so with schema"):
         facelearn.evaluate(other.model, tmp_path / "five")
     assert facelearn.evaluate(other.model, tmp_path / "five", schema="five5")["rmse_error"]["count"] == 120
 

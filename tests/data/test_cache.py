@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from facelearn.data import cache as caches
-from facelearn.data import listing
+from facelearn.data import checksums, listing
 from facelearn.data.cache import Cache
+from facelearn.data.faces import Faces
 from facelearn.errors import DataError
 from facelearn.runs.prepare import read, read_with_report
 from support.pictures import gradient, save_picture
@@ -96,7 +97,7 @@ def test_known_dates_spare_the_hash(tmp_path: Path, own_cache: Path, monkeypatch
     folder = photos(tmp_path / "photos")
     read(folder)
     assert not (own_cache / "digests").exists(), "files changed a moment ago are not trusted"
-    monkeypatch.setattr(caches, "_SETTLED_SECONDS", -1.0)
+    monkeypatch.setattr(caches, "SETTLED_SECONDS", -1.0)
     read(folder)
     assert len(list((own_cache / "digests").iterdir())) == 1
     monkeypatch.setattr(caches.hashlib, "file_digest", None)
@@ -129,6 +130,44 @@ def test_a_damaged_entry_is_made_again(tmp_path: Path, own_cache: Path) -> None:
         (entry / damage).write_bytes((entry / damage).read_bytes()[:20])
         np.testing.assert_array_equal(read(folder).images, expected)
         assert len(entries(own_cache)) == 1 and read(folder).fingerprint()
+
+
+@pytest.mark.parametrize("always", [checksums.ALWAYS_BYTES, 0])
+def test_one_changed_bit_of_an_entry_is_found_and_said(
+    tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch, always: int
+) -> None:
+    monkeypatch.setattr(checksums, "ALWAYS_BYTES", always)
+    folder = photos(tmp_path / "photos")
+    expected = read(folder).fingerprint()
+    for file in sorted(entries(own_cache)[0].iterdir()):
+        content = bytearray(file.read_bytes())
+        content[-2] ^= 4
+        file.write_bytes(content)
+        again = read_with_report(folder)
+        assert again.faces.fingerprint() == expected, file.name
+        assert again.warnings[-1] == "the decoded copy of these data in the cache was damaged; it has been made again"
+        assert read_with_report(folder).warnings == again.warnings[:-1]
+
+
+def test_a_large_file_is_read_through_once_and_again_when_it_changes(
+    tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checksums, "ALWAYS_BYTES", 0)
+    monkeypatch.setattr(checksums, "SETTLED_SECONDS", -1.0)
+    folder = read(photos(tmp_path / "photos")).save(tmp_path / "faces")
+    seen = []
+    real = checksums.checksum
+    monkeypatch.setattr(checksums, "checksum", lambda path: seen.append(path.name) or real(path))
+    Faces.load(folder)
+    assert len(seen) == 7
+    Faces.load(folder)
+    assert len(seen) == 7
+    content = bytearray((folder / "row.npy").read_bytes())
+    content[-1] ^= 1
+    (folder / "row.npy").write_bytes(content)
+    with pytest.raises(DataError, match=r"row.npy is damaged"):
+        Faces.load(folder)
+    assert seen[7:] == ["row.npy"]
 
 
 def test_the_oldest_entries_go_when_there_are_too_many(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from copy import deepcopy
 from pathlib import Path
 
@@ -132,20 +133,24 @@ def test_what_is_no_saved_faces(tmp_path: Path) -> None:
         Faces.load(tmp_path)
     folder = some_faces().save(tmp_path / "faces")
     whole = (folder / "images.npy").read_bytes()
-    (folder / "images.npy").write_bytes(whole[:200])
-    with pytest.raises(DataError, match="not a folder of saved faces"):
-        Faces.load(folder)
-    (folder / "images.npy").write_bytes(b"nonsense")
-    with pytest.raises(DataError, match="not a folder of saved faces"):
-        Faces.load(folder)
+    for damaged in (whole[:200], b"nonsense", whole[:300] + bytes([whole[300] ^ 1]) + whole[301:]):
+        (folder / "images.npy").write_bytes(damaged)
+        with pytest.raises(DataError, match=r"images.npy is damaged; copy them again .*or save them again"):
+            Faces.load(folder)
     (folder / "images.npy").write_bytes(whole)
     facts = (folder / "faces.json").read_text()
     (folder / "faces.json").write_text("[]")
     with pytest.raises(DataError, match="not a folder of saved faces"):
         Faces.load(folder)
-    (folder / "faces.json").write_text(facts.replace('"version": 1', '"version": 99'))
+    (folder / "faces.json").write_text(facts.replace('"version": 2', '"version": 99'))
     with pytest.raises(DataError, match=r"newer facelearn \(format 99"):
         Faces.load(folder)
+    (folder / "faces.json").write_text(facts.replace('"name"', '"nime"', 1))
+    with pytest.raises(DataError, match="are damaged"):
+        Faces.load(folder)
+    unsealed = {name: value for name, value in json.loads(facts).items() if name not in ("files", "seal")}
+    (folder / "faces.json").write_text(json.dumps({**unsealed, "version": 1}))  # as earlier versions wrote it
+    assert len(Faces.load(folder)) == 6
 
 
 def test_concatenation_joins_people_and_keeps_groups_apart() -> None:

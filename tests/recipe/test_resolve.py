@@ -78,7 +78,7 @@ def test_weights_that_fit_nothing_are_refused(first, tmp_path):
 
 
 def test_settings_about_weights_need_weights(tmp_path):
-    with pytest.raises(RecipeError, match="--from"):
+    with pytest.raises(RecipeError, match=r"give transfer\.source"):
         train(
             people_faces([14] * 3),
             tmp_path,

@@ -82,7 +82,7 @@ def test_going_on_and_replacing_are_two_things(run, folds):
 def test_a_finished_run_is_replaced_only_when_asked(run):
     finish(begin(run))
     for folds in (None, 2):
-        with pytest.raises(FacelearnError, match=r"already holds a (finished )?run.*--overwrite"):
+        with pytest.raises(FacelearnError, match=r"already holds a (finished )?run.*overwrite=True"):
             run.claim(resume=False, overwrite=False, folds=folds)
         assert run.claim(resume=False, overwrite=True, folds=folds) is None
 
@@ -90,7 +90,7 @@ def test_a_finished_run_is_replaced_only_when_asked(run):
 def test_an_unfinished_run_is_gone_on_with_or_replaced(run):
     begin(run).last.write_bytes(b"state")
     assert run.can_go_on and not run.is_finished
-    with pytest.raises(FacelearnError, match="unfinished run; go on with --resume"):
+    with pytest.raises(FacelearnError, match="unfinished run; go on with resume=True"):
         run.claim(resume=False, overwrite=False)
     assert run.claim(resume=True, overwrite=False) == Recipe()
     assert run.claim(resume=False, overwrite=True) is None
@@ -110,7 +110,7 @@ def test_a_run_in_folds_goes_on_with_its_own_number_of_them(run):
     begin(run, folds=3)
     assert run.fold_count == 3
     assert run.claim(resume=True, overwrite=False, folds=3) == Recipe()
-    with pytest.raises(FacelearnError, match="started with 3 folds; go on with --folds 3, received 2"):
+    with pytest.raises(FacelearnError, match="started with 3 folds; go on with folds=3, received 2"):
         run.claim(resume=True, overwrite=False, folds=2)
     with pytest.raises(FacelearnError, match="already holds a run"):
         run.claim(resume=False, overwrite=False, folds=3)
@@ -131,7 +131,7 @@ def test_the_weights_to_start_from_are_not_deleted(run, tmp_path):
     inside, outside = (
         Recipe().with_changes(transfer__source=str(place / "model.safetensors")) for place in (run.path, tmp_path)
     )
-    with pytest.raises(RecipeError, match="--overwrite would delete the weights to start from"):
+    with pytest.raises(RecipeError, match="overwrite=True would delete the weights to start from"):
         run.check_source_stays(inside, overwrite=True)
     run.check_source_stays(inside, overwrite=False)
     run.check_source_stays(outside, overwrite=True)
@@ -142,7 +142,7 @@ def test_the_place_of_the_data(run, tmp_path, monkeypatch):
     with pytest.raises(FacelearnError, match="there is no run in"):
         run.read_source()
     begin(run)
-    with pytest.raises(FacelearnError, match="give it again with --data"):
+    with pytest.raises(FacelearnError, match="give it again with data"):
         run.read_source()
     monkeypatch.chdir(tmp_path)
     run.write_source("photos")
@@ -180,7 +180,7 @@ def test_the_second_is_refused_and_told_who_the_first_is(run):
         with pytest.raises(FacelearnError) as refused, run.locked():
             raise AssertionError("both are in")
         text = str(refused.value)
-        assert f"process {first.pid} on " in text and ", since 2" in text and "choose another --out" in text
+        assert f"process {first.pid} on " in text and ", since 2" in text and "choose another out" in text
         with pytest.raises(FacelearnError, match="is being written to"), run.locked():
             raise AssertionError("a refusal lets the next one in")
         with RunFolder(run.path.parent / "other").locked():
@@ -298,3 +298,16 @@ def test_a_claim_under_the_lock_sees_what_the_one_before_made(run):
         finish(run)
     with run.locked(), pytest.raises(FacelearnError, match="already holds a finished run"):
         run.claim(resume=False, overwrite=False)
+
+
+def test_what_killed_runs_had_begun_to_write_goes_with_the_next_one(tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    (folder.path / "scratch-0" / "train").mkdir(parents=True)
+    (folder.fold(2).path / "scratch-1").mkdir(parents=True)
+    begun = [folder.path / ".0a1b2c3d.last.safetensors", folder.fold(2).path / ".ffffffff.metrics.json"]
+    kept = [folder.path / ".gitignore", folder.path / "scratch-notes", folder.recipe, folder.path / ".0a1b.x"]
+    for file in (*begun, *kept):
+        file.write_text("")
+    with folder.locked():
+        assert not any(file.exists() for file in begun) and all(file.exists() for file in kept)
+        assert not list(folder.path.rglob("scratch-[01]"))

@@ -58,7 +58,7 @@ def test_a_stopped_fold_goes_on_and_finished_ones_are_left_alone(faces, tmp_path
     stopped = train_folds(faces, tmp_path / "a", folds=2, changes=QUICK, display=remember, stop=in_the_second)
     assert stopped.stopped and stopped.model is None and [folder.name for folder in stopped.folds] == ["fold-1"]
     assert RunFolder(tmp_path / "a").fold_count == 2
-    with pytest.raises(FacelearnError, match="go on with --folds 2"):
+    with pytest.raises(FacelearnError, match="go on with folds=2"):
         train_folds(faces, tmp_path / "a", folds=3, resume=True)
     with pytest.raises(FacelearnError, match="holds a run in folds"):
         train(faces, tmp_path / "a", changes=QUICK)

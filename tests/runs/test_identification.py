@@ -119,7 +119,7 @@ def test_predict_writes_names(trained, tmp_path):
 
 
 def test_predict_says_what_belongs_to_the_other_task(trained, tmp_path):
-    with pytest.raises(FacelearnError, match=r"end --out in \.csv"):
+    with pytest.raises(FacelearnError, match=r"end out in \.csv"):
         predict(trained.model, tmp_path, out=tmp_path / "points.json")
     with pytest.raises(BundleError, match=r"facelearn\.Identifier"):
         Predictor(trained.model)
@@ -233,7 +233,7 @@ def test_nothing_is_lost_where_overwriting_is_refused(tmp_path, faces):
 
 def test_settings_about_people_do_not_turn_keypoints_into_names(tmp_path):
     points = blob_faces(60).replace(people=("Ada", "Boris"), identity=np.arange(60) % 2)
-    with pytest.raises(DataError, match=r"split\.strangers is about people; .* --task identification"):
+    with pytest.raises(DataError, match=r"split\.strangers is about people; .* task=.identification."):
         train(points, tmp_path, changes={"split__strangers": 0.1, "epochs": 1})
 
 

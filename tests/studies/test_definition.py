@@ -188,7 +188,7 @@ def test_a_cell_that_starts_from_weights_says_so_and_takes_the_given_file(tmp_pa
     (tmp_path / "b.safetensors").write_bytes(b"others")
     other = load_study("ucsd_models", source=str(tmp_path / "b.safetensors")).variations[-1]
     assert cell_key(first.recipe, "data") != cell_key(other.recipe, "data")
-    with pytest.raises(RecipeError, match="leave out --from"):
+    with pytest.raises(RecipeError, match="leave out source"):
         load_study("imbalance", source=str(tmp_path / "a.safetensors"))
     with pytest.raises(RecipeError, match="cannot read the weights"):
         load_study("ucsd_models", source=str(tmp_path / "c.safetensors"))

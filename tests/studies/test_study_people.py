@@ -135,7 +135,7 @@ def test_folds_share_their_test_and_are_summed_up(toml, tmp_path, faces):
 
 def test_what_no_cell_takes_is_refused(toml, tmp_path, faces):
     (tmp_path / "weights.pth").write_bytes(b"weights")
-    with pytest.raises(RecipeError, match="leave out --from"):
+    with pytest.raises(RecipeError, match="leave out source"):
         study(toml(), faces, tmp_path, source=str(tmp_path / "weights.pth"))
     with pytest.raises(Exception, match="cannot read"):
         study(toml(), faces, tmp_path, train_list=tmp_path / "no.txt")

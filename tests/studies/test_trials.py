@@ -189,7 +189,7 @@ def test_columns_are_the_trials_values_as_numbers(tmp_path):
 def test_another_search_in_the_same_place_is_refused_by_what_differs(tmp_path, change, said):
     run(tmp_path, 1)
     with (
-        pytest.raises(FacelearnError, match="--name") as error,
+        pytest.raises(FacelearnError, match="out or name") as error,
         open_search(url_of(tmp_path), "a", {**FACTS, **change}),
     ):
         pass

@@ -287,7 +287,7 @@ def test_a_trial_that_does_not_fit_into_memory_is_pruned_and_the_search_goes_on(
 
 def test_no_trial_begins_or_counts_when_the_time_is_up(tmp_path):
     slow = RECIPE.with_changes(epochs=100_000)
-    with pytest.raises(FacelearnError, match="larger --budget"):
+    with pytest.raises(FacelearnError, match="larger budget"):
         tune(FACES, tmp_path / "slow", recipe=slow, budget=0.3)
     result = tune(FACES, tmp_path, recipe=RECIPE, trials=2, budget=3600)
     assert len(result.trials) == 2

@@ -90,7 +90,7 @@ def _pieces(tree: Any) -> Iterator[str]:
 
 
 def _sample(tree: Any, times: int, optional: int = 1) -> str:
-    """A text that the expression fits, more or less, each repeated part `times` times where it may be, `optional` times what may be once."""
+    """A text that the expression fits, more or less, what repeats `times` times, `optional` times what may be once."""
     text = ""
     for kind, value in tree:
         if kind is kinds.LITERAL:

@@ -112,6 +112,26 @@ def test_resuming_on_other_rows_or_another_network_or_nothing_is_refused(tmp_pat
         run(folder=tmp_path / "a", resume=True)
 
 
+def test_one_changed_bit_of_a_state_is_found(tmp_path):
+    run(folder=tmp_path)
+    state = tmp_path / "last.safetensors"
+    whole = state.read_bytes()
+    for place in (-3, len(whole) // 2, whole.index(b"best_epoch") + 13):
+        changed = bytearray(whole)
+        changed[place] ^= 1
+        state.write_bytes(changed)
+        with pytest.raises(BundleError, match=r"damaged .*start the run anew with overwrite=True"):
+            run(folder=tmp_path, resume=True)
+
+
+def test_state_files_have_the_rights_of_new_files(tmp_path):
+    run(folder=tmp_path)
+    plain = tmp_path / "plain"
+    plain.touch()
+    rights = {name: (tmp_path / name).stat().st_mode for name in ("last.safetensors", "state.json", "history.csv")}
+    assert set(rights.values()) == {plain.stat().st_mode}, rights
+
+
 def test_history_file_holds_a_row_an_epoch(tmp_path):
     result, *_ = run(folder=tmp_path)
     rows = list(csv.DictReader((tmp_path / "history.csv").read_text().splitlines()))

@@ -29,7 +29,7 @@ _OTHER_KINDS = (
 
 def write_bytes(path: str | Path, content: bytes) -> Path:
     """Write `content` to `path` whole or not at all, and on the disk before the previous file goes."""
-    with whole_file(path) as scratch, scratch.open("wb") as file:
+    with whole_file(path, len(content)) as scratch, scratch.open("wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())

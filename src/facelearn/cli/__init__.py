@@ -23,7 +23,7 @@ from facelearn.cli import (  # noqa: F401 - each registers its command
     tune_command,
 )  # fmt: skip
 from facelearn.cli.app import app
-from facelearn.errors import FacelearnError, MissingExtraError
+from facelearn.errors import FacelearnError, MissingExtraError, command_line
 
 __all__ = ["app", "main"]
 
@@ -35,17 +35,18 @@ TRAIN_PACKAGES = (
 
 def main() -> None:
     """Entry point of the `facelearn` command."""
-    try:
-        app(standalone_mode=True)
-    except FacelearnError as error:
-        typer.echo(f"facelearn: {error}", err=True)
-        sys.exit(1)
-    except ModuleNotFoundError as error:
-        package = (error.name or "").split(".")[0]
-        if package not in TRAIN_PACKAGES:
-            raise
-        typer.echo(f"facelearn: {MissingExtraError(package, 'train')}", err=True)
-        sys.exit(1)
-    except OSError as error:  # a full disk, a folder that may not be written
-        typer.echo(f"facelearn: {error.filename or 'a file'}: {error.strerror or error}", err=True)
-        sys.exit(1)
+    with command_line():
+        try:
+            app(standalone_mode=True)
+        except FacelearnError as error:
+            typer.echo(f"facelearn: {error}", err=True)
+            sys.exit(1)
+        except ModuleNotFoundError as error:
+            package = (error.name or "").split(".")[0]
+            if package not in TRAIN_PACKAGES:
+                raise
+            typer.echo(f"facelearn: {MissingExtraError(package, 'train')}", err=True)
+            sys.exit(1)
+        except OSError as error:  # a full disk, a folder that may not be written
+            typer.echo(f"facelearn: {error.filename or 'a file'}: {error.strerror or error}", err=True)
+            sys.exit(1)

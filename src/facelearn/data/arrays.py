@@ -7,6 +7,7 @@ and copies the few rows that are asked for. What is written goes out in pieces a
 
 from __future__ import annotations
 
+import io
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,9 @@ from typing import IO, Any
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 from numpy.typing import NDArray
+
+from facelearn.errors import WriteError
+from facelearn.files import allocate
 
 PIECE_BYTES = 4 * 2**20
 _MAPPED_BYTES = 2**20
@@ -147,6 +151,23 @@ def write_array(file: IO[bytes], array: Any) -> None:
     else:
         for piece in pieces(array):
             file.write(piece.tobytes())
+
+
+def array_on_disk(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """A new .npy file at `path` for uint8 of `shape`, zeros, mapped into memory for writing; all of it has its place on the disk already.
+
+    Raises:
+        WriteError: there is no room for it.
+    """
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    try:
+        path.write_bytes(header.getvalue())
+        allocate(path, len(header.getvalue()) + int(np.prod(shape)))
+    except WriteError:
+        path.unlink()
+        raise
+    return np.lib.format.open_memmap(path, mode="r+")
 
 
 def save_arrays(file: IO[bytes], arrays: Mapping[str, Any]) -> None:

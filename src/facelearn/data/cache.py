@@ -23,28 +23,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from facelearn.data.arrays import array_on_disk
+from facelearn.data.checksums import SETTLED_SECONDS, open_sealed, sealed_json
 from facelearn.data.faces import Faces, write_columns
 from facelearn.errors import DataError
-from facelearn.files import write_text
+from facelearn.files import cache_folder, write_text
 
-CACHE_VERSION = 1
+CACHE_VERSION = 2
 DEFAULT_LIMIT = 20 * 1024**3
-_SETTLED_SECONDS = 2.0
 _STALE_SECONDS = 24 * 3600.0
-
-
-def default_folder() -> Path:
-    """Where the cache is: `FACELEARN_CACHE` if set, else `facelearn` in the user's cache folder."""
-    if named := os.environ.get("FACELEARN_CACHE"):
-        return Path(named)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "facelearn"
 
 
 def clear(folder: Path | None = None) -> None:
     """Delete every cached entry. Tables that are open keep their pages until they are closed."""
-    root = folder or default_folder()
-    for name in ("entries", "digests"):
+    root = folder or cache_folder()
+    for name in ("entries", "digests", "verified"):
         shutil.rmtree(root / name, ignore_errors=True)
 
 
@@ -52,7 +45,7 @@ class Cache:
     """Entries under one folder; the oldest-used are deleted when all together pass `limit` bytes."""
 
     def __init__(self, folder: Path | None = None, *, limit: int = DEFAULT_LIMIT) -> None:
-        self.folder = folder or default_folder()
+        self.folder = folder or cache_folder()
         self.limit = limit
 
     @property
@@ -90,7 +83,7 @@ class Cache:
                 content.update(f"{name}\0".encode())
                 content.update(hashlib.file_digest(file, "sha256").digest())
         newest = max((max(stat.st_mtime, stat.st_ctime) for stat in stats), default=0.0)
-        if newest < time.time() - _SETTLED_SECONDS:
+        if newest < time.time() - SETTLED_SECONDS:
             write_text(memory, content.hexdigest())
         return content.hexdigest()
 
@@ -98,12 +91,16 @@ class Cache:
         """The entry `key`, its images memory-mapped, with the facts stored beside it; None if there is none or it is damaged."""
         entry = self._entries / key
         try:
-            facts = json.loads((entry / "facts.json").read_text(encoding="utf-8"))
+            facts = dict(open_sealed((entry / "facts.json").read_text(encoding="utf-8"), entry))
             faces = Faces.load(entry)
             os.utime(entry)
-        except (OSError, DataError, ValueError):
+        except (OSError, DataError, ValueError, RecursionError):
             return None
         return faces, facts
+
+    def holds(self, key: str) -> bool:
+        """Whether there is an entry `key`, be it damaged."""
+        return (self._entries / key).exists()
 
     def writer(self, key: str) -> Writer:
         """A context in which the entry `key` is written; nothing is kept unless `commit` is called."""
@@ -155,10 +152,7 @@ class Writer:
         if 0 in shape:
             return np.empty(shape, np.uint8)
         path = self._scratch / f"{uuid.uuid4().hex}.npy"
-        array = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
-        if hasattr(os, "posix_fallocate"):  # a full disk must be an error here, not a crash when a page is written
-            with path.open("r+b") as file:
-                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+        array = array_on_disk(path, shape)
         self._stored = array, path
         return array
 
@@ -171,7 +165,7 @@ class Writer:
         ready = self._scratch / "entry"
         ready.mkdir()
         write_columns(faces, ready, images_file=self._file_of(faces.images))
-        write_text(ready / "facts.json", json.dumps(facts))
+        write_text(ready / "facts.json", sealed_json(facts))
         try:
             os.replace(ready, self._final)
         except OSError:

@@ -6,7 +6,6 @@ columns are copied. What is worked out about a table (what looks alike) is kept 
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 import json
@@ -21,13 +20,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from facelearn.data.arrays import Rows, joined, piece_slices, pieces, write_array
+from facelearn.data.arrays import Rows, joined, piece_slices, pieces
 from facelearn.data.schema import NO_KEYPOINTS, KeypointSchema, schema_for_count
+from facelearn.data.stored_table import COLUMNS, StoredTable, is_stored_table, read_table, write_table
 from facelearn.errors import DataError
+from facelearn.files import writing
 from facelearn.geometry.affine import map_points
 
-FORMAT_VERSION = 1
-_ARRAYS = ("images", "keypoints", "identity", "group", "source", "row", "to_photo")
 _WIDE = ("images", "keypoints", "source", "to_photo")
 
 
@@ -146,7 +145,7 @@ class Faces:
         self._freeze()
 
     def _freeze(self) -> None:
-        for name in _ARRAYS:
+        for name in COLUMNS:
             # views of a caller's array are frozen without freezing the caller's own
             if not isinstance(column := getattr(self, name), Rows):
                 view = column[...]
@@ -222,7 +221,7 @@ class Faces:
             return column[index] if isinstance(index, slice) else Rows(column, rows)
 
         parts = {name: of(getattr(self, name)) for name in _WIDE}
-        parts |= {name: getattr(self, name)[rows] for name in _ARRAYS if name not in _WIDE}
+        parts |= {name: getattr(self, name)[rows] for name in COLUMNS if name not in _WIDE}
         faces = dataclasses.replace(self, **parts)
         faces._freeze()
         object.__setattr__(faces, "lineage", Lineage(faces.images, faces.identity, self.lineage, rows))
@@ -291,15 +290,20 @@ class Faces:
         return digest.hexdigest()
 
     def save(self, folder: str | Path) -> Path:
-        """Write to `folder`, whole or not at all; `load` maps it into memory. An existing folder of faces is replaced."""
+        """Write to `folder`, whole or not at all; `load` maps it into memory. An existing folder of faces is replaced.
+
+        Raises:
+            DataError: `folder` holds something else.
+            WriteError: there is no room for it, or no right to write.
+        """
         folder = Path(folder)
-        folder.parent.mkdir(parents=True, exist_ok=True)
         scratch = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
-        scratch.mkdir()
         try:
-            write_columns(self, scratch)
+            with writing(folder, sum(getattr(self, name).nbytes for name in COLUMNS), scratch):
+                scratch.mkdir(parents=True)
+                write_columns(self, scratch)
             if folder.exists():
-                if not (folder / "faces.json").exists():
+                if not is_stored_table(folder):
                     raise DataError(
                         f"{folder} exists and holds something other than saved faces; choose another folder"
                     )
@@ -316,46 +320,18 @@ class Faces:
         """Read what `save` wrote; every column stays on disk and is paged in when touched, unless `memory_map` is False.
 
         Raises:
-            DataError: not such a folder, or written by a newer version.
+            DataError: not such a folder, damaged (its checksums say so), or written by a newer version.
         """
-        folder = Path(folder)
-        try:
-            facts = json.loads((folder / "faces.json").read_text(encoding="utf-8"))
-            if facts["version"] <= FORMAT_VERSION:
-                columns = {name: _load_column(folder / f"{name}.npy", memory_map) for name in _ARRAYS}
-                faces = cls(schema=KeypointSchema.from_dict(facts["schema"]), people=tuple(facts["people"]), **columns)
-                faces._check()
-                return faces
-        except (OSError, KeyError, TypeError, AttributeError, ValueError, EOFError) as error:
-            raise DataError(f"{folder} is not a folder of saved faces ({error}); write one with Faces.save") from error
-        raise DataError(
-            f"{folder} was written by a newer facelearn (format {facts['version']}, this one reads {FORMAT_VERSION})"
-        )
-
-
-def _load_column(path: Path, memory_map: bool) -> NDArray[Any]:
-    if memory_map:
-        with contextlib.suppress(ValueError):  # an empty array cannot be mapped
-            return np.lib.format.open_memmap(path, mode="r")
-    return np.asarray(np.load(path, allow_pickle=False))
+        table = read_table(Path(folder), memory_map=memory_map)
+        faces = cls(schema=table.schema, people=table.people, **table.columns)
+        faces._check()
+        return faces
 
 
 def write_columns(faces: Faces, folder: Path, *, images_file: Path | None = None) -> None:
-    """Write every column of `faces` into an existing folder, as `Faces.load` reads them.
-
-    Args:
-        faces: what to write.
-        folder: where to; another process must not read it yet.
-        images_file: a .npy file that holds `faces.images` already; it is moved in instead of writing them again.
-    """
-    for name in _ARRAYS:
-        if name == "images" and images_file is not None:
-            os.replace(images_file, folder / "images.npy")
-        else:
-            with (folder / f"{name}.npy").open("wb") as file:
-                write_array(file, getattr(faces, name))
-    facts = {"version": FORMAT_VERSION, "schema": faces.schema.to_dict(), "people": list(faces.people)}
-    (folder / "faces.json").write_text(json.dumps(facts), encoding="utf-8")
+    """Write every column of `faces` into an existing folder, as `Faces.load` reads them; arguments and errors as `write_table`."""
+    columns = {name: getattr(faces, name) for name in COLUMNS}
+    write_table(StoredTable(faces.schema, faces.people, columns), folder, images_file=images_file)
 
 
 def concatenate(parts: Sequence[Faces]) -> Faces:

@@ -20,8 +20,8 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
-from facelearn.errors import FacelearnError, RecipeError
-from facelearn.files import write_text
+from facelearn.errors import FacelearnError, RecipeError, WriteError
+from facelearn.files import SCRATCH, write_text, writing
 from facelearn.recipe.recipe import Recipe
 
 _RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK")
@@ -246,11 +246,18 @@ class RunFolder:
             FacelearnError: somebody else writes there: which process, since when, and what to do.
         """
         made = not self.path.exists()
-        descriptor = self._lock(wait)
-        if descriptor is None:
-            self.path.mkdir(parents=True, exist_ok=True)
+        with writing(self.lock):
+            descriptor = self._lock(wait)
+            if descriptor is None:
+                self.path.mkdir(parents=True, exist_ok=True)
+        if descriptor is not None and not wait:
+            self._drop_scratch()
         try:
             yield
+        except WriteError as error:
+            if self.can_go_on or self.folds.exists():
+                raise WriteError(f"{error}. What was trained before is kept: go on with --resume") from error
+            raise
         finally:
             if descriptor is not None:
                 if _is_file_at(descriptor, self.lock):
@@ -272,8 +279,8 @@ class RunFolder:
             try:
                 self.path.mkdir(parents=True, exist_ok=True)
                 descriptor = os.open(self.lock, os.O_RDWR | os.O_CREAT, 0o666)  # child processes do not get it
-            except (FileNotFoundError, FileExistsError):
-                if self.path.is_file() or self.path.is_symlink():
+            except (FileNotFoundError, FileExistsError, NotADirectoryError):
+                if self.path.is_symlink() or any(path.is_file() for path in (self.path, *self.path.parents)):
                     raise FacelearnError(
                         f"{self} is no folder; a run needs one of its own: choose another --out"
                     ) from None
@@ -295,7 +302,9 @@ class RunFolder:
             os.close(descriptor)  # the one before took the file away between our opening and our locking it
         since = datetime.now().astimezone().isoformat(" ", "seconds")
         os.ftruncate(descriptor, 0)
-        os.write(descriptor, json.dumps({"process": os.getpid(), "machine": platform.node(), "since": since}).encode())
+        with suppress(OSError):  # a full disk: it is locked all the same, only by nobody in particular
+            facts = {"process": os.getpid(), "machine": platform.node(), "since": since}
+            os.write(descriptor, json.dumps(facts).encode())
         return descriptor
 
     # ---------------------------------------------------------------- taking away
@@ -309,6 +318,16 @@ class RunFolder:
         self.drop_results()
         for file in (self.source, self.history, self.folds, self.folds_page):
             file.unlink(missing_ok=True)
+
+    def _drop_scratch(self) -> None:
+        """Remove what killed runs had begun to write here. Called under the lock: nobody is writing it."""
+        for folder in (self.path, *self.path.glob("fold-*")):
+            for file in folder.glob(".*.*"):
+                if SCRATCH.fullmatch(file.name) and file.is_file():
+                    file.unlink(missing_ok=True)
+            for arrays in folder.glob("scratch-*"):
+                if arrays.name.removeprefix("scratch-").isdecimal():
+                    shutil.rmtree(arrays, ignore_errors=True)
 
     def drop_state(self) -> None:
         """Remove what a run goes on from."""

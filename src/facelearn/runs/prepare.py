@@ -26,6 +26,7 @@ from facelearn.runs.decoding import Allocate, Loaded, Wanted, load_listing, refr
 from facelearn.transforms.framing import Framing
 
 READER_VERSION = 5
+_DAMAGED = "the decoded copy of these data in the cache was damaged; it has been made again"
 
 
 @dataclass(frozen=True)
@@ -200,13 +201,15 @@ def _through_cache(
     key = store.key(files, base, described)
     if (hit := _from_cache(store, key, kind, base)) is not None:
         return hit
+    damaged = store.holds(key)
     try:
         with store.writer(key) as writer:
             loaded = load(writer.allocate)
             writer.commit(loaded.faces, _facts_of(loaded, base))
+        result = _from_cache(store, key, kind, base) or _result(kind, load(_in_memory))
     except OSError:  # a full disk costs the cache, not the data
-        return _result(kind, load(_in_memory))
-    return _from_cache(store, key, kind, base) or _result(kind, load(_in_memory))
+        result = _result(kind, load(_in_memory))
+    return dataclasses.replace(result, warnings=(*result.warnings, _DAMAGED)) if damaged else result
 
 
 def _facts_of(loaded: Loaded, base: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from facelearn.data.arrays import array_on_disk
 from facelearn.data.faces import Faces
 from facelearn.tasks.task import Batch
 from facelearn.transforms.augment.variation import Augment
@@ -131,7 +132,7 @@ def prepare(images: NDArray[np.uint8], preprocess: Preprocess, scratch: Path | N
         result = np.empty(shape, np.uint8)
     else:
         scratch.mkdir(parents=True, exist_ok=True)
-        result = np.lib.format.open_memmap(scratch / "prepared.npy", mode="w+", dtype=np.uint8, shape=shape)
+        result = array_on_disk(scratch / "prepared.npy", shape)
     for start in range(0, len(images), PREPARE_CHUNK):
         result[start : start + PREPARE_CHUNK] = preprocess.prepare(images[start : start + PREPARE_CHUNK])
     return result

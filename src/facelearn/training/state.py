@@ -1,9 +1,13 @@
-"""Where a run stands, written so that a kill at any moment leaves the previous state whole. No pickle: tensors and JSON."""
+"""Where a run stands, written so that a kill at any moment leaves the previous state whole. No pickle: tensors and JSON.
+
+The state carries a CRC-32 over all of it: a run must not go on with weights that a bad disk has changed.
+"""
 
 from __future__ import annotations
 
 import csv
 import json
+import zlib
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -76,8 +80,8 @@ def save_state(
         }
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     facts = json.dumps(asdict(progress))
-    with whole_file(RunFolder(folder).last) as scratch:
-        save_file(tensors, scratch, metadata={"progress": facts})
+    with whole_file(RunFolder(folder).last, sum(tensor.nbytes for tensor in tensors.values())) as scratch:
+        save_file(tensors, scratch, metadata={"progress": facts, "checksum": str(_checksum(facts, tensors))})
     write_text(RunFolder(folder).state, json.dumps(json.loads(facts), indent=1))
     write_history(RunFolder(folder).history, progress.history)
 
@@ -93,19 +97,24 @@ def load_state(
     path = RunFolder(folder).last
     try:
         with safe_open(path, framework="pt") as file:
-            progress = Progress(**json.loads((file.metadata() or {})["progress"]))
+            metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+        if metadata["checksum"] != str(_checksum(metadata["progress"], tensors)):
+            raise ValueError("its checksum is another")
+        progress = Progress(**json.loads(metadata["progress"]))
     except FileNotFoundError as error:
         raise BundleError(f"{folder} holds no {path.name} to resume from; start the run without --resume") from error
-    except (SafetensorError, KeyError, TypeError, json.JSONDecodeError, OSError) as error:
+    except (SafetensorError, LookupError, TypeError, ValueError, RuntimeError, RecursionError, OSError) as error:
         raise BundleError(
-            f"{path} is damaged or no training state ({error}); start the run without --resume"
+            f"{path} is damaged or no training state of this version ({error}); start the run anew with --overwrite"
         ) from error
     try:
         for role, model in models.items():
             model.load_state_dict(_below(tensors, f"{role}."))
     except RuntimeError as error:
-        raise BundleError(f"{path} belongs to another network: {error}") from error
+        raise BundleError(
+            f"{path} belongs to another network ({error}); start the run anew with --overwrite, or in another --out"
+        ) from error
     state: dict[int, dict[str, Any]] = {}
     parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
     for name, tensor in _below(tensors, "optimiser.").items():
@@ -114,13 +123,22 @@ def load_state(
             parameter = parameters[int(index)] if int(index) < len(parameters) else None
             if parameter is None or parameter.shape != tensor.shape:
                 raise BundleError(
-                    f"{path} was written with another optimiser or with other layers frozen; start the run without --resume"
+                    f"{path} was written with another optimiser or with other layers frozen; start the run anew with --overwrite"
                 )
             # fused steps walk both in the order of memory: channels_last weights need their averages laid out alike
             tensor = torch.empty_like(parameter, dtype=tensor.dtype, requires_grad=False).copy_(tensor)
         state.setdefault(int(index), {})[slot] = tensor
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
     return progress, _below(tensors, "best.")
+
+
+def _checksum(facts: str, tensors: dict[str, Tensor]) -> int:
+    """CRC-32 over the counters and every tensor with its name, shape and kind."""
+    found = zlib.crc32(facts.encode())
+    for name, tensor in sorted(tensors.items()):
+        found = zlib.crc32(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode(), found)
+        found = zlib.crc32(tensor.reshape(-1).view(torch.uint8).numpy().data, found)
+    return found
 
 
 def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

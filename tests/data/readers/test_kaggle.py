@@ -33,7 +33,7 @@ def broken(folder: Path, row: tuple[list[str], str]) -> str:
     skipped = read_with_report(path, on_error="skip")
     assert [problem.row for problem in skipped.skipped] == [2] and skipped.faces.row.tolist() == [1, 3]
     message = str(caught.value)
-    assert f"{path}, row 2: " in message and "--on-error skip" in message
+    assert f"{path}, row 2: " in message and "on_error='skip'" in message
     return message
 
 
@@ -245,7 +245,7 @@ def test_real_files() -> None:
     assert faces.complete.sum() == 1026
     test = read(SHARED / "fkd/test.zip")
     assert len(test) == 856 and test.row[0] == 1 and len(set(test.row.tolist())) == 856
-    with pytest.raises(DataError, match="--lookup"):
+    with pytest.raises(DataError, match="as lookup"):
         read(SHARED / "fkd/IdLookupTable.csv")
     with pytest.raises(DataError, match=r"2 label files .test.zip, training.zip."):
         read(SHARED / "fkd")

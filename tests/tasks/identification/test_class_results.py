@@ -80,7 +80,7 @@ def test_a_run_that_has_only_begun(tmp_path):
 def test_a_run_of_keypoints_is_refused(tmp_path, make_run):
     run = make_run(faces=2)
     np.savez(tmp_path / "evaluation.npz", images=run.images)
-    with pytest.raises(FacelearnError, match=r"a run of keypoints.*--task identification"):
+    with pytest.raises(FacelearnError, match=r"a run of keypoints.*task=.identification."):
         load_class_run(tmp_path)
 
 

@@ -160,7 +160,7 @@ def test_settings_without_a_source_are_refused():
     model = small_network()
     assert transfer(model, TransferSettings(), None) is None
     for facts in ({"freeze": "body"}, {"freeze": 1}, {"body_rate": 0.1}, {"sha256": "0" * 64}):
-        with pytest.raises(RecipeError, match=rf"transfer\.{next(iter(facts))}.*--from"):
+        with pytest.raises(RecipeError, match=rf"transfer\.{next(iter(facts))}.*transfer.source too"):
             transfer(model, TransferSettings(**facts), None)
     assert all(p.requires_grad for p in model.parameters())
 

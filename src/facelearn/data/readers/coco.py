@@ -249,10 +249,12 @@ def _record(
 ) -> Record:
     values = annotation["keypoints"]
     if not isinstance(values, list) or len(values) != 3 * keypoints.count:
-        raise ValueError(
-            f"annotation {number} has {f'{len(values)} keypoint numbers' if isinstance(values, list) else str(values)[:40]} where x, y, v "
-            f"of {keypoints.count} are needed"
+        has = (
+            f"{len(values)} keypoint numbers"
+            if isinstance(values, list)
+            else f"the keypoint numbers {str(values)[:40]}"
         )
+        raise ValueError(f"annotation {number} has {has} where x, y, v of {keypoints.count} are needed")
     points = _numbers(values, number).reshape(-1, 3)
     visibility = points[:, 2].copy()
     points[visibility == 0] = np.nan

@@ -15,7 +15,7 @@ from facelearn.data.listing import Listing, ListingOptions, Record
 from facelearn.data.readers.columns import KeypointColumns, keypoint_columns, parse_points, reorder, settle_schema
 from facelearn.data.readers.dialects import Table, open_table
 from facelearn.errors import DataError, Problem
-from facelearn.outside import whole_number
+from facelearn.outside import int64_of
 
 IMAGE, IMAGE_ID = "Image", "ImageId"
 _BRACKETS = bytes.maketrans(b"[](){},;\t\r\n", b" " * 11)
@@ -179,7 +179,7 @@ def _image_id(fields: Sequence[bytes], columns: _Columns, number: int) -> int:
     if columns.image_id is None:
         return number
     try:
-        return whole_number(fields[columns.image_id])
+        return int64_of(fields[columns.image_id])
     except ValueError as error:
         raise _RowError(f"{IMAGE_ID} {error}") from None
 

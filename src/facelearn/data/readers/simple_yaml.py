@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from facelearn.outside import whole_number
+from facelearn.outside import int64_of
 
 _TOP = re.compile(r"""^(["']?)([^\s"'#:\[\]{},&*!|>%@`-][^\s"'#:]*)\1\s*:(?=\s|$)(.*)$""")
 _KEY = re.compile(
@@ -183,5 +183,5 @@ def _scalar(word: str) -> Any:
     if word.lower() in _WORDS:
         return _WORDS[word.lower()]
     if _INT.match(word):
-        return whole_number(word)
+        return int64_of(word)
     return float(word) if _FLOAT.match(word) else word
