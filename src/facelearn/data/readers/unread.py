@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 
 from facelearn.files import is_own_run
@@ -67,13 +67,15 @@ def _is_prose(path: Path) -> bool:
     )
 
 
-def unread_labels_note(folder: Path, read: Iterable[Path]) -> list[str]:
-    """One sentence that counts and names what looks like labels under `folder` and is not among `read`."""
+def unread_labels_note(folder: Path, read: Iterable[Path], why: Callable[[Path], str]) -> list[str]:
+    """One sentence that counts and names what looks like labels under `folder` and is not among `read`, with `why` where that is known."""
     known = {os.path.realpath(path) for path in read}
-    left = [path.relative_to(folder).as_posix() for path in label_like(folder) if os.path.realpath(path) not in known]
+    left = [path for path in label_like(folder) if os.path.realpath(path) not in known]
     if not left:
         return []
-    first = ", ".join(left[:_NAMED]) + (f" and {len(left) - _NAMED} more" if len(left) > _NAMED else "")
+    named = [(path.relative_to(folder).as_posix(), why(path)) for path in left[:_NAMED]]
+    first = ", ".join(f"{name} ({reason})" if reason else name for name, reason in named)
+    first += f" and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
     files = "1 file that looks like labels was" if len(left) == 1 else f"{len(left)} files that look like labels were"
     return [f"{files} not read: {first}"]
 
