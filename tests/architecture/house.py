@@ -47,8 +47,8 @@ tasks                     study_numbers settings task
 tasks/keypoints           settings schemes answer learn measure point_results point_text error_curves keypoint_plots best_and_worst page point_study __init__
 tasks/identification      settings answer sampling learn class_results measure class_text class_plots unknown_plots confusion pictures sections page class_study __init__
 tasks                     __init__
-recipe                    starting_weights space defaults recipe resolve
-bundle                    seal document file graph onnx card __init__
+recipe                    starting_weights space defaults recipe keywords resolve
+bundle                    seal document_types document file onnx_file graph onnx card __init__
 detect
 prediction                photos stream backends open __init__ predict
 record                    folder results

@@ -71,13 +71,13 @@ def test_the_command_says_them(people: Path, capsys: pytest.CaptureFixture[str])
 
 
 def test_a_list_is_read_when_asked_for(people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run_quietly("inspect", people, "--list", people / "long_tail.txt", "--json") == 0
+    assert run_quietly("inspect", people, "--list-file", people / "long_tail.txt", "--json") == 0
     facts = json.loads(capsys.readouterr().out)
     assert facts["faces"] == 2 and facts["people"]["count"] == 2
     assert [finding["kind"] for finding in facts["findings"]] == ["person with one image"], (
         "folders left out are not empty"
     )
-    assert run_quietly("inspect", people, "--list", tmp_path / "none.txt") != 0
+    assert run_quietly("inspect", people, "--list-file", tmp_path / "none.txt") != 0
     assert "none.txt cannot be read" in capsys.readouterr().err
 
 

@@ -45,7 +45,8 @@ def test_a_page_about_the_data(self_contained):
     ):
         assert page.has(words), words
     for words in (
-        "Near-duplicates, one group in each row",
+        "Near-duplicates, the largest groups",
+        "row 2",
         "People by their number of images",
         "48 of 60, chosen at random",
     ):
@@ -102,3 +103,16 @@ def test_findings_are_shown_with_what_to_do(self_contained):
         assert page.has(words), words
     assert findings_section([], table, None) == ""
     assert "<img" not in findings_section([found], table, None).replace("&lt;img", "")
+
+
+def test_every_face_and_every_near_duplicate_says_where_it_is(self_contained):
+    table = faces(
+        4,
+        schema=NO_KEYPOINTS,
+        identity=[0, 0, 1, 1],
+        people=["anna", "bob"],
+        source=["p/anna/1.jpg", "p/anna/2.jpg", "p/bob/1.jpg", "p/bob/2.jpg"],
+    )
+    page = self_contained(inspection_html({}, table, near_duplicates=[0, -1, 0, -1]))
+    for words in ("anna/2.jpg", "bob/2.jpg", "anna/1.jpg; bob/1.jpg"):
+        assert page.has(words), words

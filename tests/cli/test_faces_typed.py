@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pytest
+import typer.main
 from typer.testing import CliRunner
 
 import facelearn
 from facelearn import cores
 from facelearn.cli import app
 from facelearn.data.synthetic import synthetic_faces
+from facelearn.training.device import choose_device
 from support.commands import run_quietly
 
 
@@ -25,8 +27,16 @@ def test_inspect_and_train_take_both(table, tmp_path, typed, capsys):
     assert run_quietly("inspect", "--json", *words) == 0
     capsys.readouterr()
     assert run_quietly("train", *words, "--epochs", 1, "--threads", 1, "--out", tmp_path / "run") == 0
-    opening = capsys.readouterr().err.splitlines()[0]
-    assert "rows to train on" in opening and "facelearn_keypoints" in opening and "1 threads; 1 epochs" in opening
+    printed = capsys.readouterr()
+    run = tmp_path / "run"
+    assert f"facelearn predict {run}/model.safetensors PHOTOS --out {run}/points.csv" in printed.out
+    assert f"facelearn evaluate {run}/model.safetensors OTHER_LABELLED_FACES" in printed.out
+    opening = printed.err.splitlines()[0]
+    assert (
+        "rows to train on" in opening
+        and "facelearn_keypoints" in opening
+        and "1 thread; 1 epoch; expected time " in opening
+    )
     assert run_quietly("evaluate", tmp_path / "run" / "model.safetensors", *words) == 0
     assert run_quietly("predict", tmp_path / "run" / "model.safetensors", *words, "--out", tmp_path / "p.csv") == 0
     assert run_quietly("convert", *words, tmp_path / "faces.csv") == 0
@@ -66,3 +76,42 @@ def test_the_quota_of_a_container_counts(tmp_path, monkeypatch, files, expected)
     for odd in ("", "many", "0"):
         monkeypatch.setenv("OMP_NUM_THREADS", odd)
         assert cores.usable_threads() == expected
+
+
+@pytest.mark.parametrize(
+    ("typed", "hint"),
+    [
+        (["train", "--epohcs", "3"], "there is no option --epohcs; did you mean --epochs?"),
+        (["train", "--epohcs=3"], "there is no option --epohcs; did you mean --epochs?"),
+        (["train", "-epochs", "3"], "there is no option -epochs; did you mean --epochs?"),
+        (["train", "--list", "x"], "there is no option --list; did you mean --list-file? (--list is an option of study)"),
+        (["predict", "--epochs", "3", "a", "b"], "there is no option --epochs (--epochs is an option of quickstart, train, tune, study)"),
+        (["train", "--version"], "there is no option --version (--version is an option of facelearn itself)"),
+        (["inspect", "a", "--nothing-like-it"], "there is no option --nothing-like-it\n"),
+        (["--verison"], "there is no option --verison; did you mean --version?"),
+        (["trian"], "Did you mean 'train'?"),
+    ],
+)  # fmt: skip
+def test_what_is_misspelt_is_answered_with_what_there_is(typed, hint, capsys):
+    assert run_quietly(*typed) == 2
+    assert hint in capsys.readouterr().err
+
+
+def test_an_option_means_the_same_in_every_command():
+    commands = typer.main.get_command(app).commands
+    where = {
+        name: {command for command, one in commands.items() for parameter in one.params if name in parameter.opts}
+        for name in ("--list", "--rows", "--version", "--threads")
+    }
+    assert where == {
+        "--list": {"study"},
+        "--rows": {"explain", "study"},
+        "--version": set(),
+        "--threads": {"train", "tune"},
+    }
+
+
+def test_threads_of_a_run_are_those_that_it_may_use(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert choose_device("cpu").threads == 1
+    assert choose_device("cpu", threads=3).threads == 3

@@ -6,10 +6,20 @@ import threading
 import matplotlib
 import numpy as np
 import pytest
+from skimage.color import rgb2lab
 
 from facelearn.errors import MissingExtraError
 from facelearn.report import plots
-from facelearn.report.style import house_style, new_figure, plain_text, png, svg
+from facelearn.report.style import (
+    RUN_COLOURS,
+    RUN_COLOURS_DARK,
+    house_style,
+    new_figure,
+    plain_text,
+    png,
+    red_green_blue,
+    svg,
+)
 from facelearn.tasks.keypoints import error_curves
 
 
@@ -76,3 +86,29 @@ def test_without_matplotlib_the_remedy_is_named(monkeypatch):
 def test_text_from_files_is_made_printable_and_short():
     assert plain_text("a\x00b\nc") == "a b c"
     assert plain_text("x" * 100, 10) == "x" * 9 + "…"
+
+
+@pytest.mark.parametrize(("low", "high"), [(2.31, 2.38), (0.0713, 0.0719), (96.1, 104.0), (0.4, 0.9), (0.01, 8.0)])
+def test_a_logarithmic_axis_has_numbers_however_little_it_spans(make_run, low, high):
+    with house_style():
+        figure = new_figure(*plots.SIZE)
+        axes = figure.add_subplot()
+        axes.plot([1, 2], [low, high])
+        plots.log_scale(axes)
+        figure.draw_without_rendering()
+    bottom, top = axes.get_ylim()
+    shown = [label.get_text() for label in axes.get_yticklabels() if bottom <= label.get_position()[1] <= top]
+    assert len(set(shown)) == len(shown) >= 2 and all(shown)
+
+
+def test_one_epoch_is_seen(make_run):
+    for runs in ([make_run(epochs=1)], [make_run("a", epochs=1), make_run("b", epochs=1)]):
+        drawn = plots.loss_curves(runs).axes[0].lines
+        assert all(line.get_marker() == "o" for line in drawn)
+
+
+def test_no_two_runs_have_colours_that_look_alike():
+    """In CIELAB two shades of one blue lie 22 apart."""
+    for colours in (RUN_COLOURS, RUN_COLOURS_DARK):
+        places = rgb2lab(np.asarray([red_green_blue(colour) for colour in colours]))
+        assert (np.linalg.norm(places[:, None] - places, axis=2) + 100 * np.eye(len(places))).min() > 25

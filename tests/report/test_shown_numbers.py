@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from facelearn.report.shown_numbers import number_text, short_number
+from facelearn.report.shown_numbers import duration, number_text, short_number
 
 
 @pytest.mark.parametrize(
@@ -28,3 +28,18 @@ def test_numbers_are_short(value, text):
 )
 def test_short_numbers(value, text):
     assert short_number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.4, "0 s"),
+        (119.4, "119 s"),
+        (125, "2 min 5 s"),
+        (1000, "17 min"),
+        (9000, "2 h 30 min"),
+        (math.nan, "unknown time"),
+    ],
+)
+def test_durations(seconds, text):
+    assert duration(seconds) == text

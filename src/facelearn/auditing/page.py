@@ -14,8 +14,8 @@ from facelearn.auditing.suspects import Suspect, place_of
 from facelearn.data.faces import Faces
 from facelearn.geometry.affine import scale_of
 from facelearn.report import page
-from facelearn.report.contact_sheet import contact_sheet, face_name, face_panel, named_panel, tile
-from facelearn.report.page import Tile, picture
+from facelearn.report.contact_sheet import face_panel
+from facelearn.report.page import Tile, picture, place_text
 from facelearn.report.style import INK, house_style, new_figure, note, plain_text, run_colour, svg
 from facelearn.tasks.keypoints import keypoint_plots
 
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from facelearn.report.style import Figure
 
 _MOST_POINTS = 4000
-_MOST_SUSPECTS, _MOST_LISTED = 48, 100
+_MOST_SUSPECTS, _MOST_LISTED, _MOST_FACES = 24, 100, 48
+_SIDE = 176
 _MOST_IMAGES = 4000
 _ELSEWHERE = (
     "findings",
@@ -111,9 +112,11 @@ def _suspects_section(faces: Faces, suspects: Sequence[Suspect]) -> str:
     for one in shown:
         label = np.full_like(np.asarray(faces.keypoints[one.index], np.float64), np.nan)
         label[one.keypoint] = faces.keypoints[one.index][one.keypoint]
-        panel = face_panel(faces.images[one.index], truth=label, side=144)
-        panels.append(named_panel(panel, f"{face_name(faces, one.index)} {faces.schema.names[one.keypoint]}"))
-    image = f'<img class="sheet" src="{picture(tile(panels, 8))}" alt="Faces with a label that looks wrong, ringed">'
+        panel = face_panel(faces.images[one.index], truth=label, side=_SIDE)
+        keypoint = plain_text(faces.schema.names[one.keypoint].replace("_", " "), 40)
+        place = place_text(str(faces.source[one.index]), int(faces.row[one.index]))
+        far = f"{one.distance:.1f} px away, {one.score:.0f} times typical"
+        panels.append((panel, f"{place}: {keypoint}", (keypoint, far, place)))
     rows = [
         [
             plain_text(place_of(faces, one.index), 80),
@@ -123,11 +126,14 @@ def _suspects_section(faces: Faces, suspects: Sequence[Suspect]) -> str:
         ]
         for one in suspects[:_MOST_LISTED]
     ]
-    more = f" The first {len(rows)} of them; suspects.csv has all." if len(suspects) > len(rows) else ""
+    more = f" The {len(shown)} furthest are shown; suspects.csv has all." if len(suspects) > len(shown) else ""
     return page.section(
         "Suspect labels",
-        page.figure(image),
-        page.table(["file", "keypoint", "px away", "times typical"], rows),
+        page.faces(panels),
+        page.details(
+            f"The first {len(rows)} as a table" if len(suspects) > len(rows) else "As a table",
+            page.table(["file", "keypoint", "px away", "times typical"], rows),
+        ),
         intro=f"{len(suspects):,} labels lie far from where the other labels of their face put them.{more}",
     )
 
@@ -135,12 +141,19 @@ def _suspects_section(faces: Faces, suspects: Sequence[Suspect]) -> str:
 def _faces_section(faces: Faces) -> str:
     if not len(faces):
         return ""
-    columns = 8
-    sheet = contact_sheet(faces, count=48, columns=columns, side=144 if len(faces) >= columns else 264, named=True)
-    image = f'<img class="sheet" src="{picture(sheet)}" alt="Faces of this data, chosen at random, with their labels">'
-    shown = f"{min(48, len(faces))} of {len(faces):,}, chosen at random" if len(faces) > 48 else "All of them"
+    chosen = np.arange(len(faces))
+    if len(faces) > _MOST_FACES:
+        chosen = np.sort(np.random.default_rng(0).choice(len(faces), _MOST_FACES, replace=False))
+    schema = faces.schema if len(faces.schema) > 30 else None
+    panels = []
+    for i in map(int, chosen):
+        panel = face_panel(faces.images[i], truth=faces.keypoints[i], schema=schema, side=_SIDE)
+        place = place_text(str(faces.source[i]), int(faces.row[i])) or f"face {i}"
+        who = plain_text(faces.people[faces.identity[i]], 40) if faces.identity[i] >= 0 else ""
+        panels.append((panel, place, [line for line in (who, place) if line]))
+    shown = f"{len(chosen)} of {len(faces):,}, chosen at random" if len(faces) > len(chosen) else "All of them"
     labels = "; green rings are labels" if len(faces.schema) else ""
-    return page.section("Faces", page.figure(image), intro=f"{shown}{labels}.")
+    return page.section("Faces", page.faces(panels), intro=f"{shown}{labels}.")
 
 
 def _labels_section(facts: Mapping[str, Any], faces: Faces) -> str:
@@ -186,11 +199,7 @@ def _pictures_section(faces: Faces, near_duplicates: ArrayLike | None) -> str:
             panels.append(
                 page.figure(svg(histogram(counts, "People by their number of images"), "Images of each person"))
             )
-    twins = _duplicate_sheet(faces, near_duplicates)
-    if twins is not None:
-        image = f'<img class="sheet" src="{picture(twins)}" alt="Near-duplicate images, a group in each row">'
-        panels.append(page.figure(image, "Near-duplicates, one group in each row; the largest groups first."))
-    return page.section("Pictures", page.plots(*panels))
+    return page.section("Pictures", page.plots(*panels), _near_duplicates(faces, near_duplicates))
 
 
 def label_spread(faces: Faces) -> Figure:
@@ -253,23 +262,22 @@ def mean_face_panel(faces: Faces, side: int = 264) -> NDArray[np.uint8]:
     return face_panel(mean, truth=keypoint_plots.mean_points(faces.keypoints) if len(faces.schema) else None, side=side)
 
 
-def _duplicate_sheet(
-    faces: Faces, near_duplicates: ArrayLike | None, *, rows: int = 6, columns: int = 5
-) -> NDArray[np.uint8] | None:
-    """The largest groups of near-duplicates, one in each row; None where no group has two faces."""
+def _near_duplicates(faces: Faces, near_duplicates: ArrayLike | None, *, most: int = 6, columns: int = 5) -> str:
+    """The largest groups of near-duplicates, each with what its images are called; nothing where no group has two faces."""
     if near_duplicates is None:
-        return None
+        return ""
     groups = np.asarray(near_duplicates, np.int64)
     sizes = np.bincount(groups[groups >= 0], minlength=1)
-    largest = [group for group in np.argsort(-sizes, kind="stable")[:rows] if sizes[group] > 1]
-    if not largest:
-        return None
-    blank = np.full_like(face_panel(faces.images[0], side=96), 250)
-    panels = []
-    for group in largest:
-        members = np.flatnonzero(groups == group)[:columns]
-        panels += [face_panel(faces.images[i], side=96) for i in members] + [blank] * (columns - len(members))
-    return tile(panels, columns)
+    strips = []
+    for group in np.argsort(-sizes, kind="stable")[:most]:
+        if sizes[group] < 2:
+            break
+        members = np.flatnonzero(groups == group)
+        names = [place_text(str(faces.source[i]), int(faces.row[i])) or f"face {i}" for i in members[:columns]]
+        rest = [f"and {len(members) - columns:,} more"] if len(members) > columns else []
+        panels = [face_panel(faces.images[i], side=96) for i in members[:columns]]
+        strips.append(page.strip(panels, "; ".join(names), [page.escape("; ".join([*names, *rest]))], columns))
+    return f'<h3>Near-duplicates, the largest groups</h3><div class="pairs">{"".join(strips)}</div>' if strips else ""
 
 
 def _remaining(facts: Mapping[str, Any]) -> Mapping[str, object]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import difflib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -19,6 +21,8 @@ FACES = ("data", "source", "images")
 INTERRUPTED = 130  # 128 and the number of SIGINT, as shells count
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+UsageError: Any = typer.BadParameter.__mro__[1]
+# click's, or that of the copy of click that newer typers have inside
 
 
 def _write_groups(formatter: Any, rows: Iterable[tuple[str, Any]]) -> None:
@@ -29,6 +33,39 @@ def _write_groups(formatter: Any, rows: Iterable[tuple[str, Any]]) -> None:
     for heading, lines in groups.items():
         with formatter.section(heading):
             formatter.write_dl(lines)
+
+
+@contextmanager
+def _misspelt(ctx: Any, args: Sequence[str]) -> Iterator[None]:
+    """An option that there is not ends with the closest one, or with the commands that have one of this name."""
+    try:
+        yield
+    except UsageError as error:
+        if not hasattr(error, "possibilities"):
+            raise
+        # -epochs is read as -e; what was typed is the whole word
+        typed = next((word for word in args if word.startswith(error.option_name)), error.option_name).split("=")[0]
+        own = _option_names(ctx.command)
+        wanted = f"--{typed.lstrip('-')}"
+        others = [name for name, one in _everything(ctx) if typed in _option_names(one)]
+        close = [name for name in own if name.startswith(wanted)][:3]
+        close = close or ([] if others else difflib.get_close_matches(wanted, own, n=3))
+        hint = f"; did you mean {' or '.join(close)}?" if close else ""
+        elsewhere = f" ({typed} is an option of {', '.join(others)})" if others else ""
+        error.message, error.possibilities = f"there is no option {typed}{hint}{elsewhere}", None
+        raise
+
+
+def _option_names(one: Any) -> list[str]:
+    return [name for parameter in one.params if parameter.param_type_name == "option" for name in parameter.opts]
+
+
+def _everything(ctx: Any) -> list[tuple[str, Any]]:
+    """(name, command) of all that has options."""
+    house = ctx.find_root().command
+    known = getattr(house, "commands", {})
+    commands = [(name, known[name]) for names in COMMANDS.values() for name in names if name in known]
+    return [("facelearn itself", house), *commands]
 
 
 class Verb(TyperCommand):
@@ -51,7 +88,8 @@ class Verb(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Where a command takes faces, they may be given as `--data PATH` or without, whichever of the two it names itself."""
-        return super().parse_args(ctx, self._with_faces(ctx, list(args)))
+        with _misspelt(ctx, tuple(args)):
+            return super().parse_args(ctx, self._with_faces(ctx, list(args)))
 
     def _with_faces(self, ctx: Any, args: list[str]) -> list[str]:
         positional = [one.name for one in self.params if one.param_type_name == "argument"]
@@ -81,6 +119,11 @@ class Verb(TyperCommand):
 
 class House(TyperGroup):
     """All commands, listed as `COMMANDS` has them."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """An option that stands before the command: one of its own, or the closest is named."""
+        with _misspelt(ctx, tuple(args)):
+            return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Their names, in the order of the help."""

@@ -40,7 +40,7 @@ def explain(
     ] = None,
     show: Annotated[int, typer.Option(min=1, help="Images to draw activations and saliency for.")] = 4,
     top: Annotated[int, typer.Option(min=1, help="Most exciting images to show for each unit.")] = 8,
-    rows: Annotated[int, typer.Option(min=1, help="Images to look through at most.")] = 10_000,
+    rows: Annotated[int, typer.Option(min=1, help="Use so many rows at most.")] = 10_000,
     steps: Annotated[int, typer.Option(min=1, help="Steps towards an input that excites a unit.")] = 128,
     seed: Annotated[int, typer.Option(min=0, help="Of those inputs' start, and of synthetic faces.")] = 0,
     on_error: options.BadRows = options.OnError.stop,

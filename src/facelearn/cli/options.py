@@ -92,7 +92,6 @@ ListFile = Annotated[
     Sets("read.list_file"),
     typer.Option(
         "--list-file",
-        "--list",
         rich_help_panel=DATA,
         help="Read only the images that this text file names, one path a line.",
     ),
@@ -268,7 +267,13 @@ BodyRate = Annotated[
 
 # The machine, and what comes out
 Precision = Annotated[
-    str | None, Sets("precision"), typer.Option("--precision", rich_help_panel=RUN, help="auto, 32 or bf16.")
+    str | None,
+    Sets("precision"),
+    typer.Option(
+        "--precision",
+        rich_help_panel=RUN,
+        help="auto, 32, bf16 (32 where the processor does not have it) or bf16-forced.",
+    ),
 ]
 Threads = Annotated[
     int | None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -46,3 +47,18 @@ def headline_of(task: str, metrics: Mapping[str, Any]) -> str:
     from facelearn.tasks import TASKS
 
     return TASKS[task].headline(metrics)
+
+
+def next_commands(model: Path, answers: Path, *, first: str = "") -> tuple[str, str]:
+    """Lines that say what to type with a trained model: its answers for photos, and its error on other labelled faces.
+
+    Args:
+        model: its file.
+        answers: a file that its answers may be written to.
+        first: what comes before.
+    """
+    file, out = shlex.quote(str(model)), shlex.quote(str(answers))
+    return (
+        f"next:   {first}facelearn predict {file} PHOTOS --out {out}",
+        f"        facelearn evaluate {file} OTHER_LABELLED_FACES",
+    )

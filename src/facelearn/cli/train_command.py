@@ -10,7 +10,7 @@ import typer
 
 from facelearn.cli import options
 from facelearn.cli.app import command
-from facelearn.cli.printing import print_json, say, say_left_out, warn
+from facelearn.cli.printing import next_commands, print_json, say, say_left_out, warn
 from facelearn.cli.signals import stop_requests
 from facelearn.cli.typed_settings import recipe_typed, settings_typed
 
@@ -141,6 +141,7 @@ def _print_run(result: TrainResult, as_json: bool) -> None:
     from facelearn.tasks import TASKS
 
     task = TASKS[result.task]
+    assert result.model is not None  # only a run that was stopped has none
     if as_json:
         facts = {"folder": result.folder, "model": result.model, "report": result.report, **result.summary}
         skipped = [str(row) for row in result.skipped]
@@ -154,22 +155,27 @@ def _print_run(result: TrainResult, as_json: bool) -> None:
     look = (
         "train longer, or on more rows (facelearn inspect DATA looks at them); its answers so far: " if lacking else ""
     )
+    summary, plural = result.summary, "" if result.summary["epochs"] == 1 else "s"
     say(
-        f"trained {result.summary['epochs']} epochs in {result.summary['seconds']} s ({result.summary['images_per_second']} images/s), "
-        f"{result.summary['parameters']:,} parameters",
+        f"trained {summary['epochs']} epoch{plural} in {summary['seconds']} s ({summary['images_per_second']} images/s), "
+        f"{summary['parameters']:,} parameters",
         f"model:  {result.model}",
         f"report: {result.report}",
-        f"next:   {look}facelearn predict {result.model} PHOTOS --out {task.answers_file}",
+        *next_commands(result.model, result.folder / task.answers_file, first=look),
     )
 
 
 def _print_folds(result: FoldsResult, as_json: bool) -> None:
+    from facelearn.runs.folds import IN_FOLDS
     from facelearn.runs.folds_summary import kfold_text
+    from facelearn.tasks import TASKS
 
+    assert result.model is not None  # only folds that were stopped have none
     if as_json:
         facts = {"folder": result.folder, "model": result.model, "page": result.page, "warnings": result.warnings}
         print_json({**facts, "skipped": [str(row) for row in result.skipped], "summary": result.summary})
         return
     warn(result.warnings)
     say_left_out(result.skipped, result.folder)
-    say("", kfold_text(result.summary), "", f"best model: {result.model}", f"table:      {result.page}")
+    say("", kfold_text(result.summary), "", f"model:  {result.model} (the best fold's)", f"table:  {result.page}")
+    say(*next_commands(result.model, result.folder / TASKS[IN_FOLDS].answers_file))

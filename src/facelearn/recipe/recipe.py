@@ -149,7 +149,9 @@ class Recipe(TaskSettings):
     patience: int | None = Field(None, ge=1, description="stop after so many epochs without a better validation loss")
     keep: Literal["best", "last"] = Field("last", description="which epoch's weights the model file gets")
     validate_every: int = Field(1, ge=1, description="epochs between validations")
-    precision: Literal["auto", "32", "bf16"] = "auto"
+    precision: Literal["auto", "32", "bf16", "bf16-forced"] = Field(
+        "auto", description="bf16 where the processor has it ('auto', 'bf16'), always ('bf16-forced'), or never ('32')"
+    )
     device: str = Field("auto", description="auto, cpu or cuda")
     devices: int = Field(1, ge=1)
     threads: int | None = Field(None, ge=1, description="processor threads; all cores where not given")
@@ -224,7 +226,7 @@ class Recipe(TaskSettings):
         return cls.from_dict(_changed({"task": task}, changes or {}))
 
     def with_changes(self, **changes: Any) -> Recipe:
-        """A checked copy; keys are dotted paths with `__` for the dot, e.g. `with_changes(optimiser__learning_rate=1e-3)`."""
+        """A checked copy; keys are dotted paths, or have `__` for the dot: `with_changes(optimiser__learning_rate=1e-3)`."""
         if changes.get("task", self.task) != self.task:
             wanted = changes["task"]
             raise RecipeError(
@@ -234,6 +236,9 @@ class Recipe(TaskSettings):
         if not self.asks_for_mirroring and not {"augment", "augment__mirror"} & set(changes):
             changed.augment.model_fields_set.discard("mirror")  # nobody has asked for it yet
         return changed
+
+    def __repr__(self) -> str:
+        return f"Recipe({self.task} with {self.model.name}, {self.epochs} epochs; to_toml() says all)"
 
     @property
     def asks_for_mirroring(self) -> bool:
@@ -308,10 +313,10 @@ def _without_the_neutral(facts: Mapping[str, Any], kind: type[Recipe]) -> dict[s
 
 
 def _changed(facts: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """`facts`, in place, with values put at dotted paths that have `__` for the dot."""
+    """`facts`, in place, with values put at dotted paths, which may have `__` for the dot."""
     for path, value in changes.items():
         target = facts
-        *parents, last = path.split("__")
+        *parents, last = path.replace("__", ".").split(".")
         for parent in parents:
             target = target.setdefault(parent, {})
         target[last] = value

@@ -48,8 +48,8 @@ th {{ font-weight: 600; color: var(--muted); font-size: 13px; }}
 td.number, th.number {{ text-align: right; white-space: nowrap; }}
 tr.best td {{ font-weight: 650; }}
 td:first-child, td.short {{ white-space: nowrap; }} td.long {{ min-width: 34ch; }}
-.facts td:first-child {{ color: var(--muted); white-space: nowrap; }}
 .facts td {{ overflow-wrap: anywhere; }}
+.facts td:first-child {{ color: var(--muted); white-space: nowrap; overflow-wrap: normal; }}
 .dot {{ display: inline-block; width: .72em; height: .72em; border-radius: 50%; margin-right: .55em; }}
 .true {{ border: 2px solid var(--true); }} .predicted {{ background: var(--predicted); }}
 .faces {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); gap: 14px 12px; }}
@@ -179,6 +179,36 @@ def facts_table(facts: Mapping[str, object]) -> str:
     return f'<div class="scroll"><table class="facts"><tbody>{rows}</tbody></table></div>' if rows else ""
 
 
+def faces(shown: Iterable[tuple[NDArray[np.uint8], str, Sequence[str]]]) -> str:
+    """Pictures of faces beside each other, each with what it is called and lines of plain text below it, the first of them in bold.
+
+    Args:
+        shown: uint8 (H, W, 3) RGB pictures, each with its name for those who cannot see it, and its lines.
+    """
+    boxes = []
+    for panel, name, (first, *others) in shown:
+        lines = "<br>".join([f"<b>{escape(first)}</b>", *map(escape, others)])
+        image = f'<img src="{picture(panel)}" alt="{escape(name)}" loading="lazy">'
+        boxes.append(f"<figure>{image}<figcaption>{lines}</figcaption></figure>")
+    return f'<div class="faces">{"".join(boxes)}</div>' if boxes else ""
+
+
+def strip(panels: Sequence[NDArray[np.uint8] | None], name: str, lines: Sequence[str], columns: int) -> str:
+    """Pictures close beside each other in rows of `columns`, an empty place for None, and lines of HTML below them.
+
+    Args:
+        panels: uint8 (H, W, 3) RGB each.
+        name: what they show, in plain text, for those who cannot see them.
+        lines, columns: as above.
+    """
+    cells = [
+        "<span></span>" if panel is None else f'<img src="{picture(panel)}" alt="{escape(name)}" loading="lazy">'
+        for panel in panels
+    ]
+    shown = f'<div class="strip" style="--columns: {columns}">{"".join(cells)}</div>' if cells else ""
+    return f"<figure>{shown}<figcaption>{'<br>'.join(lines)}</figcaption></figure>"
+
+
 def details(summary: str, content: str, *, opened: bool = False) -> str:
     """HTML `content` behind a line of plain text that opens it."""
     return (
@@ -201,9 +231,11 @@ def bullets(lines: Sequence[str], most: int = 10) -> str:
 
 
 def place_text(source: str, row: int) -> str:
-    """Where a face came from: the name of its file without the folders, and its row where that is 0 or more."""
-    name = plain_text(source.replace("\\", "/").rsplit("/", 1)[-1], 40)
-    return f"{name}, row {row}" if row >= 0 else name
+    """Where a face came from: its row, where that is 0 or more, and file; or the file that it is, in its folder."""
+    folder, _, name = source.replace("\\", "/").rpartition("/")
+    if row >= 0:
+        return f"{plain_text(name, 40)}, row {row}"
+    return plain_text(f"{folder.rpartition('/')[2]}/{name}".lstrip("/"), 70)
 
 
 def picture(panel: NDArray[np.uint8]) -> str:

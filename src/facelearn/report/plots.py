@@ -55,7 +55,8 @@ def loss_curves(runs: Sequence[FinishedRun], *, normalise: bool = False) -> Figu
             epochs = run.column("epoch")
             colour, several = run_colour(i), len(runs) > 1
             label = plain_text(run.name, 34) if several else "validation"
-            drawn |= curve(axes, epochs, losses[i, "train"] / scale, colour, "" if several else "training", thin=True)
+            thin = colour if several else MUTED  # one run has its second colour to spare
+            drawn |= curve(axes, epochs, losses[i, "train"] / scale, thin, "" if several else "training", thin=True)
             drawn |= curve(axes, epochs, losses[i, "valid"] / scale, colour, label)
             mark_lowest(axes, epochs, losses[i, "valid"] / scale, colour, None if several else "")
         if not drawn:
@@ -128,7 +129,7 @@ def curve(
         return False
     marker = "o" if shown.sum() == 1 else None
     axes.plot(
-        epochs[shown], values[shown], color=colour, label=label or "_", marker=marker, markersize=5,
+        epochs[shown], values[shown], color=colour, label=label or "_", marker=marker, markersize=4 if thin else 6,
         linewidth=1.1 if thin else 2.0, alpha=0.75 if thin else 1.0,
     )  # fmt: skip
     return True
@@ -160,14 +161,8 @@ def log_scale(axes: Axes, top: float | None = None) -> None:
     low, high = low / 1.12, (high if top is None else min(high, top)) * 1.2
     axes.set_ylim(low, high)
     decades = np.log10(high / low)
-    steps = (
-        (1.0,)
-        if decades > 2.5
-        else (1.0, 2.0, 5.0)
-        if decades > 0.8
-        else tuple(np.arange(1.0, 10.0, 0.5 if decades < 0.3 else 1.0))
-    )
-    log_ticks(axes.yaxis, lambda value: f"{value:.4g}", steps)
+    steps = (1.0,) if decades > 2.5 else (1.0, 2.0, 5.0) if decades > 0.8 else tuple(np.arange(1.0, 10.0))
+    log_ticks(axes.yaxis, lambda value: f"{value:.4g}", steps, narrow=bool(decades < 0.5))
 
 
 def epoch_axis(axes: Axes) -> None:

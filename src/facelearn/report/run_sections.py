@@ -10,16 +10,9 @@ from facelearn.report import page, plots
 from facelearn.report.finished_run import FinishedRun
 from facelearn.report.headline import training_cost
 from facelearn.report.page import Tile
-from facelearn.report.shown_numbers import number_text
+from facelearn.report.shown_numbers import duration, number_text
 from facelearn.report.style import plain_text, svg
 from facelearn.report.tables import fact_rows, toml_text
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a reader wants them: seconds up to two minutes, then minutes."""
-    if not np.isfinite(seconds):
-        return "unknown time"
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
 def cost_tile(run: FinishedRun) -> list[Tile]:

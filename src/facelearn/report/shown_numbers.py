@@ -31,3 +31,14 @@ def short_number(value: float) -> str:
         if value >= size:
             return f"{value / size:.3g}{unit}"
     return f"{value:g}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a reader wants them: from two minutes on with minutes, from ten on without seconds, from two hours on with hours."""
+    if not math.isfinite(seconds):
+        return "unknown time"
+    if seconds < 600:
+        whole = round(seconds)
+        return f"{whole} s" if whole < 120 else f"{whole // 60} min {whole % 60} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"

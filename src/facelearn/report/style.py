@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from matplotlib.text import Annotation as Annotation
 
 # Okabe and Ito's order darkened until each reads on white; told apart under the common colour-vision deficiencies.
-RUN_COLOURS = ("#0b69b4", "#cf5600", "#0a8763", "#a8469a", "#8f6b00", "#3a93c9", "#6b6f76", "#7a3b12")
-RUN_COLOURS_DARK = ("#62aef0", "#ff9a4d", "#3fcfa2", "#e08fd3", "#e0b93c", "#9ad4f7", "#b4b8c0", "#d79a6d")
+RUN_COLOURS = ("#0b69b4", "#cf5600", "#0a8763", "#a8469a", "#8f6b00", "#5b21d6", "#6b6f76", "#7a3b12")
+RUN_COLOURS_DARK = ("#62aef0", "#ff9a4d", "#3fcfa2", "#e08fd3", "#e0b93c", "#7c6cff", "#b4b8c0", "#d79a6d")
 RUN_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 INK, MUTED, GRID, SURFACE, ALARM = "#1c2128", "#5b6470", "#e3e6ea", "#fefefe", "#b3261e"
 TRUTH_RGB, PREDICTION_RGB, RESIDUAL_RGB = (57, 231, 137), (255, 138, 31), (255, 205, 130)
@@ -132,11 +132,17 @@ def number_ticks(axis: Axis, most: int, *, whole: bool = False, steps: Sequence[
     axis.set_major_locator(MaxNLocator(nbins=most, integer=whole, steps=steps, min_n_ticks=1 if whole else 2))
 
 
-def log_ticks(axis: Axis, text: Callable[[float], str], steps: Sequence[float] = ()) -> None:
-    """Ticks of a logarithmic axis with their numbers as `text` has them, at `steps` of each decade where they are given."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+def log_ticks(axis: Axis, text: Callable[[float], str], steps: Sequence[float] = (), *, narrow: bool = False) -> None:
+    """Ticks of a logarithmic axis with their numbers as `text` has them, at `steps` of each decade where they are given.
 
-    if steps:
+    `narrow`: the axis spans a small part of a decade, in which none of those may lie; it has round numbers instead.
+    """
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+
+    if narrow:
+        axis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10], min_n_ticks=2))
+        axis.set_minor_locator(NullLocator())
+    elif steps:
         axis.set_major_locator(LogLocator(subs=steps, numticks=12))
     axis.set_major_formatter(FuncFormatter(lambda value, _: text(value)))
     axis.set_minor_formatter(NullFormatter())

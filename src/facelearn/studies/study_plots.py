@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from facelearn.report.plots import epoch_axis, log_scale
+from facelearn.report.plots import curve, epoch_axis, log_scale
 from facelearn.report.style import (
     GRID,
     MUTED,
@@ -54,11 +54,8 @@ def study_curves(study: Study, cells: Cells) -> Figure:
         for index, name in enumerate(names):
             epochs = _mean_curve(cells[name], "epoch")
             colour = _colour(index, len(names))
-            for part, width, alpha in (("train", 0.9, 0.6), ("valid", 1.8, 1.0)):
-                values = losses[name, part] / scale
-                known = np.isfinite(values) & (values > 0)
-                label = plain_text(name, 40) if part == "valid" else "_"
-                axes.plot(epochs[known], values[known], color=colour, linewidth=width, alpha=alpha, label=label)
+            curve(axes, epochs, losses[name, "train"] / scale, colour, "", thin=True)
+            curve(axes, epochs, losses[name, "valid"] / scale, colour, plain_text(name, 40))
         log_scale(axes, _highest_after_the_start(axes))
         epoch_axis(axes)
         axes.set_ylabel("share of the largest loss" if study.normalise else TASKS[study.task].study.LOSS_UNIT)

@@ -167,11 +167,13 @@ def fit_plan(
         BundleError: nothing to go on from.
     """
     fabric = _launch(plan.settings)
-    network, notes = network_with_first_weights(plan)
+    network, taken = network_with_first_weights(plan)
+    notes = (*filter(None, [plan.settings.note]), *taken)
     learner = plan.task.learner(plan.recipe, plan.train, network, plan.network_args)
     if fabric.is_global_zero:
         begin()
-        (reporter or Reporter()).on_open(_opening(plan, network))
+        for line in filter(None, [plan.settings.note, _opening(plan, network)]):
+            (reporter or Reporter()).on_open(line)
     scratch = scratch / f"scratch-{fabric.global_rank}"
     try:
         data = {
@@ -198,11 +200,13 @@ def _opening(plan: Plan, network: nn.Module) -> str:
     by = plan.facts.get("split", {}).get("by", recipe.split.by)
     held_out = ", ".join(f"{len(rows)} {part}" for part, rows in plan.held_out.items())
     parameters = sum(weights.numel() for weights in network.parameters())
-    length = f"{recipe.budget_seconds:g} s" if recipe.budget_seconds else f"{recipe.epochs} epochs"
+    epochs = f"{recipe.epochs} epoch{'s' if recipe.epochs > 1 else ''}"
+    length = f"as many epochs as fit in {recipe.budget_seconds:g} s" if recipe.budget_seconds else epochs
+    threads = f"{settings.threads} thread{'s' if settings.threads > 1 else ''}"
     devices = f"{settings.devices} x " if settings.devices > 1 else ""
     return (
         f"{len(plan.train)} rows to train on, {held_out} (split by {by}); {recipe.model.name}, {parameters:,} parameters; "
-        f"{devices}{settings.accelerator}, {settings.precision}, {settings.threads} threads; {length}"
+        f"{devices}{settings.accelerator}, {settings.precision}, {threads}; {length}"
     )
 
 

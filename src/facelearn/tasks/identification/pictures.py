@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from facelearn.report import page
 from facelearn.report.contact_sheet import face_panel
-from facelearn.report.page import picture, place_text
+from facelearn.report.page import place_text
 from facelearn.report.shown_numbers import to_number
 from facelearn.report.style import plain_text
 from facelearn.tasks.identification.class_results import ClassResult
@@ -58,7 +58,7 @@ def _card(run: ClassResult, entry: Mapping[str, Any]) -> str:
         counts,
     ]
     lines += [f"taken for {page.escape(taken)}"] if taken else []
-    return _figure(shown, f"{plain_text(name)}: an example and held-out images", lines, _CARD)
+    return _strip(shown, f"{plain_text(name)}: an example and held-out images", lines, _CARD)
 
 
 def _taken_for(run: ClassResult, rows: Sequence[int]) -> str:
@@ -110,7 +110,7 @@ def _pair(run: ClassResult, pair: Mapping[str, Any], truth: int, taken: int) -> 
         f"{run.probabilities[row, taken]:.2f}, the right name {run.probabilities[row, truth]:.2f}",
         page.escape(place_text(str(run.source[row]), int(run.row[row]))),
     ]
-    return _figure(shown, f"{names[0]}, held out and an example, and an example of {names[1]}", lines, 3)
+    return _strip(shown, f"{names[0]}, held out and an example, and an example of {names[1]}", lines, 3)
 
 
 def accepted_strangers(run: ClassResult, threshold: float) -> str:
@@ -129,7 +129,7 @@ def accepted_strangers(run: ClassResult, threshold: float) -> str:
         name = run.people[int(run.stranger_probabilities[i].argmax())]
         line = f"taken for <b>{page.escape(plain_text(name, 60))}</b>, probability {largest[i]:.3f}"
         alt = f"a stranger, and an example of {plain_text(name)}"
-        cards.append(_figure([run.stranger_images[i], _example(run, name)], alt, [line], 2))
+        cards.append(_strip([run.stranger_images[i], _example(run, name)], alt, [line], 2))
     legend = f'<p class="muted">{len(accepted):,} of {len(largest):,}; each stranger beside an example of whom it was taken for.</p>'
     return f'{heading}{legend}<div class="couples">{"".join(cards)}</div>'
 
@@ -138,13 +138,6 @@ def _example(run: ClassResult, name: str) -> Picture | None:
     return run.examples[run.people.index(name)] if len(run.examples) and name in run.people else None
 
 
-def _figure(images: Sequence[Picture | None], alt: str, lines: Sequence[str], columns: int) -> str:
-    """Pictures beside each other in a row of `columns`, an empty place for None, and lines of HTML below."""
-    cells = [
-        "<span></span>"
-        if image is None
-        else f'<img src="{picture(face_panel(image, side=_SIDE))}" alt="{page.escape(alt)}" loading="lazy">'
-        for image in images
-    ]
-    strip = f'<div class="strip" style="--columns: {columns}">{"".join(cells)}</div>' if cells else ""
-    return f"<figure>{strip}<figcaption>{'<br>'.join(lines)}</figcaption></figure>"
+def _strip(images: Sequence[Picture | None], alt: str, lines: Sequence[str], columns: int) -> str:
+    panels = [None if image is None else face_panel(image, side=_SIDE) for image in images]
+    return page.strip(panels, alt, lines, columns)

@@ -9,7 +9,7 @@ import numpy as np
 
 from facelearn.report import page
 from facelearn.report.contact_sheet import face_panel
-from facelearn.report.page import picture, place_text
+from facelearn.report.page import place_text
 from facelearn.report.style import plain_text
 from facelearn.tasks.keypoints.point_results import PointResult
 
@@ -87,14 +87,13 @@ def _intro(run: PointResult) -> str:
 
 
 def _grid(run: PointResult, faces: Sequence[RankedFace]) -> str:
-    return f'<div class="faces">{"".join(_face(run, face) for face in faces)}</div>'
-
-
-def _face(run: PointResult, face: RankedFace) -> str:
-    i = face.index
     schema = run.schema if len(run.schema) > 30 else None
-    panel = face_panel(run.images[i], truth=run.truth[i], prediction=run.prediction[i], schema=schema, side=_SIDE)
-    place = place_text(str(run.source[i]), int(run.row[i])) or f"face {i}"
-    worst = plain_text(face.worst.replace("_", " "), 30)
-    caption = f"<b>{face.error:.2f} px</b> over {face.labels}<br>{page.escape(worst)}: {face.worst_error:.1f}<br>{page.escape(place)}"
-    return f'<figure><img src="{picture(panel)}" alt="{page.escape(place)}" loading="lazy"><figcaption>{caption}</figcaption></figure>'
+    shown = []
+    for face in faces:
+        i = face.index
+        panel = face_panel(run.images[i], truth=run.truth[i], prediction=run.prediction[i], schema=schema, side=_SIDE)
+        place = place_text(str(run.source[i]), int(run.row[i])) or f"face {i}"
+        worst = plain_text(face.worst.replace("_", " "), 30)
+        over = f"{face.error:.2f} px over {face.labels} label{'s' if face.labels > 1 else ''}"
+        shown.append((panel, place, (over, f"{worst}: {face.worst_error:.1f} px", place)))
+    return page.faces(shown)
