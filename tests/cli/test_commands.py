@@ -287,12 +287,15 @@ def test_a_threshold_that_is_no_share_is_refused(folder, command):
 
 
 @pytest.mark.slow
-def test_quickstart_compares_the_three_models(command, tmp_path):
+def test_quickstart_shows_the_default_model_first_and_compares_the_three(command, tmp_path):
     code, output, error = command("quickstart", "--count", "240", "--epochs", "1", "--out", tmp_path / "quick")
     assert code == 0, error
     for name in ("plain_cnn-complete-rows", "plain_cnn-masked", "ml_resnet-masked"):
         assert name in output and (tmp_path / "quick" / name / "metrics.json").exists()
+    assert output.index("the mean face:") < output.index("three published ways") < output.index("plain_cnn-masked")
+    assert error.count("expected time") == 4
     assert "next" in output and (tmp_path / "quick" / "report.html").exists()
+    assert (tmp_path / "quick" / "facelearn_keypoints" / "model.safetensors").exists()
 
 
 @pytest.mark.slow

@@ -27,7 +27,11 @@ def test_inspect_and_train_take_both(table, tmp_path, typed, capsys):
     assert run_quietly("inspect", "--json", *words) == 0
     capsys.readouterr()
     assert run_quietly("train", *words, "--epochs", 1, "--threads", 1, "--out", tmp_path / "run") == 0
-    opening = capsys.readouterr().err.splitlines()[0]
+    printed = capsys.readouterr()
+    run = tmp_path / "run"
+    assert f"facelearn predict {run}/model.safetensors PHOTOS --out {run}/points.csv" in printed.out
+    assert f"facelearn evaluate {run}/model.safetensors OTHER_LABELLED_FACES" in printed.out
+    opening = printed.err.splitlines()[0]
     assert (
         "rows to train on" in opening
         and "facelearn_keypoints" in opening

@@ -54,7 +54,11 @@ def test_coco_says_the_same(tmp_path: Path) -> None:
     [
         ("boxes.csv", "name,left,top,right,bottom\n", "boxes need file, left, top, right, bottom"),
         ("boxes.csv", "", "the columns none"),
-        ("boxes.csv", "file,left,top,right,bottom\n1.jpg,10,20,5,70\n", "1.jpg|left, top, right, bottom are 10, 20, 5, 70"),
+        (
+            "boxes.csv",
+            "file,left,top,right,bottom\n1.jpg,10,20,5,70\n",
+            "1.jpg|left, top, right, bottom are 10, 20, 5, 70",
+        ),
         ("boxes.csv", "file,left,top,right,bottom\n1.jpg,10,nan,50,70\n", "row 1"),
         ("boxes.csv", "file,left,top,right,bottom\n1.jpg,10\n", "row 1"),
         ("boxes.csv", "file,left,top,right,bottom\n1.jpg,a,b,c,d\n", "row 1"),

@@ -25,9 +25,7 @@ def counted_overlap(one: tuple[float, float, float], other: tuple[float, float, 
 
 
 @given(SQUARE, st.lists(SQUARE, min_size=1, max_size=6))
-def test_overlap_is_that_of_a_loop(
-    one: tuple[float, float, float], others: list[tuple[float, float, float]]
-) -> None:
+def test_overlap_is_that_of_a_loop(one: tuple[float, float, float], others: list[tuple[float, float, float]]) -> None:
     found = intersection_over_union(np.array(one), np.array(others))
     np.testing.assert_allclose(found, [counted_overlap(one, other) for other in others], atol=1e-9)
 

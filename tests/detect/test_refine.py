@@ -58,7 +58,9 @@ def test_many_guesses_go_in_parts_and_none_is_no_call() -> None:
 
 
 def smooth(side: int, rng: np.random.Generator) -> NDArray[Any]:
-    return np.asarray(cv2.resize(rng.integers(0, 255, (8, 8)).astype(np.uint8), (side, side), interpolation=cv2.INTER_CUBIC))
+    return np.asarray(
+        cv2.resize(rng.integers(0, 255, (8, 8)).astype(np.uint8), (side, side), interpolation=cv2.INTER_CUBIC)
+    )
 
 
 @pytest.mark.parametrize("side", [64, 200, 640])

@@ -44,7 +44,9 @@ def table(folder: Path) -> Path:
     return folder / "labels.csv"
 
 
-def test_faces_found_are_measured_in_the_pixels_of_their_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_faces_found_are_measured_in_the_pixels_of_their_labels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(finding, "open_detector", lambda name, **settings: Knows())
     faces = read(table(tmp_path), framing=Framing("crop", 24, 0.25), cache=False)
     detected = fit_detected(faces, Knows())

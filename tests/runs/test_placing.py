@@ -50,7 +50,9 @@ def test_without_labels_the_large_sure_face_is_cropped() -> None:
     middle = framed.to_photo @ [11.5, 11.5, 1]
     side = 24 * framed.to_photo[0, 0]
     # the detector's square is 1.25 of the labels' extent, and the crop has a quarter more on each side of that
-    assert by == "detector" and middle == pytest.approx([50, 50], abs=1) and side == pytest.approx(40 / 1.25 * 1.5, abs=2)
+    assert (
+        by == "detector" and middle == pytest.approx([50, 50], abs=1) and side == pytest.approx(40 / 1.25 * 1.5, abs=2)
+    )
 
 
 def test_a_template_is_laid_on_the_face_that_the_labels_mean() -> None:
@@ -60,7 +62,9 @@ def test_a_template_is_laid_on_the_face_that_the_labels_mean() -> None:
     framed, by = placing.frame(labelled(labels))
     places = (POINTS - 20 - framed.to_photo[:, 2]) @ np.linalg.inv(framed.to_photo[:, :2]).T
     assert by == "detector" and np.abs(places - placing.framing.template).max() < 6
-    np.testing.assert_allclose(framed.points[:2] @ framed.to_photo[:, :2].T + framed.to_photo[:, 2], labels[:2], atol=1e-6)
+    np.testing.assert_allclose(
+        framed.points[:2] @ framed.to_photo[:, :2].T + framed.to_photo[:, 2], labels[:2], atol=1e-6
+    )
     assert np.isnan(framed.points[2]).all()
 
 

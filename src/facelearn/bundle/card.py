@@ -8,6 +8,7 @@ from typing import Any
 
 from facelearn.bundle.document import Bundle, to_document
 from facelearn.bundle.file import load
+from facelearn.errors import BundleError
 
 _LIMITS = (
     "It expects one roughly centred face, cropped as the training images were; it does not find faces and answers for any image.",
@@ -28,7 +29,16 @@ def card(model: Bundle | str | Path) -> str:
         BundleError: not a whole model file.
     """
     bundle = model if isinstance(model, Bundle) else load(model)
-    parts = [
+    try:
+        return "\n\n".join(part for part in _parts(bundle) if part) + "\n"
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise BundleError(
+            f"the model's facts are not what facelearn writes ({error!r}); make it again with facelearn train"
+        ) from error
+
+
+def _parts(bundle: Bundle) -> list[str]:
+    return [
         f"# {bundle.network} ({bundle.task})",
         f"{bundle.of_task.purpose} Trained with facelearn, {bundle.created}.".strip(),
         _section("Model", _table(("", ""), _model_rows(bundle))),
@@ -45,7 +55,6 @@ def card(model: Bundle | str | Path) -> str:
         _section("Recipe", _facts(bundle.recipe)),
         _section("Versions", _facts(bundle.versions)),
     ]
-    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 # of the training rows, kept for `evaluate` alone

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from facelearn.bundle.document_types import check_document
 from facelearn.data.schema import KeypointSchema
 from facelearn.errors import BundleError, FacelearnError
 from facelearn.tasks import TASKS
@@ -87,6 +88,10 @@ class Bundle:
                 f"the model is for the task '{self.task}', which this version does not know: {', '.join(TASKS)}"
             )
         self.of_task.check_facts(self.answer_facts)
+
+    def __repr__(self) -> str:
+        answers = f"{len(self.people)} people" if self.people else f"{len(self.schema or ())} keypoints"
+        return f"Bundle({self.task} with {self.network}, {self.parameters:,} parameters, {answers})"
 
     @property
     def parameters(self) -> int:
@@ -177,6 +182,7 @@ def from_document(document: Mapping[str, Any], tensors: Mapping[str, NDArray[Any
     Raises:
         BundleError: a fact is missing or not of its kind; `source` names the file.
     """
+    check_document(document, source)
     weights = {name.removeprefix(_NETWORK): array for name, array in tensors.items() if name.startswith(_NETWORK)}
     arrays = {name.removeprefix(_PREPROCESS): array for name, array in tensors.items() if name.startswith(_PREPROCESS)}
     try:
@@ -193,7 +199,7 @@ def from_document(document: Mapping[str, Any], tensors: Mapping[str, NDArray[Any
         )
     except FacelearnError as error:
         raise BundleError(f"{source} cannot be used: {error}") from error
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
         raise BundleError(
             f"{source} lacks facts a model needs ({error!r}); make it again with facelearn train"
         ) from error

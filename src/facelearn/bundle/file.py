@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from facelearn.bundle.document import Bundle, from_document, from_version_1, to_document, to_tensors
 from facelearn.bundle.seal import BLANK_SEAL, is_whole, seal
-from facelearn.errors import BundleError
+from facelearn.errors import BundleError, FacelearnError
 from facelearn.files import whole_file
 
 FORMAT_VERSION = 2
@@ -67,7 +67,7 @@ def load(path: str | Path) -> Bundle:
     """
     content = read_content(path)
     metadata = _metadata(content, path)
-    version = _version(metadata, path)
+    _version(metadata, path)
     if not is_whole(content):
         raise BundleError(
             f"{path} is damaged: it was cut short or edited after it was saved; copy it again from where it was made"
@@ -75,34 +75,43 @@ def load(path: str | Path) -> Bundle:
     from safetensors import SafetensorError
     from safetensors.numpy import load as parse
 
+    document = read_document(metadata, path)
     try:
-        document = json.loads(metadata["document"])
         tensors = parse(content)
-    except (SafetensorError, ValueError, KeyError, RecursionError) as error:
+    except (SafetensorError, ValueError, KeyError) as error:
         raise BundleError(f"{path} is damaged ({error}); copy it again from where it was made") from error
-    return from_document(migrate(document, version), tensors, str(path))
+    return from_document(document, tensors, str(path))
 
 
-def migrate(document: dict[str, Any], version: int) -> dict[str, Any]:
-    """`document` of an older format `version` as one of the present version.
+def read_document(metadata: Mapping[str, str], path: str | Path) -> dict[str, Any]:
+    """The document in a model file's metadata, as one of the present version.
 
     Raises:
-        BundleError: no migration from that version is known.
+        BundleError: none, one of a newer version, or of one from which no migration is known.
     """
-    for old in range(version, FORMAT_VERSION):
-        if old not in MIGRATIONS:
-            raise BundleError(
-                f"models of format {old} can no longer be read; make the model again with facelearn train"
-            )
-        document = MIGRATIONS[old](document)
+    version = _version(metadata, path)
+    try:
+        document = json.loads(metadata["document"])
+        for old in range(version, FORMAT_VERSION):
+            if old not in MIGRATIONS:
+                raise BundleError(
+                    f"{path}: models of format {old} can no longer be read; make the model again with facelearn train"
+                )
+            document = MIGRATIONS[old](document)
+    except BundleError:
+        raise
+    except (FacelearnError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise BundleError(f"{path} is damaged ({error!r}); copy it again from where it was made") from error
+    if not isinstance(document, dict):
+        raise BundleError(f"{path} is damaged: its document is no table; copy it again from where it was made")
     return document
 
 
-def read_content(path: str | Path) -> bytes:
-    """All bytes of a model file.
+def read_content(path: str | Path, most: int | None = None) -> bytes:
+    """All bytes of a model file, of which there are at most `most`.
 
     Raises:
-        BundleError: no such file, a folder, not readable, or empty.
+        BundleError: no such file, a folder or device, not readable, empty, or larger.
     """
     path = Path(path)
     if path.is_dir():
@@ -111,7 +120,11 @@ def read_content(path: str | Path) -> bytes:
             f"type {inside}" if inside.exists() else "give the model's file, such as runs/quickstart/model.safetensors"
         )
         raise BundleError(f"{path} is a folder, not a model file; {where}")
+    if path.exists() and not path.is_file():
+        raise BundleError(f"{path} is a device or a pipe, not a model file; give a file")
     try:
+        if most is not None and path.stat().st_size > most:
+            raise BundleError(f"{path} is larger than a file of its kind can be ({most:,} bytes); give a model file")
         content = path.read_bytes()
     except FileNotFoundError as error:
         raise BundleError(
@@ -155,12 +168,12 @@ def _metadata(content: bytes, path: str | Path) -> dict[str, str]:
     return metadata
 
 
-def _version(metadata: dict[str, str], path: str | Path) -> int:
+def _version(metadata: Mapping[str, str], path: str | Path) -> int:
     try:
         version = int(metadata["facelearn"])
     except ValueError as error:
         raise BundleError(
-            f"{path} is damaged: its format version reads '{metadata['facelearn']}'; copy it again"
+            f"{path} is damaged: its format version reads '{metadata['facelearn'][:20]}'; copy it again"
         ) from error
     if version > FORMAT_VERSION:
         raise BundleError(

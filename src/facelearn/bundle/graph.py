@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from facelearn.bundle.document import Bundle
-from facelearn.errors import BundleError, RecipeError
+from facelearn.errors import BundleError, FacelearnError, RecipeError
 from facelearn.models import zoo
 
 
@@ -74,14 +74,33 @@ def build_network(bundle: Bundle) -> nn.Module:
     Raises:
         BundleError: the weights do not fit the network that this version of facelearn builds.
     """
+    _check_weights(bundle)  # before memory is taken for a network of whatever size the facts say
     network = zoo.build(bundle.network, **bundle.network_args)
     weights = {name: torch.from_numpy(array.copy()) for name, array in bundle.weights.items()}
-    try:
-        network.load_state_dict(weights, strict=True)
-    except RuntimeError as error:
-        trained = bundle.versions.get("facelearn", "unknown")
-        raise BundleError(
-            f"the weights do not fit the network '{bundle.network}' of this version of facelearn ({len(weights)} tensors for "
-            f"{len(network.state_dict())}); use the version that trained it ({trained}), or train again"
-        ) from error
+    network.load_state_dict(weights, strict=True)
     return network.eval()
+
+
+def _check_weights(bundle: Bundle) -> None:
+    """The network that the bundle names, built without memory for it, has its tensors.
+
+    Raises:
+        BundleError: it does not, or cannot be built.
+    """
+    trained = bundle.versions.get("facelearn", "unknown")
+    remedy = f"use the version that trained it ({trained}), or train again"
+    try:
+        with torch.device("meta"):
+            own = zoo.build(bundle.network, **bundle.network_args).state_dict()
+    except (FacelearnError, MemoryError, ImportError):
+        raise
+    except Exception as error:  # whatever arguments that its builder never expected lead to
+        raise BundleError(
+            f"the network '{bundle.network}' cannot be built as the model says ({error}); {remedy}"
+        ) from error
+    wanted = {name: tuple(tensor.shape) for name, tensor in own.items()}
+    if wanted != {name: array.shape for name, array in bundle.weights.items()}:
+        raise BundleError(
+            f"the weights do not fit the network '{bundle.network}' of this version of facelearn ({len(bundle.weights)} tensors for "
+            f"{len(wanted)}); {remedy}"
+        )

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from facelearn.bundle.document import Bundle, from_document, to_document
-from facelearn.bundle.file import FORMAT_VERSION, migrate, read_content, write_bytes
+from facelearn.bundle.file import FORMAT_VERSION, read_content, read_document, write_bytes
+from facelearn.bundle.onnx_file import MOST_BYTES, onnx_metadata
 from facelearn.bundle.seal import BLANK_SEAL, is_whole, seal
 from facelearn.errors import BundleError, MissingExtraError
 
@@ -86,23 +87,32 @@ def load_onnx(path: str | Path, providers: Sequence[str] = ("CPUExecutionProvide
     Raises:
         BundleError: no such file, damaged, not written by `export_onnx`, or from a newer version.
     """
-    content = read_content(path)
-    session = _session(content, providers, str(path))
-    metadata = session.get_modelmeta().custom_metadata_map
-    if "facelearn" not in metadata:
+    content = read_content(path, MOST_BYTES)
+    metadata = onnx_metadata(content, str(path))
+    if not {"facelearn", "document", "seal"} <= metadata.keys():
         raise BundleError(
             f"{path} is an ONNX model without facelearn's facts, or damaged; export one with facelearn.bundle.export_onnx"
         )
     if not is_whole(content):
         raise BundleError(f"{path} is damaged: it was cut short or edited after it was saved; export it again")
-    version = int(metadata["facelearn"])
-    if version > FORMAT_VERSION:
+    bundle = from_document(read_document(metadata, path), {}, str(path))
+    session = _session(content, providers, str(path))
+    _check_ends(session, bundle, str(path))
+    return OnnxModel(bundle, content, session)
+
+
+def _check_ends(session: Any, bundle: Bundle, source: str) -> None:
+    """The graph takes images and gives what the bundle's task answers by."""
+    taken, given = session.get_inputs(), session.get_outputs()
+    fits = (
+        [(one.name, one.type, len(one.shape)) for one in taken] == [(INPUT_NAME, "tensor(uint8)", 4)]
+        and [(one.name, one.type) for one in given] == [(bundle.answering().output, "tensor(float)")]
+    )  # fmt: skip
+    if not fits:
         raise BundleError(
-            f"{path} was written by a newer facelearn (format {version}, this one reads up to {FORMAT_VERSION}); "
-            "type: pip install --upgrade facelearn"
+            f"{source} takes {', '.join(one.name for one in taken)} and gives {', '.join(one.name for one in given)}, which is no graph "
+            f"that facelearn exports for {bundle.task}; export it again"
         )
-    document = migrate(json.loads(metadata["document"]), version)
-    return OnnxModel(from_document(document, {}, str(path)), content, session)
 
 
 def _graph(module: Any, example: Any, bundle: Bundle) -> bytes:

@@ -293,7 +293,13 @@ BodyRate = Annotated[
 
 # The machine, and what comes out
 Precision = Annotated[
-    str | None, Sets("precision"), typer.Option("--precision", rich_help_panel=RUN, help="auto, 32 or bf16.")
+    str | None,
+    Sets("precision"),
+    typer.Option(
+        "--precision",
+        rich_help_panel=RUN,
+        help="auto, 32, bf16 (32 where the processor does not have it) or bf16-forced.",
+    ),
 ]
 Threads = Annotated[
     int | None,

@@ -157,9 +157,10 @@ def _print_run(result: TrainResult, as_json: bool) -> None:
     look = (
         "train longer, or on more rows (facelearn inspect DATA looks at them); its answers so far: " if lacking else ""
     )
+    summary, plural = result.summary, "" if result.summary["epochs"] == 1 else "s"
     say(
-        f"trained {result.summary['epochs']} epochs in {result.summary['seconds']} s ({result.summary['images_per_second']} images/s), "
-        f"{result.summary['parameters']:,} parameters",
+        f"trained {summary['epochs']} epoch{plural} in {summary['seconds']} s ({summary['images_per_second']} images/s), "
+        f"{summary['parameters']:,} parameters",
         f"model:  {result.model}",
         f"report: {result.report}",
         *next_commands(result.model, result.folder / task.answers_file, first=look),

@@ -7,7 +7,6 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, time
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from facelearn.recipe.recipe import Recipe
 
 SET = "--set"
-ALWAYS_FILES, PERHAPS_FILES = ("read.list_file", "split.train_list"), ("transfer.source", "read.schema")
 NO_MIRROR = "--no-mirror"
 
 
@@ -58,9 +56,9 @@ def settings_typed(context: typer.Context, assignments: Sequence[str] | None = N
     changes = {"__".join(one.keys): _plain(one) for one in typed}
     if any(one.name == NO_MIRROR for one in typed):
         changes = {"mirrored_prediction": False, **changes}
-    if "split__train_list" in changes:  # the images that it does not name are the test
-        changes = {"split__test": 0.0, "split__strangers": 0.0, **changes}
-    return changes
+    from facelearn.recipe.keywords import with_what_follows
+
+    return with_what_follows(changes)
 
 
 def recipe_typed(changes: Mapping[str, Any], *, task: str | None = None, file: Path | None = None) -> Recipe:
@@ -148,16 +146,9 @@ def _value(value: str, text: str) -> Any:
 
 
 def _plain(typed: _Typed) -> Any:
-    """The value as a recipe file has it; files by their whole path, because a run may be resumed from another folder."""
-    value = typed.value.value if isinstance(typed.value, Enum) else typed.value
-    if typed.path == "budget_seconds" and isinstance(value, str):
-        return seconds_of(value)
-    if typed.name == NO_MIRROR:
-        return 0.0
-    if typed.path in ALWAYS_FILES or (typed.path in PERHAPS_FILES and _is_file(value)):
-        return str(Path(str(value)).resolve())
-    return value
+    """The value as a recipe file has it."""
+    from facelearn.recipe.keywords import plain_value
 
-
-def _is_file(value: Any) -> bool:
-    return isinstance(value, str) and Path(value).is_file()
+    if typed.path == "budget_seconds" and isinstance(typed.value, str):
+        return seconds_of(typed.value)
+    return 0.0 if typed.name == NO_MIRROR else plain_value(typed.path, typed.value)

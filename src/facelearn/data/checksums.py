@@ -31,9 +31,7 @@ def checksum(path: Path) -> int:
     """CRC-32 over the bytes of a file."""
     found, piece = 0, memoryview(bytearray(_PIECE_BYTES))
     with path.open("rb", buffering=0) as file:
-        while count := file.readinto(
-            piece
-        ):  # one piece of memory for all: several times faster than a new one each time
+        while count := file.readinto(piece):  # one piece of memory for all is several times faster
             found = zlib.crc32(piece[:count], found)
     return found
 

@@ -194,6 +194,12 @@ class Faces:
     def __len__(self) -> int:
         return len(self.images)
 
+    def __repr__(self) -> str:
+        colour = "grey" if self.channels == 1 else "RGB"
+        keypoints = f", {len(self.schema)} keypoints ({self.schema.name})" if len(self.schema) else ""
+        people = f", {len(self.people)} people" if self.people else ""
+        return f"Faces({len(self):,} of {self.width} x {self.height} {colour}{keypoints}{people})"
+
     def __getitem__(self, index: slice | ArrayLike) -> Faces:
         """The faces at a slice, an integer index array or a boolean mask; always a `Faces` (a lone integer gives one of length 1).
 

@@ -49,6 +49,9 @@ class KeypointSchema:
     def __len__(self) -> int:
         return len(self.names)
 
+    def __repr__(self) -> str:
+        return f"KeypointSchema({self.name!r}, {len(self)} keypoints, {len(self.mirror)} mirror pairs)"
+
     @cached_property
     def mirror_index(self) -> NDArray[np.int64]:
         """(K,) int64 permutation: after mirroring, keypoint k is what was keypoint mirror_index[k]."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -82,15 +81,8 @@ class TorchBackend:
         except ModuleNotFoundError as error:
             raise MissingExtraError(error.name or "torch", "train") from error
         self.device = self._model.device
-        self._process = os.getpid()
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        if os.getpid() != self._process:
-            raise BundleError(
-                "this model was opened in another process, of which this one is a fork: torch's threads are not in it, and it would wait "
-                "for them forever; open the model in this process (facelearn.open), or start processes with "
-                "multiprocessing.get_context('spawn')"
-            )
         return self._model(images)
 
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from facelearn.bundle import Bundle
 from facelearn.data.coordinate_units import check_units
 from facelearn.data.filled import missing_values
 from facelearn.data.schema import KeypointSchema
-from facelearn.errors import BundleError, RecipeError
+from facelearn.errors import BundleError, FacelearnError, RecipeError
 from facelearn.prediction.backends import Backend, BackendName, Precision, open_backend
 from facelearn.prediction.finding import Finding, FindSettings
 from facelearn.prediction.photos import LabelsRead, Source
@@ -68,9 +69,13 @@ class OpenModel:
             raise RecipeError(f"batch must be at least 1; received {batch}")
         self._find = FindSettings(detector, largest, min_size, min_score)
         self._backend = open_backend(path, backend=backend, device=device, precision=precision)
+        self._process = os.getpid()
         self.asked = Asked(scheme, threshold)
         self.answering = self.bundle.answering(self.asked)
         self._batch, self._shape = batch, self.bundle.image_shape
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.bundle!r}, {self.backend} on {self.device})"
 
     @property
     def bundle(self) -> Bundle:
@@ -152,8 +157,29 @@ class OpenModel:
             find=self._find,
         )
         for chunk in batches:
-            combined = self._backend(self.bundle.preprocess.prepare(chunk.images)) if len(chunk.images) else EMPTY
+            combined = self._run(chunk.images) if len(chunk.images) else EMPTY
             yield self.answering.answer(combined, self._photos(chunk))
+
+    def _run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """What the network says of framed images.
+
+        Raises:
+            BundleError: facts and network do not go together, or this process is a fork of the one that opened the model.
+        """
+        if os.getpid() != self._process:
+            raise BundleError(
+                "this model was opened in another process, of which this one is a fork: its threads are not here, and it would wait for "
+                "them forever; open the model in this process (facelearn.open), or start processes with "
+                "multiprocessing.get_context('spawn')"
+            )
+        try:
+            return self._backend(self.bundle.preprocess.prepare(images))
+        except (FacelearnError, MemoryError):
+            raise
+        except Exception as error:  # torch, ONNX Runtime and OpenVINO have each their own
+            raise BundleError(
+                f"the model does not run on the images that it says it takes ({error}); make it again with facelearn train"
+            ) from error
 
     def _photos(self, chunk: PhotoBatch) -> Photos:
         maps = [

@@ -28,6 +28,10 @@ class PredictResult:
     path: Path | None
     skipped: tuple[Problem, ...]
 
+    def __repr__(self) -> str:
+        written = "" if self.path is None else f" in {self.path}"
+        return f"PredictResult({self.predictions!r}{written}, {len(self.skipped)} left out)"
+
 
 def predict(
     model: str | Path,

@@ -7,7 +7,6 @@ another task is refused by name.
 from __future__ import annotations
 
 import re
-import tomllib
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +18,7 @@ from facelearn.data.filled import missing_values
 from facelearn.data.schema import KNOWN_SCHEMAS
 from facelearn.data.schema_file import known_schema
 from facelearn.errors import RecipeError, unknown_name
+from facelearn.outside import read_toml
 from facelearn.recipe.defaults import defaults_of, merged
 from facelearn.recipe.space import Space, check_paths
 from facelearn.recipe.starting_weights import TransferSettings
@@ -156,7 +156,9 @@ class Recipe(TaskSettings):
     patience: int | None = Field(None, ge=1, description="stop after so many epochs without a better validation loss")
     keep: Literal["best", "last"] = Field("last", description="which epoch's weights the model file gets")
     validate_every: int = Field(1, ge=1, description="epochs between validations")
-    precision: Literal["auto", "32", "bf16"] = "auto"
+    precision: Literal["auto", "32", "bf16", "bf16-forced"] = Field(
+        "auto", description="bf16 where the processor has it ('auto', 'bf16'), always ('bf16-forced'), or never ('32')"
+    )
     device: str = Field("auto", description="auto, cpu or cuda")
     devices: int = Field(1, ge=1)
     threads: int | None = Field(None, ge=1, description="processor threads; all cores where not given")
@@ -195,8 +197,8 @@ class Recipe(TaskSettings):
             RecipeError: the file is missing, no TOML, or has unknown keys or impossible values; each is named.
         """
         try:
-            facts = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            facts = read_toml(path)
+        except (OSError, ValueError) as error:
             raise RecipeError(f"cannot read the recipe {path}: {error}") from error
         return cls.from_dict(_changed(facts, changes or {}), where=str(path))
 
@@ -231,7 +233,7 @@ class Recipe(TaskSettings):
         return cls.from_dict(_changed({"task": task}, changes or {}))
 
     def with_changes(self, **changes: Any) -> Recipe:
-        """A checked copy; keys are dotted paths with `__` for the dot, e.g. `with_changes(optimiser__learning_rate=1e-3)`."""
+        """A checked copy; keys are dotted paths, or have `__` for the dot: `with_changes(optimiser__learning_rate=1e-3)`."""
         if changes.get("task", self.task) != self.task:
             wanted = changes["task"]
             raise RecipeError(
@@ -241,6 +243,9 @@ class Recipe(TaskSettings):
         if not self.asks_for_mirroring and not {"augment", "augment__mirror"} & set(changes):
             changed.augment.model_fields_set.discard("mirror")  # nobody has asked for it yet
         return changed
+
+    def __repr__(self) -> str:
+        return f"Recipe({self.task} with {self.model.name}, {self.epochs} epochs; to_toml() says all)"
 
     @property
     def asks_for_mirroring(self) -> bool:
@@ -315,10 +320,10 @@ def _without_the_neutral(facts: Mapping[str, Any], kind: type[Recipe]) -> dict[s
 
 
 def _changed(facts: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """`facts`, in place, with values put at dotted paths that have `__` for the dot."""
+    """`facts`, in place, with values put at dotted paths, which may have `__` for the dot."""
     for path, value in changes.items():
         target = facts
-        *parents, last = path.split("__")
+        *parents, last = path.replace("__", ".").split(".")
         for parent in parents:
             target = target.setdefault(parent, {})
         target[last] = value
@@ -331,7 +336,7 @@ def seconds(text: str) -> float:
     Raises:
         RecipeError: anything else.
     """
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|m|h|)\s*", text)
+    match = re.fullmatch(r"(\d{1,12}(?:\.\d+)?)\s*([smh]?)", text.strip())
     if match is None or float(match[1]) <= 0:
         raise RecipeError(f"received the duration '{text}'; write seconds, minutes or hours, e.g. 90s, 5m or 1.5h")
     return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]

@@ -50,6 +50,9 @@ class ReadResult:
     split: NDArray[np.str_]
     framing: Framing
 
+    def __repr__(self) -> str:
+        return f"ReadResult({self.faces!r} from {self.format}, {len(self.skipped)} left out, {len(self.warnings)} warnings)"
+
 
 def read(
     path: str | Path,

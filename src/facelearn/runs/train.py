@@ -5,14 +5,15 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from facelearn.data.faces import Faces
 from facelearn.data.listing import write_skipped
 from facelearn.data.unknown_meaning import keypoint_notes
-from facelearn.errors import DataError
+from facelearn.errors import DataError, RecipeError
+from facelearn.recipe.keywords import changes_of
 from facelearn.recipe.recipe import Recipe
 from facelearn.recipe.resolve import SourceNetwork, draft, resolve
 from facelearn.recipe.starting_weights import TransferSettings
@@ -29,17 +30,17 @@ from facelearn.transforms.framing import Framing
 
 def train(
     data: str | Path | Faces,
-    out: str | Path,
+    out: str | Path = "runs/train",
     *,
     task: str | None = None,
-    recipe: Recipe | None = None,
+    recipe: Recipe | str | Path | None = None,
     changes: Mapping[str, Any] | None = None,
     resume: bool = False,
     overwrite: bool = False,
-    on_error: Literal["stop", "skip"] | None = None,
     reporter: Reporter | None = None,
     read_progress: Callable[[int, int], None] | None = None,
     stop: Callable[[], bool] | None = None,
+    **settings: Any,
 ) -> TrainResult:
     """Train a model on labelled faces, missing labels and uneven classes and all, and write everything about it to a run directory.
 
@@ -48,38 +49,44 @@ def train(
         out: the run directory.
         task: None is the recipe's, and without a recipe what the data have: keypoints make it the keypoint task, else names of people
             identification.
-        recipe: default `Recipe(task=...)`.
-        changes: to the recipe, as `Recipe.with_changes` takes them.
+        recipe: or its TOML file; default `Recipe(task=...)`.
+        changes: to the recipe, as `settings` but by any path, {"optimiser.learning_rate": 1e-3}.
         resume: go on from the state in `out`, with the recipe found there.
         overwrite: replace a finished run in `out`.
-        on_error: "skip" leaves bad rows out, counts them and lists them in `out`/skipped.csv; None does as the recipe says.
         reporter: callbacks for a progress display.
         read_progress: called with (done, all) while images are decoded.
         stop: asked after every batch; once it says True, the run is saved so that it can be gone on with, and the result says so.
+        settings: any setting of the recipe, `__` for the dot in its path, `optimiser__learning_rate=1e-3`, or named as the option of the
+            command line, `epochs=5`, `learning_rate=1e-3`, `size=96`, `model="ml_resnet"`, `no_mirror=True`, `budget="5m"`;
+            `on_error="skip"` leaves bad rows out, counts them and lists them in `out`/skipped.csv.
 
     Raises:
         DataError: unreadable data, or data without what the task learns.
-        RecipeError: a recipe that cannot be carried out or describes a search, or training that diverged.
+        RecipeError: an unknown setting, a recipe that cannot be carried out or describes a search, or training that diverged.
         FacelearnError: `out` holds a finished run.
     """
     folder = RunFolder(out)
-    asked = {**(changes or {}), **({} if on_error is None else {"read__on_error": on_error})}
+    asked = changes_of(changes or {}, settings)
+    if isinstance(data, Faces) and (
+        reading := [key for key in asked if key.startswith("read__") and key != "read__on_error"]
+    ):
+        names = ", ".join(key.removeprefix("read__") for key in reading)
+        raise RecipeError(
+            f"{names} says how files are read, and these are Faces; give it to facelearn.read, or leave it out"
+        )
+    recipe = Recipe.from_toml(recipe) if isinstance(recipe, str | Path) else recipe
     with folder.locked():
         ran = folder.claim(resume=resume, overwrite=overwrite)
         made = draft(ran or recipe, asked, task=task, runs=ran is not None)
         read = read_rows(data, made.recipe, folder, read_progress, task=made.task)
         resolved = resolve(made, read.faces, source_network)
-        settings, parts = resolved.recipe, resolved.splits[0]
+        used, parts = resolved.recipe, resolved.splits[0]
         notes = [note for note in resolved.notes if note not in read.warnings]
-        apply(
-            choose_device(
-                settings.device, devices=settings.devices, precision=settings.precision, threads=settings.threads
-            )
-        )
-        folder.check_source_stays(settings, overwrite=overwrite)
+        apply(choose_device(used.device, devices=used.devices, precision=used.precision, threads=used.threads))
+        folder.check_source_stays(used, overwrite=overwrite)
         train_rows, valid, held_out = parts_of(read.faces, parts)
         result = train_parts(
-            train_rows, valid, folder.path, recipe=settings, held_out=held_out, framing=read.framing, resume=resume, reporter=reporter,
+            train_rows, valid, folder.path, recipe=used, held_out=held_out, framing=read.framing, resume=resume, reporter=reporter,
             stop=stop, ready=lambda: make_ready(folder, data, overwrite),
             facts={"source": data_name(data), "split": parts.report()},
         )  # fmt: skip

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from facelearn.errors import Problem
+from facelearn.tasks import TASKS
 
 LICENCE_NOTE = "Weights trained by you, from your data: no licence of facelearn's applies. Check the terms of the data's own licence."
 _LIBRARIES = ("facelearn", "torch", "lightning-fabric", "numpy", "opencv-python-headless", "safetensors")
@@ -42,6 +43,11 @@ class TrainResult:
     report: Path | None = None
     stopped: bool = False
     first: bool = True
+
+    def __repr__(self) -> str:
+        state = "stopped" if self.stopped else f"{self.summary.get('epochs')} epochs"
+        said = TASKS[self.task].headline(self.metrics).splitlines()[0] if self.metrics else "nothing held out"
+        return f"TrainResult({self.folder}: {state}, {said})"
 
 
 def versions() -> dict[str, str]:

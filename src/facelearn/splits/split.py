@@ -62,6 +62,9 @@ class Split:
         sizes: dict[str, PartCounts] = {name: {"images": len(rows)} for name, rows in self.parts.items()}
         return {"by": self.by, "parts": sizes, "leaks": {}, "warnings": [], **self.facts}
 
+    def __repr__(self) -> str:
+        return f"Split({', '.join(f'{name} {len(rows):,}' for name, rows in self.parts.items())}, by {self.by})"
+
     def __str__(self) -> str:
         report = self.report()
         lines = [f"split by {self.by}"]

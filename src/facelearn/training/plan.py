@@ -188,11 +188,13 @@ def fit_plan(
         BundleError: nothing to go on from.
     """
     fabric = _launch(plan.settings)
-    network, notes = network_with_first_weights(plan)
+    network, taken = network_with_first_weights(plan)
+    notes = (*filter(None, [plan.settings.note]), *taken)
     learner = plan.task.learner(plan.recipe, plan.train, network, plan.network_args)
     if fabric.is_global_zero:
         begin()
-        (reporter or Reporter()).on_open(_opening(plan, network))
+        for line in filter(None, [plan.settings.note, _opening(plan, network)]):
+            (reporter or Reporter()).on_open(line)
     scratch = scratch / f"scratch-{fabric.global_rank}"
     try:
         data = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -87,6 +87,24 @@ class NameAnswering:
         return join(answers, self.people, self.threshold)
 
 
+@dataclass(frozen=True)
+class FaceIdentity:
+    """Who is on one photo.
+
+    Attributes:
+        name: "unknown" where nobody is likely enough.
+        probability: of the likeliest person.
+        likeliest: that person, whatever the threshold says.
+        source, row: as in `Identities`.
+    """
+
+    name: str
+    probability: float
+    likeliest: str
+    source: str
+    row: int
+
+
 @dataclass(frozen=True, eq=False)
 class Identities:
     """Whose N faces these are. A photo with several faces has as many rows.
@@ -117,6 +135,19 @@ class Identities:
 
     def __len__(self) -> int:
         return len(self.probabilities)
+
+    def __getitem__(self, index: int) -> FaceIdentity:
+        """Who is on one photo, counted from 0, or from the end below it."""
+        likeliest, probability = self.people[self.likeliest[index]], float(self.probability[index])
+        name = UNKNOWN if self.unknown[index] else likeliest
+        return FaceIdentity(name, probability, likeliest, str(self.source[index]), int(self.row[index]))
+
+    def __iter__(self) -> Iterator[FaceIdentity]:
+        return (self[i] for i in range(len(self)))
+
+    def __repr__(self) -> str:
+        left_out = f", {len(self.skipped)} left out" if self.skipped else ""
+        return f"Identities({len(self):,} photos, {int(self.unknown.sum()):,} unknown, {len(self.people)} people known{left_out})"
 
     @property
     def likeliest(self) -> NDArray[np.int64]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from facelearn.data.readers.coco import CocoPlace
 from facelearn.data.schema import KeypointSchema
 from facelearn.data.writers import names_from, write_predictions_csv
-from facelearn.errors import BundleError, Problem, RecipeError
+from facelearn.errors import BundleError, FacelearnError, Problem, RecipeError, unknown_name
 from facelearn.files import write_text
 from facelearn.geometry.affine import map_points
 from facelearn.geometry.coordinates import from_unit, mirrored
@@ -122,6 +122,38 @@ def _scheme_index(names: tuple[str, ...], own: int, wanted: str | int | None) ->
 
 
 @dataclass(frozen=True, eq=False)
+class FaceKeypoints:
+    """The keypoints of one photo.
+
+    Attributes:
+        points: float32 (K, 2), (x, y) in pixels of the photo, origin at the centre of the top-left pixel.
+        names: of the K keypoints.
+        source, row: as in `Predictions`.
+    """
+
+    points: NDArray[np.float32]
+    names: tuple[str, ...]
+    source: str
+    row: int
+
+    def __getitem__(self, name: str) -> tuple[float, float]:
+        """(x, y) of the keypoint of that name."""
+        if name not in self.names:
+            raise FacelearnError(unknown_name("keypoint", str(name), self.names))
+        x, y = self.points[self.names.index(name)].tolist()
+        return x, y
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __repr__(self) -> str:
+        return f"FaceKeypoints({len(self)} keypoints of {self.source or f'image {self.row}'})"
+
+
+@dataclass(frozen=True, eq=False)
 class Predictions:
     """Keypoints of N faces; every one of the K points is there, none is NaN. A photo with several faces has as many rows.
 
@@ -155,6 +187,17 @@ class Predictions:
 
     def __len__(self) -> int:
         return len(self.points)
+
+    def __getitem__(self, index: int) -> FaceKeypoints:
+        """The keypoints of one photo, counted from 0, or from the end below it."""
+        return FaceKeypoints(self.points[index], self.schema.names, str(self.source[index]), int(self.row[index]))
+
+    def __iter__(self) -> Iterator[FaceKeypoints]:
+        return (self[i] for i in range(len(self)))
+
+    def __repr__(self) -> str:
+        left_out = f", {len(self.skipped)} left out" if self.skipped else ""
+        return f"Predictions({len(self):,} photos, {len(self.schema)} keypoints each{left_out})"
 
     def to_json(self) -> dict[str, Any]:
         """JSON values: images, keypoints, the photos without a face, and for each face its file, row, points, score and box."""
