@@ -38,21 +38,33 @@ def guesses(
     return np.concatenate(scores), np.concatenate(squares), np.concatenate(points)
 
 
-def surest(scores: NDArray[np.float64], squares: NDArray[np.float64], overlap: float = 0.35) -> NDArray[np.int64]:
-    """Indices of the faces that stay, surest first: one goes that shares more than `overlap` (intersection over union) with a surer one."""
+def surest(
+    scores: NDArray[np.float64], squares: NDArray[np.float64], overlap: float = 0.35, within: float = 1.0
+) -> NDArray[np.int64]:
+    """Indices of the faces that stay, surest first.
+
+    One goes that shares more than `overlap` (intersection over union) with a surer one, or where more than `within` of the smaller of the
+    two lies in the other: an eye is no face in a face.
+    """
     order = np.argsort(-scores, kind="stable")
     kept: list[int] = []
     for i in order:
-        if not kept or intersection_over_union(squares[i], squares[kept]).max() <= overlap:
-            kept.append(int(i))
+        if kept:
+            shared, smaller = _shared_area(squares[i], squares[kept]), np.minimum(squares[i, 2], squares[kept, 2]) ** 2
+            union = squares[i, 2] ** 2 + squares[kept, 2] ** 2 - shared
+            if (shared / union).max() > overlap or (shared / smaller).max() > within:
+                continue
+        kept.append(int(i))
     return np.asarray(kept, np.int64)
 
 
 def intersection_over_union(square: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
     """Of one (3,) square (middle x, y, side) with (F, 3) others."""
-    half = (square[2] + others[:, 2]) / 2
-    shared = np.clip(
-        half[:, None] - np.abs(others[:, :2] - square[:2]), 0, np.minimum(square[2], others[:, 2])[:, None]
-    )
-    area = shared.prod(1)
+    area = _shared_area(square, others)
     return np.asarray(area / (square[2] ** 2 + others[:, 2] ** 2 - area))
+
+
+def _shared_area(square: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+    half = (square[2] + others[:, 2]) / 2
+    smaller = np.minimum(square[2], others[:, 2])[:, None]
+    return np.asarray(np.clip(half[:, None] - np.abs(others[:, :2] - square[:2]), 0, smaller).prod(1))

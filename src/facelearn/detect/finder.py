@@ -71,9 +71,13 @@ class FaceFinder:
         if not len(kept):
             return NO_FACES
         first = Detections(squares[kept], scores[kept], points[kept])
-        result = refine(session("refiner"), Levels(grey), first.squares, first.angles)
+        levels = Levels(grey)
+        result = refine(session("refiner"), levels, first.squares, first.angles)
         result = Detections(result.squares, np.sqrt(result.scores * first.scores), result.points)
-        result = result.take(surest(result.scores, result.squares, 0.35))
+        result = result.take(surest(result.scores, result.squares, 0.35, 0.6))
+        # once more from where the face now seems to be
+        again = refine(session("refiner"), levels, result.squares, result.angles)
+        result = Detections(again.squares, np.sqrt(again.scores * result.scores), again.points)
         return result.chosen(self.min_size or 0.0, self.min_score)
 
     def _guesses(

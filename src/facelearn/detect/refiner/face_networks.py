@@ -15,6 +15,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from facelearn.detect.crops import AROUND, CROP_SIDE
 from facelearn.detect.decode import STRIDES
 
 NUMBERS = 14
@@ -71,20 +72,34 @@ class RefinerNetwork(nn.Module):
     """The network that looks again at one guess of the first, turned upright, and says whether it is a face, where exactly, and its points.
 
     crop (B, 1, 64, 64) in 0..1, the guess in the middle, the crop 1.6 of its sides wide, its eyes level
-      -> 16 channels at 1/2 -> 32 at 1/4 -> 48 at 1/8 -> 64 at 1/16, convolutions of 3 x 3
-      -> 14 numbers: the logit of a face, then in sides of the guess from its middle: x and y of the face's middle, the logarithm of
-         its side, x and y of its five points
+      -> 24 channels at 1/2 -> 32 at 1/4 -> 48 at 1/8 -> 64 at 1/16, convolutions of 3 x 3
+      -> from 1/16 down: the logit of a face, x and y of its middle, the logarithm of its side
+      -> from 1/16, 1/8 and 1/4 together: a heat map of 16 x 16 for each of the five points, whose mean position is the point
+      -> 14 numbers; places in sides of the guess from its middle
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.body = nn.Sequential(
-            block(1, 16, 2), block(16, 24), block(24, 32, 2), Residual(32), block(32, 48, 2), Residual(48), block(48, 64, 2),
+        self.quarter = nn.Sequential(block(1, 16, 2), block(16, 24), block(24, 32, 2), Residual(32))
+        self.eighth = nn.Sequential(block(32, 48, 2), Residual(48))
+        self.sixteenth = block(48, 64, 2)
+        self.judged = nn.Sequential(
             nn.Conv2d(64, 24, 1, bias=False), nn.BatchNorm2d(24), nn.ReLU(inplace=True), nn.Flatten(),
-            nn.Linear(24 * 16, 64), nn.ReLU(inplace=True), nn.Linear(64, NUMBERS),
+            nn.Linear(24 * 16, 64), nn.ReLU(inplace=True), nn.Linear(64, 4),
         )  # fmt: skip
+        self.across = nn.ModuleList([nn.Conv2d(48, 32, 1), nn.Conv2d(64, 32, 1)])
+        self.maps = nn.Sequential(block(32, 32), nn.Conv2d(32, 5, 1))
+        cells = CROP_SIDE // 4
+        places = (torch.arange(cells) * 4 + 1.5 - (CROP_SIDE - 1) / 2) * AROUND / CROP_SIDE
+        grid = torch.stack([places.repeat(cells), places.repeat_interleave(cells)], 1)
+        self.register_buffer("grid", grid, persistent=False)
 
     def forward(self, crops: Tensor) -> Tensor:
         """(B, 1, 64, 64) -> (B, 14)."""
-        numbers: Tensor = self.body(crops)
-        return numbers
+        quarter = self.quarter(crops)
+        eighth = self.eighth(quarter)
+        sixteenth = self.sixteenth(eighth)
+        joined = self.across[0](eighth) + nn.functional.interpolate(self.across[1](sixteenth), scale_factor=2.0)
+        maps = self.maps(quarter + nn.functional.interpolate(joined, scale_factor=2.0))
+        points = torch.softmax(maps.flatten(2), 2) @ self.grid  # (B, 5, 2)
+        return torch.cat([self.judged(sixteenth), points.flatten(1)], 1)

@@ -73,10 +73,11 @@ def make(backgrounds: Sequence[Path], out: Path, *, finder_steps: int, refiner_s
 
 
 def read_backgrounds(folders: Sequence[Path]) -> list[NDArray[np.uint8]]:
-    """uint8 (H, W) of each picture in the folders, grey, at most 1280 pixels wide or high, of those that are almost the same only one."""
+    """uint8 (H, W) of each picture, or picture in a folder, grey, at most 1280 pixels wide or high, of those that are almost the same only one."""
     kept: list[NDArray[np.uint8]] = []
     small: list[NDArray[np.int64]] = []
-    files = sorted(file for folder in folders for file in folder.rglob("*") if file.suffix.lower() in IMAGE_EXTENSIONS)
+    listed = [file for place in folders for file in (place.rglob("*") if place.is_dir() else [place])]
+    files = sorted({file.resolve() for file in listed if file.suffix.lower() in IMAGE_EXTENSIONS})
     for file in files:
         grey = decode_image(file, color="grey")[..., 0]
         if min(grey.shape) < 300:
@@ -151,7 +152,7 @@ def _say(line: str) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("backgrounds", nargs="+", type=Path, help="folders of pictures without people")
+    parser.add_argument("backgrounds", nargs="+", type=Path, help="folders of pictures, or pictures, without people")
     parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parents[1])
     parser.add_argument("--finder-steps", type=int, default=6000)
     parser.add_argument("--refiner-steps", type=int, default=6000)

@@ -24,6 +24,7 @@ _CUTOUT = 160
 _CHUNK = 32
 _WIDEST_YAW = 1.25  # radians
 _COUNTS = (0.16, 0.42, 0.2, 0.1, 0.07, 0.05)  # shares of scenes with none to five people
+_DECOYS = 0.25  # share of scenes in which people without a face stand behind the others
 _PORTRAITS = 0.18  # share of scenes that one face fills, as many data sets' pictures are
 
 
@@ -91,7 +92,7 @@ def _shape(picture: NDArray[Any], rng: np.random.Generator) -> None:
     side = len(picture)
     x, y = (int(v) for v in rng.integers(0, side, 2))
     tone, size = float(rng.uniform(0, 255)), rng.uniform(0.02, 0.3) * side
-    kind = rng.integers(5)
+    kind = rng.integers(8)
     if kind == 0:
         axes = (int(size * rng.uniform(0.3, 1)) + 1, int(size) + 1)
         cv2.ellipse(
@@ -120,10 +121,24 @@ def _shape(picture: NDArray[Any], rng: np.random.Generator) -> None:
             cv2.line(
                 picture, (int(x - size * 0.2), int(y + size * 0.4)), (int(x + size * 0.2), int(y + size * 0.4)), tone, 2
             )
-    else:
+    elif kind == 4:
         step = max(3, int(size * 0.2))
         for k in range(0, int(size) + 1, step):
             cv2.line(picture, (x + k, y), (x + k, int(y + size)), tone, max(1, step // 3), cv2.LINE_AA)
+    elif kind == 5:  # rings, as of flowers, wheels and lamps
+        for radius in np.sort(rng.uniform(0.1, 1, rng.integers(2, 6)))[::-1] * size * 0.7:
+            cv2.circle(picture, (x, y), max(1, int(radius)), float(rng.uniform(0, 255)), -1, cv2.LINE_AA)
+    elif kind == 6:  # petals around a middle
+        count = int(rng.integers(5, 14))
+        for angle in np.arange(count) * 2 * np.pi / count:
+            at = (int(x + 0.5 * size * np.cos(angle)), int(y + 0.5 * size * np.sin(angle)))
+            axes = (max(1, int(0.32 * size)), max(1, int(size / count)))
+            cv2.ellipse(picture, at, axes, float(np.degrees(angle)), 0, 360, tone, -1, cv2.LINE_AA)
+        cv2.circle(picture, (x, y), max(1, int(0.3 * size)), float(rng.uniform(0, 255)), -1, cv2.LINE_AA)
+    else:  # a mosaic
+        cells = rng.uniform(0, 255, (int(rng.integers(3, 9)), int(rng.integers(3, 9)))).astype(np.float32)
+        part = picture[y : y + int(size) + 1, x : x + int(size) + 1]
+        part[:] = cv2.resize(cells, part.shape[::-1], interpolation=cv2.INTER_NEAREST)
 
 
 def scene(
@@ -142,6 +157,9 @@ def scene(
         sizes: smallest and largest side of a face, in pixels.
     """
     image = _background(backgrounds, side, rng).astype(np.float32)
+    if rng.random() < _DECOYS:
+        for _ in range(int(rng.integers(1, 4))):
+            _lay_decoy(image, people, sizes, rng)
     boxes: list[tuple[float, float, float]] = []
     points: list[NDArray[np.float32]] = []
     covered = np.zeros((side, side), np.float32)
@@ -181,6 +199,32 @@ def scene(
         np.asarray(points, np.float32).reshape(-1, 5, 2),
         np.asarray(hidden, np.bool_),
     )
+
+
+def _lay_decoy(image: NDArray[np.float32], people: People, sizes: tuple[float, float], rng: np.random.Generator) -> None:
+    """Somebody without a face: hair, skin and clothes, but the face's square is smooth, shuffled or another part of the person."""
+    k, side = int(rng.integers(len(people.picture))), len(image)
+    x, y, extent = square_around(people.points[k])
+    left, top = (max(0, int(v - extent / 2)) for v in (x, y))
+    picture = people.picture[k].copy()
+    part = picture[top : int(y + extent / 2), left : int(x + extent / 2)]
+    how = rng.integers(3)
+    if how == 0:
+        part[:] = cv2.GaussianBlur(part, (0, 0), float(rng.uniform(0.12, 0.3) * extent))
+    elif how == 1:
+        count = int(rng.integers(3, 6))
+        high, wide = part.shape[0] // count, part.shape[1] // count
+        cells = [part[r * high : (r + 1) * high, c * wide : (c + 1) * wide].copy() for r in range(count) for c in range(count)]
+        for place, cell in zip(rng.permutation(len(cells)), cells, strict=True):
+            r, c = divmod(int(place), count)
+            part[r * high : (r + 1) * high, c * wide : (c + 1) * wide] = cell
+    else:
+        up = int(rng.integers(0, picture.shape[0] - part.shape[0] + 1))
+        part[:] = np.roll(picture[up : up + part.shape[0], left : left + part.shape[1]], int(0.5 * extent), int(rng.integers(2)))
+    size = float(np.exp(rng.uniform(np.log(sizes[0]), np.log(sizes[1]))))
+    decoy = People(picture[None], people.cover[k : k + 1], people.points[k : k + 1])
+    place_x, place_y = rng.uniform(0.1 * side, 0.9 * side, 2)
+    _lay(image, decoy, 0, _placed(decoy.points[0], size, (float(place_x), float(place_y)), rng), rng)
 
 
 def _background(backgrounds: Sequence[NDArray[np.uint8]], side: int, rng: np.random.Generator) -> NDArray[np.uint8]:
