@@ -20,7 +20,7 @@ _SPELLINGS = re.compile(
 )
 _FLAGS = ("resume", "overwrite", "no-mirror")
 _IN_PYTHON = re.compile(r" \([^()]* in Python\)")
-_AS_OPTION = re.compile(r"\w+=(?:'[^']*'|\"[^\"]*\"|[\w.]+) \((--[^()]*)\)")
+_AS_OPTION = re.compile(r"(?<!\w)\w+=(?:'[^']*'|\"[^\"]*\"|[\w.]+) \((--[^()]*)\)")
 _typed = False
 
 

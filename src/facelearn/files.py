@@ -28,7 +28,7 @@ _OS_ERROR = re.compile(
     r"os error (\d{1,3})\)"
 )  # how libraries in Rust (safetensors) put the number into their own error
 _SAID = ("No space left", "disk is full", "Disk quota", "File too large")
-_SHORT = re.compile(r"\d+ requested and \d+ written")  # NumPy
+_SHORT = re.compile(r"\b\d+ requested and \d+ written")  # NumPy
 _LITTLE = 16 * 2**20
 _ZEROS = bytes(2**20)
 SCRATCH = re.compile(r"\.[0-9a-f]{8}\..+")

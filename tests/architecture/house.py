@@ -20,11 +20,14 @@ ORDER = """
 errors.py
 files.py
 cores.py
+limits.py
+outside.py
 geometry                  coordinates affine warp
 images                    decode hashes quality
-data                      arrays checksums sides schema schema_file stored_table faces seen_rows people_names unknown_meaning stated_size listing filled coordinate_units cache
-data/readers              label_files unread dialects columns simple_yaml kaggle wide_csv image_list image_folder coco_wholebody coco coco_folders pts dlib_xml
-data/readers              ultralytics json_files shapes label_studio cvat labelme via mtfl celeba wflw helen muct udacity array_values parquet
+data                      arrays array_files checksums sides schema schema_file stored_table faces seen_rows people_names unknown_meaning stated_size
+data                      listing filled coordinate_units cache
+data/readers              unpacked label_files xml_files unread dialects columns simple_yaml kaggle wide_csv image_list image_folder coco_wholebody json_files coco coco_folders pts dlib_xml
+data/readers              ultralytics shapes label_studio cvat labelme via mtfl celeba wflw helen muct udacity array_values parquet
 data/readers              npz_arrays saved sniffing __init__
 data/writers              to_files to_label_studio to_cvat submission __init__
 data/synthetic            numbers grid surface textures traits features camera paint labelling scene render __init__

@@ -101,6 +101,8 @@ def _looks_like(points: NDArray[np.float64], records: Sequence[Record], *, perce
     if len(points) < 2:
         return None
     low, high = float(points.min()), float(points.max())
+    if max(-low, high) > 1e15:  # no unit has such numbers
+        return None
     broken = bool((points % 1 != 0).any())
     if high <= 1 + _SLACK and low >= -1 - _SLACK and broken:
         sizes = _sizes(records)

@@ -10,13 +10,13 @@ edges = [["nose", "eye_a"]]             # lines to draw
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from facelearn.data.schema import KNOWN_SCHEMAS, KeypointSchema, schema_for_names
 from facelearn.errors import DataError
+from facelearn.outside import read_toml
 
 _KEYS = ("name", "names", "pairs", "eyes", "edges")
 _FORM = (
@@ -52,8 +52,8 @@ def known_schema(wanted: WantedSchema | None) -> KeypointSchema | None:
 
 def _read(path: Path) -> KeypointSchema:
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        table = read_toml(path)
+    except (OSError, ValueError) as error:
         raise DataError(f"the schema file {path} is no TOML that can be read ({error}); it holds {_FORM}") from error
     return schema_from_table({"name": path.stem, **table}, str(path))
 

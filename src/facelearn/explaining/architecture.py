@@ -160,6 +160,6 @@ def _sides(size: object) -> str:
 
 def _words(name: str) -> str:
     """`TwoConvBlock` as "two conv block"; `ReLU` stays."""
-    if not re.fullmatch(r"([A-Z][a-z]+|\d+[a-z]?)+", name):
+    if not re.fullmatch(r"(?:[A-Z][a-z]+|\d++[a-z]?)+", name):
         return name
     return " ".join(re.findall(r"[A-Z][a-z]+|\d+[a-z]?", name)).lower()

@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facelearn.errors import DataError
+from facelearn.limits import PIXELS
+from facelearn.outside import open_regular
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
 Color = Literal["grey", "rgb"]
 ImageSource = Path | str | bytes | BinaryIO
 
-MAX_PIXELS = 89_000_000
 IMAGE_EXTENSIONS = frozenset(
     {
         ".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".pjpeg", ".pjp", ".png", ".apng", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".webp",
@@ -94,11 +95,11 @@ def looks_like_image(start: bytes) -> bool:
     return start[:1] == b"P" and start[1:2] in b"123456" and start[2:3] in b" \t\r\n#" and len(start) > 2
 
 
-def image_facts(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> ImageFacts:
+def image_facts(source: ImageSource, *, max_pixels: int | None = None) -> ImageFacts:
     """The size and kind of an image, from its header alone.
 
     Raises:
-        ImageError: empty, not an image, or more than `max_pixels` pixels.
+        ImageError: empty, not an image, or more than `max_pixels` pixels (`limits.PIXELS` where not given).
     """
     with _stream(source) as stream:
         image = _open(stream, max_pixels)
@@ -110,7 +111,9 @@ def image_facts(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> ImageFa
         return ImageFacts(width, height, 1 if _is_grey(image) else 3, _frames(image), orientation)
 
 
-def decode_image(source: ImageSource, *, color: Color | None = None, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+def decode_image(
+    source: ImageSource, *, color: Color | None = None, max_pixels: int | None = None
+) -> NDArray[np.uint8]:
     """Decode one image, upright.
 
     EXIF rotation is applied. 16-bit images are scaled by their bit depth (v >> 8), never by their content. Transparent
@@ -120,7 +123,7 @@ def decode_image(source: ImageSource, *, color: Color | None = None, max_pixels:
     Args:
         source: a path, the file's bytes, or a binary file object.
         color: "grey" or "rgb"; None keeps the image's own.
-        max_pixels: limit on width times height; above 178 million Pillow's own limit holds.
+        max_pixels: limit on width times height; None is `limits.PIXELS`.
 
     Returns:
         uint8 (H, W, C), RGB order, C 1 for grey and 3 for RGB.
@@ -132,7 +135,7 @@ def decode_image(source: ImageSource, *, color: Color | None = None, max_pixels:
 
 
 def decode_with_facts(
-    source: ImageSource, *, color: Color | None = None, max_pixels: int = MAX_PIXELS
+    source: ImageSource, *, color: Color | None = None, max_pixels: int | None = None
 ) -> tuple[NDArray[np.uint8], ImageFacts]:
     """As `decode_image`, and what the header said of the upright image."""
     if color not in (None, "grey", "rgb"):
@@ -179,9 +182,14 @@ def to_grey(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return ((19595 * red + 38470 * green + 7471 * blue + 0x8000) >> 16).astype(np.uint8)[..., None]
 
 
-def _open(stream: BinaryIO, max_pixels: int) -> Image.Image:
+def _open(stream: BinaryIO, max_pixels: int | None) -> Image.Image:
     from PIL import Image
 
+    most = PIXELS.value if max_pixels is None else max_pixels
+    if (
+        Image.MAX_IMAGE_PIXELS is not None and most > Image.MAX_IMAGE_PIXELS
+    ):  # Pillow has a limit of its own, for the whole process
+        Image.MAX_IMAGE_PIXELS = most
     start = stream.read(16)
     if not start:
         raise ImageError("the image file is empty (0 bytes)")
@@ -194,14 +202,16 @@ def _open(stream: BinaryIO, max_pixels: int) -> Image.Image:
     try:
         image = Image.open(stream, formats=("AVIF",) if avif else _FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ImageError(f"the image has more pixels than the limit of {max_pixels:,}; shrink it first") from error
+        raise ImageError(
+            f"the image has more pixels than the limit of {most:,}; shrink it first, or {PIXELS.remedy}"
+        ) from error
     except Exception as error:  # as above: Pillow's header parsers too
         if looks_like_image(start):
             raise ImageError(f"the image's header is damaged ({_short(error)}); replace the file") from error
         raise ImageError(f"not an image (it starts with {start!r}); accepted are {ACCEPTED}") from error
-    if image.width * image.height > max_pixels:
+    if image.width * image.height > most:
         raise ImageError(
-            f"the image has {image.width} x {image.height} pixels, over the limit of {max_pixels:,}; shrink it first"
+            f"the image has {image.width} x {image.height} pixels, over the limit of {most:,}; shrink it first, or {PIXELS.remedy}"
         )
     if image.width == 0 or image.height == 0:
         raise ImageError("the image has no pixels; replace the file")
@@ -225,7 +235,7 @@ def _stream(source: ImageSource) -> Iterator[BinaryIO]:
         yield io.BytesIO(source)
     elif isinstance(source, str | Path):
         try:
-            file = open(source, "rb")  # noqa: SIM115
+            file = open_regular(source)
         except FileNotFoundError as error:
             raise ImageError("the image file is missing") from error
         except OSError as error:

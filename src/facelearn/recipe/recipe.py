@@ -7,7 +7,6 @@ another task is refused by name.
 from __future__ import annotations
 
 import re
-import tomllib
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +18,7 @@ from facelearn.data.filled import missing_values
 from facelearn.data.schema import KNOWN_SCHEMAS
 from facelearn.data.schema_file import known_schema
 from facelearn.errors import RecipeError, unknown_name
+from facelearn.outside import read_toml
 from facelearn.recipe.defaults import defaults_of, merged
 from facelearn.recipe.space import Space, check_paths
 from facelearn.recipe.starting_weights import TransferSettings
@@ -190,8 +190,8 @@ class Recipe(TaskSettings):
             RecipeError: the file is missing, no TOML, or has unknown keys or impossible values; each is named.
         """
         try:
-            facts = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            facts = read_toml(path)
+        except (OSError, ValueError) as error:
             raise RecipeError(f"cannot read the recipe {path}: {error}") from error
         return cls.from_dict(_changed(facts, changes or {}), where=str(path))
 
@@ -329,7 +329,7 @@ def seconds(text: str) -> float:
     Raises:
         RecipeError: anything else.
     """
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|m|h|)\s*", text)
+    match = re.fullmatch(r"(\d{1,12}(?:\.\d+)?)\s*([smh]?)", text.strip())
     if match is None or float(match[1]) <= 0:
         raise RecipeError(f"received the duration '{text}'; write seconds, minutes or hours, e.g. 90s, 5m or 1.5h")
     return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from pydantic import ValidationError
 
 from facelearn.errors import RecipeError, unknown_name
 from facelearn.models import zoo
+from facelearn.outside import read_toml
 from facelearn.recipe.defaults import merged
 from facelearn.recipe.recipe import Recipe, has_setting
 from facelearn.recipe.starting_weights import hub_file
@@ -268,6 +268,6 @@ def _base_recipe(path: Path, base: str | None) -> dict[str, Any]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        return read_toml(path)
+    except (OSError, ValueError) as error:
         raise RecipeError(f"cannot read the study {path}: {error}") from error

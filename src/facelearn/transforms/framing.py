@@ -28,7 +28,7 @@ from facelearn.geometry.affine import (
 )
 from facelearn.geometry.coordinates import inside, scaled
 from facelearn.geometry.warp import Window, warp
-from facelearn.images.decode import MAX_PIXELS
+from facelearn.limits import PIXELS
 
 Box = Sequence[float] | NDArray[np.float64]
 LARGEST_SIDE = 8192
@@ -237,9 +237,9 @@ class Framing:
             proportion = self._sides[1] / self._sides[0]
             width, height = max(width, height * proportion), max(height, width / proportion)
         columns, rows = max(1, round(width)), max(1, round(height))
-        if columns * rows > MAX_PIXELS:
+        if columns * rows > PIXELS.value:
             raise FramingError(
-                f"the box {[left, top, right, bottom]} covers {columns} x {rows} pixels, over the limit of {MAX_PIXELS:,}; "
+                f"the box {[left, top, right, bottom]} covers {columns} x {rows} pixels, over the limit of {PIXELS.value:,}; "
                 "give a smaller one"
             )
         size = (rows, columns) if self.size is None else self._sides
@@ -286,7 +286,7 @@ def _square(known: NDArray[np.float64], box: Box | None, margin: float) -> tuple
         raise FramingError("crop needs at least two labelled keypoints; leave this row out, or read without crop")
     extent = float((high - low).max())
     side = max(1, int(np.ceil(extent * (1 + 2 * margin))) + 1)
-    if side * side > MAX_PIXELS:
+    if side * side > PIXELS.value:
         raise FramingError(f"the crop would be {side} x {side} pixels; ask for a smaller margin")
     left, top = np.rint((low + high) / 2 - (side - 1) / 2).astype(int)
     return int(left), int(top), side

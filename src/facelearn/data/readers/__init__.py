@@ -15,6 +15,7 @@ from facelearn.data.readers.helen import list_helen
 from facelearn.data.readers.image_folder import foreign_tables, list_folder, list_image
 from facelearn.data.readers.image_list import keep_listed
 from facelearn.data.readers.kaggle import list_kaggle
+from facelearn.data.readers.label_files import special_note
 from facelearn.data.readers.label_studio import list_label_studio
 from facelearn.data.readers.labelme import list_labelme
 from facelearn.data.readers.mtfl import list_mtfl
@@ -23,7 +24,7 @@ from facelearn.data.readers.npz_arrays import list_npz
 from facelearn.data.readers.parquet import list_parquet
 from facelearn.data.readers.pts import list_pts
 from facelearn.data.readers.saved import load_saved
-from facelearn.data.readers.sniffing import FORMATS, locate, sniff
+from facelearn.data.readers.sniffing import FORMATS, locate, sniff, why_not_read
 from facelearn.data.readers.udacity import list_udacity
 from facelearn.data.readers.ultralytics import list_ultralytics
 from facelearn.data.readers.unread import unread_labels_note
@@ -72,6 +73,6 @@ def list_records(kind: str, where: Path, asked: ListingOptions, folder: Path | N
     listing = keep_listed(_READERS[kind](where, asked), where, asked)
     if folder is not None:
         said = [path for path in foreign_tables(folder) if any(path.name in note for note in listing.warnings)]
-        listing.unread = unread_labels_note(folder, [*listing.label_files, *said])
-        listing.warnings += listing.unread
+        listing.unread = unread_labels_note(folder, [*listing.label_files, *said], why_not_read)
+        listing.warnings += [*listing.unread, *special_note(folder)]
     return listing

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +14,8 @@ from numpy.typing import NDArray
 from facelearn.data.listing import Listing, ListingOptions, Record
 from facelearn.data.readers.coco_wholebody import faces_of_wholebody
 from facelearn.data.readers.columns import reorder, settle_schema
-from facelearn.data.readers.label_files import ImageFinder, read_text
+from facelearn.data.readers.json_files import load_json
+from facelearn.data.readers.label_files import ImageFinder
 from facelearn.data.schema import KeypointSchema
 from facelearn.data.stated_size import Size
 from facelearn.errors import DataError, Problem
@@ -176,10 +176,7 @@ def coco_places(path: Path) -> dict[int, CocoPlace]:
 
 
 def _load(path: Path) -> dict[str, list[Any]]:
-    try:
-        facts = json.loads(read_text(path))
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise DataError(f"{path} is no complete JSON ({error}); copy it again") from error
+    facts = load_json(path)
     for part in ("images", "annotations"):
         if not isinstance(facts, dict) or not isinstance(facts.get(part), list):
             raise DataError(
@@ -213,13 +210,21 @@ def _size(width: Any, height: Any) -> Size | None:
 
 
 def _keypoints(facts: Mapping[str, Any], labelled: Sequence[Any], path: Path, asked: ListingOptions) -> _Keypoints:
-    used = {annotation.get("category_id") for annotation in labelled}
-    named = [c for c in facts["categories"] if isinstance(c, dict) and c.get("keypoints") and c.get("id") in used]
+    used = {str(annotation.get("category_id")) for annotation in labelled}
+    named = [c for c in facts["categories"] if isinstance(c, dict) and c.get("keypoints") and str(c.get("id")) in used]
+    for category in named:
+        if not isinstance(category["keypoints"], list) or not all(
+            isinstance(one, str) for one in category["keypoints"]
+        ):
+            raise DataError(
+                f"{path}: category {str(category.get('id'))[:40]!r} has the keypoints {str(category['keypoints'])[:60]}; a list of "
+                "their names is needed"
+            )
     if len({tuple(category["keypoints"]) for category in named}) > 1:
         names = ", ".join(str(category.get("name")) for category in named)
         raise DataError(f"{path} has categories with different keypoints ({names}); keep one of them")
     if not named:
-        count = len(labelled[0]["keypoints"]) // 3
+        count = next((len(one["keypoints"]) // 3 for one in labelled if isinstance(one["keypoints"], list)), 0)
         numbers = [str(i) for i in range(count)]
         schema, order, notes = settle_schema(numbers, True, asked.schema, str(path))
         return _Keypoints(schema, order, count, tuple(notes))
@@ -244,9 +249,12 @@ def _record(
 ) -> Record:
     values = annotation["keypoints"]
     if not isinstance(values, list) or len(values) != 3 * keypoints.count:
-        raise ValueError(
-            f"annotation {number} has {len(values)} keypoint numbers where x, y, v of {keypoints.count} are needed"
+        has = (
+            f"{len(values)} keypoint numbers"
+            if isinstance(values, list)
+            else f"the keypoint numbers {str(values)[:40]}"
         )
+        raise ValueError(f"annotation {number} has {has} where x, y, v of {keypoints.count} are needed")
     points = _numbers(values, number).reshape(-1, 3)
     visibility = points[:, 2].copy()
     points[visibility == 0] = np.nan

@@ -7,6 +7,7 @@ from pathlib import Path
 from facelearn.data.listing import Listing, ListingOptions
 from facelearn.data.readers.coco import list_coco
 from facelearn.errors import DataError
+from facelearn.outside import read_regular
 
 
 def list_coco_folders(folder: Path, asked: ListingOptions) -> Listing:
@@ -49,10 +50,17 @@ def coco_files(folder: Path) -> list[Path]:
 
 
 def _has_keypoints(path: Path) -> bool:
-    data = path.read_bytes()
-    return b'"annotations"' in data and holds_keypoints(data)
+    return b'"annotations"' in _bytes_of(path) and holds_keypoints(path)
 
 
-def holds_keypoints(data: bytes) -> bool:
-    """Whether the text of a COCO file speaks of keypoints at all."""
+def holds_keypoints(path: Path) -> bool:
+    """Whether a COCO file speaks of keypoints at all; no file does not."""
+    data = _bytes_of(path)
     return b'"keypoints"' in data or b'"face_kpts"' in data
+
+
+def _bytes_of(path: Path) -> bytes:
+    try:
+        return read_regular(path)
+    except OSError:
+        return b""

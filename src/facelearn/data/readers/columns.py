@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facelearn.data.schema import IBUG68, KNOWN_SCHEMAS, KeypointSchema, schema_for_count, schema_for_names
 from facelearn.errors import DataError
+from facelearn.limits import KEYPOINTS, SPARSENESS
 
+_ROOM = 4_000_000  # places for keypoints that any table may have
 # what pandas, R and spreadsheets write for an empty cell
 MISSING_WORDS = frozenset({
     "", "nan", "-nan", "na", "n/a", "n.a.", "null", "none", "<na>", "nat", "#n/a", "#na", "#n/a n/a", "#value!", "-", "--", "?", ".",
@@ -75,7 +78,7 @@ def _both_or_neither(points: NDArray[np.float64], names: Sequence[str]) -> None:
         raise ValueError(f"{name} has {has}; give both or neither")
 
 
-_NUMBERED = re.compile(r"^([xy])[_ ]?(\d+)$", re.IGNORECASE)
+_NUMBERED = re.compile(r"^([xy])[_ ]?(\d{1,6})$", re.IGNORECASE)
 _NAMED = re.compile(r"^(.+)[_\-. ]([xy])$", re.IGNORECASE)
 _AXIS_FIRST = re.compile(r"^([xy])[_\-. ](.+)$", re.IGNORECASE)
 
@@ -203,8 +206,32 @@ def settle_schema(
     return schema, np.asarray([position.get(name, -1) for name in schema.names], np.int64), notes
 
 
+def numbers_between(first: int, numbers: Collection[int]) -> list[str]:
+    """Names of the keypoints from `first` to the last of `numbers`, those between that never occur among them; where most never do, only
+    `numbers`."""
+    span = range(first, max(numbers) + 1)
+    return [str(i) for i in (span if len(span) <= max(1000, 4 * len(numbers)) else sorted(numbers))]
+
+
+def check_room(faces: int, keypoints: int, labelled: int, where: Path) -> None:
+    """Nothing where a table of so many faces and keypoints is in proportion to what the file labels.
+
+    Raises:
+        DataError: a few labels would make a table of billions of missing ones.
+    """
+    if keypoints > KEYPOINTS.value:
+        raise DataError(
+            f"{where} has {keypoints:,} keypoints a face, more than {KEYPOINTS.value:,}; mend their names, or {KEYPOINTS.remedy}"
+        )
+    if faces * keypoints > max(_ROOM, SPARSENESS.value * labelled):
+        raise DataError(
+            f"{where} names {keypoints:,} keypoints for {faces:,} faces but labels {labelled:,} places, fewer than one in "
+            f"{SPARSENESS.value}; mend the names of its points, or {SPARSENESS.remedy.replace('above it ', 'higher ')}"
+        )
+
+
 def _unpadded(name: str) -> str:
-    return re.sub(r"(\d+)$", lambda match: str(int(match[1])), name)
+    return re.sub(r"(?<!\d)(\d{1,9})$", lambda match: str(int(match[1])), name)
 
 
 def _other_count(where: str, count: int, wanted: KeypointSchema) -> DataError:

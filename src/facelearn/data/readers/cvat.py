@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from xml.parsers import expat
 
 from facelearn.data.listing import Listing, ListingOptions
-from facelearn.data.readers.label_files import ImageFinder, read_text
+from facelearn.data.readers.label_files import ImageFinder
 from facelearn.data.readers.shapes import MarkedFace, MarkedFile, box_around, listing_of, number_in, set_point
+from facelearn.data.readers.xml_files import XmlReading
 from facelearn.errors import DataError, Problem
 
 
@@ -31,46 +31,29 @@ class _Image:
     shapes: list[_Shape] = field(default_factory=list)
 
 
-class _Reading:
-    """Gathers images and shapes while a file is parsed; declarations of types and entities are refused."""
+class _Reading(XmlReading):
+    """Gathers images and shapes while a file is parsed."""
 
     def __init__(self, path: Path) -> None:
+        super().__init__(path)
         self.images: list[_Image] = []
         self.other: Counter[str] = Counter()
         self.names: list[str] = []
         self.tracks = 0
-        self._path = path
         self._inside: list[str] = []
         self._shape: _Shape | None = None
-        self._text = ""
+        self._text: list[str] = []
         self._label: dict[str, str] = {}
         self._attribute = ""
-        self._parser = expat.ParserCreate()
-        self._parser.StartElementHandler = self._start
-        self._parser.EndElementHandler = self._end
-        self._parser.CharacterDataHandler = self._characters
-        self._parser.StartDoctypeDeclHandler = self._refuse
-        self._parser.EntityDeclHandler = self._refuse
 
-    def parse(self, text: str) -> None:
-        try:
-            self._parser.Parse(text.encode(), True)
-        except expat.ExpatError as error:
-            raise DataError(f"{self._path} is no complete XML ({error}); copy it again") from error
+    def text(self, characters: str) -> None:
+        self._text.append(characters)
 
-    def _refuse(self, *_: object) -> None:
-        raise DataError(
-            f"{self._path} declares a document type or entities, which label files do not need; remove them"
-        )
-
-    def _characters(self, text: str) -> None:
-        self._text += text
-
-    def _start(self, name: str, facts: dict[str, str]) -> None:
+    def start(self, name: str, facts: dict[str, str]) -> None:
         above = self._inside[-1] if self._inside else ""
         self._inside.append(name)
-        self._text = ""
-        line = self._parser.CurrentLineNumber
+        self._text = []
+        line = self.line
         if name == "image":
             self.images.append(_Image(line, facts))
         elif name == "track":
@@ -87,13 +70,13 @@ class _Reading:
         elif name == "attribute":
             self._attribute = facts.get("name", "")
 
-    def _end(self, name: str) -> None:
+    def end(self, name: str) -> None:
         self._inside.pop()
         above = self._inside[-1] if self._inside else ""
         if name == "attribute" and above in ("skeleton", "points", "box") and self._shape is not None:
-            self._shape.attributes[self._attribute] = self._text.strip()
+            self._shape.attributes[self._attribute] = "".join(self._text).strip()
         elif above == "label" and name in ("name", "type", "parent"):
-            self._label[name] = self._text.strip()
+            self._label[name] = "".join(self._text).strip()
         elif name == "label" and above == "labels" and self._label.get("parent"):
             self.names.append(self._label.get("name", ""))
 
@@ -109,7 +92,7 @@ def list_cvat(path: Path, asked: ListingOptions) -> Listing:
         DataError: no such XML, XML for video, XML with declarations, or no points.
     """
     found = _Reading(path)
-    found.parse(read_text(path))
+    found.parse()
     if found.tracks and not found.images:
         raise DataError(
             f"{path} is CVAT's XML for video ({found.tracks} tracks); export the task as 'CVAT for images 1.1'"

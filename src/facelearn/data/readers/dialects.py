@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -18,12 +19,13 @@ from typing import BinaryIO
 from facelearn.data.readers.label_files import BOM, open_text
 from facelearn.errors import DataError
 from facelearn.images.decode import IMAGE_EXTENSIONS
+from facelearn.limits import COLUMNS
 
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 _EXCEL_HINT = re.compile(rb"^\s*sep=(.)\s*$")  # what Excel writes, and takes, before a header
 _COUNTING = re.compile(r"^(unnamed: ?\d+(\.\d+)?|index|idx|id|#|no\.?|nr\.?|level_0)?$", re.IGNORECASE)
 _THOUSANDS = re.compile(r"^-?[1-9]\d{0,2}(,\d{3})+$")
-_NUMBER = re.compile(r"^[-+]?(\d+[.,]?\d*|[.,]\d+)(e[-+]?\d+)?$", re.IGNORECASE)
+_NUMBER = re.compile(r"^[-+]?(\d+([.,]\d*)?|[.,]\d+)(e[-+]?\d+)?$", re.IGNORECASE)
 _BLOCK = 1 << 22
 _LONGEST_ROW = 1 << 28
 _SAMPLE = 200
@@ -156,7 +158,9 @@ def split_header(line: bytes, path: Path, separator: str | None = None) -> list[
         raise DataError(f"{path} has a header that is no CSV ({error})") from error
     header = [name.strip() for name in named]
     refuse_headerless(header, path)
-    twice = sorted({name for name in header if name and header.count(name) > 1})
+    if len(header) > COLUMNS.value:
+        raise DataError(f"{path} has {len(header):,} columns, more than {COLUMNS.value:,}; {COLUMNS.remedy}")
+    twice = sorted(name for name, count in Counter(header).items() if name and count > 1)
     if twice:
         raise DataError(f"{path} has the column {', '.join(repr(name) for name in twice[:5])} more than once")
     return header

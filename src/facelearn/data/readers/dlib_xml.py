@@ -7,13 +7,13 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from xml.parsers import expat
 
 import numpy as np
 
 from facelearn.data.listing import Listing, ListingOptions, Record
-from facelearn.data.readers.columns import reorder, settle_schema
-from facelearn.data.readers.label_files import ImageFinder, read_bytes
+from facelearn.data.readers.columns import check_room, numbers_between, reorder, settle_schema
+from facelearn.data.readers.label_files import ImageFinder
+from facelearn.data.readers.xml_files import XmlReading
 from facelearn.data.schema import IBUG68, KeypointSchema
 from facelearn.errors import DataError, Problem
 
@@ -30,62 +30,28 @@ class _Box:
     parts: list[Mapping[str, str]] = field(default_factory=list)
 
 
-class _Collector:
-    """Gathers the boxes of a file while it is parsed; declarations of types and entities are refused, nothing is fetched."""
+class _Collector(XmlReading):
+    """Gathers the boxes of a file while it is parsed."""
 
-    def __init__(self, path: Path, encoding: str | None = None) -> None:
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
         self.boxes: list[_Box] = []
-        self.declared: str | None = None
-        self.in_declared = False
         self.images_without_box = 0
-        self._path = path
         self._image: str | None = None
         self._box: _Box | None = None
         self._count = 0
-        self._parser = expat.ParserCreate(encoding)
-        self._parser.XmlDeclHandler = self._declare
-        self._parser.StartElementHandler = self._start
-        self._parser.EndElementHandler = self._end
-        self._parser.StartDoctypeDeclHandler = self._refuse
-        self._parser.EntityDeclHandler = self._refuse
 
-    def parse(self, data: bytes) -> None:
-        """Parse a whole file, in the encoding given or else the one it declares.
-
-        Raises:
-            DataError: no well-formed XML, or XML with declarations.
-        """
-        try:
-            self._parser.Parse(data, True)
-        except expat.ExpatError as error:
-            raise DataError(f"{self._path} is no complete XML ({error}); copy it again") from error
-        except (
-            LookupError,
-            ValueError,
-        ) as error:  # an encoding that Python does not know, or that has several bytes a letter
-            raise DataError(
-                f"{self._path} declares an encoding that cannot be read ({error}); save it as UTF-8"
-            ) from error
-
-    def _declare(self, version: str, encoding: str | None, standalone: int) -> None:
-        self.declared = encoding
-
-    def _refuse(self, *_: object) -> None:
-        raise DataError(
-            f"{self._path} declares a document type or entities, which label files do not need; remove them"
-        )
-
-    def _start(self, name: str, facts: dict[str, str]) -> None:
+    def start(self, name: str, facts: dict[str, str]) -> None:
         if name == "image":
             self._image, self._count = facts.get("file", ""), 0
         elif name == "box" and self._image is not None:
-            self._box = _Box(self._image, self._parser.CurrentLineNumber, facts)
+            self._box = _Box(self._image, self.line, facts)
             self._count += 1
             self.boxes.append(self._box)
         elif name == "part" and self._box is not None:
             self._box.parts.append(facts)
 
-    def _end(self, name: str) -> None:
+    def end(self, name: str) -> None:
         if name == "image":
             self.images_without_box += self._count == 0
             self._image = None
@@ -102,7 +68,8 @@ def list_dlib_xml(path: Path, asked: ListingOptions) -> Listing:
     Raises:
         DataError: no such XML, XML with declarations, or no boxes.
     """
-    found = _parsed(path)
+    found = _Collector(path)
+    found.parse()
     boxes = [box for box in found.boxes if box.facts.get("ignore", "0") in ("0", "")]
     if not boxes:
         raise DataError(
@@ -111,12 +78,13 @@ def list_dlib_xml(path: Path, asked: ListingOptions) -> Listing:
     names, numbered = _names(boxes, asked.schema)
     known = IBUG68 if {part.get("name") for box in boxes for part in box.parts} == _LANDMARKS else None
     schema, order, notes = settle_schema(names, numbered, asked.schema, str(path), known=known)
+    check_room(len(boxes), len(names), sum(len(box.parts) for box in boxes), path)
     listing = Listing("dlib-xml", schema, [], [], notes, [path])
     if ignored := len(found.boxes) - len(boxes):
         listing.warnings.append(f"{ignored} boxes marked ignore were left out")
     if found.images_without_box:
         listing.warnings.append(f"{found.images_without_box} images without a box were left out")
-    finder = _Finder(path, found.declared if found.in_declared else None)
+    finder = _Finder(path, found.encoding)
     position = {name: i for i, name in enumerate(names)}
     for number, box in enumerate(boxes, start=1):
         try:
@@ -128,20 +96,6 @@ def list_dlib_xml(path: Path, asked: ListingOptions) -> Listing:
         listing.records.append(record)
     listing.warnings += finder.notes()
     return listing
-
-
-def _parsed(path: Path) -> _Collector:
-    """The file as its bytes read: as UTF-8 where they are UTF-8, whatever imglab's header says, else in the encoding declared."""
-    data = read_bytes(path)
-    try:
-        data.decode("utf-8")
-    except UnicodeDecodeError:
-        found = _Collector(path)
-        found.in_declared = True
-    else:
-        found = _Collector(path, "utf-8")
-    found.parse(data)
-    return found
 
 
 class _Finder(ImageFinder):
@@ -173,7 +127,7 @@ def _names(boxes: Sequence[_Box], wanted: KeypointSchema | None) -> tuple[list[s
         numbers = {int(name) for name in names}
         last = max(numbers)
         first = 0 if 0 in numbers or (wanted is not None and len(wanted) == last + 1) else 1
-        return [str(i) for i in range(first, last + 1)], True
+        return numbers_between(first, numbers), True
     return sorted(names), not names
 
 

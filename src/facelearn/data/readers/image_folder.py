@@ -19,6 +19,7 @@ from facelearn.data.readers.unread import labels_beside
 from facelearn.data.schema import NO_KEYPOINTS
 from facelearn.errors import DataError
 from facelearn.images.decode import IMAGE_EXTENSIONS
+from facelearn.outside import open_regular
 
 SPLIT_FOLDERS = frozenset(
     {"train", "training", "trainset", "test", "testing", "testset", "val", "valid", "validation", "dev"}
@@ -30,7 +31,8 @@ _NAMED = 5
 _LARGEST_TABLE = 1 << 24
 # folders inside a person's: dates, numbers, albums
 _NO_NAME = re.compile(
-    r"[\d\W_]+|.*(?<!\d)(19|20)\d\d(?!\d).*|(album|session|set|day|shot|cam|camera|video|clip|seq)[\d\W_]*"
+    r"^(?:[\d\W_]+|.*(?<!\d)(?:19|20)\d\d(?!\d).*|(?:album|session|set|day|shot|cam|camera|video|clip|seq)[\d\W_]*)$",
+    re.DOTALL,
 )
 
 
@@ -157,7 +159,7 @@ def _names_one(table: Path, names: set[str]) -> bool:
     """Whether a word of the table is the name of an image, with or without its extension and the folders above it."""
     if table.suffix.lower() in (".xlsx", ".xls", ".ods"):
         return False
-    with table.open("rb") as file:
+    with open_regular(table) as file:
         text = file.read(_LARGEST_TABLE).decode("utf-8", "replace").lower()
     header = [name.strip(" \"'") for name in text.split("\n", 1)[0].strip().split(",")]
     if keypoint_columns(header, ()).names:  # labels of something, whose images are elsewhere

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from facelearn.data.readers.label_files import read_text
 from facelearn.errors import DataError
+from facelearn.outside import parse_json
 
 
 def load_json(path: Path) -> Any:
@@ -16,11 +16,10 @@ def load_json(path: Path) -> Any:
     Raises:
         DataError: cannot be opened, or is no complete JSON.
     """
+    text = read_text(path)
     try:
-        return json.loads(read_text(path))
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, DataError):
-            raise
+        return parse_json(text)
+    except ValueError as error:
         raise DataError(f"{path} is no complete JSON ({str(error)[:200]}); copy it again") from error
 
 

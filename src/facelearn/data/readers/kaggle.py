@@ -15,10 +15,11 @@ from facelearn.data.listing import Listing, ListingOptions, Record
 from facelearn.data.readers.columns import KeypointColumns, keypoint_columns, parse_points, reorder, settle_schema
 from facelearn.data.readers.dialects import Table, open_table
 from facelearn.errors import DataError, Problem
+from facelearn.outside import int64_of
 
 IMAGE, IMAGE_ID = "Image", "ImageId"
 _BRACKETS = bytes.maketrans(b"[](){},;\t\r\n", b" " * 11)
-_WRAPPED = re.compile(rb"^\s*(?:np\.|numpy\.)?(?:array|tensor|list)?(?=[\[(])|,?\s*dtype\s*=\s*[\w.'\"]+")
+_WRAPPED = re.compile(rb"^\s*(?:np\.|numpy\.)?(?:array|tensor|list)?(?=[\[(])|dtype\s*=\s*[\w.'\"]+")
 
 
 @dataclass(frozen=True)
@@ -178,9 +179,9 @@ def _image_id(fields: Sequence[bytes], columns: _Columns, number: int) -> int:
     if columns.image_id is None:
         return number
     try:
-        return int(fields[columns.image_id])
-    except ValueError:
-        raise _RowError(f"{IMAGE_ID} {fields[columns.image_id][:40]!r} is not a whole number") from None
+        return int64_of(fields[columns.image_id])
+    except ValueError as error:
+        raise _RowError(f"{IMAGE_ID} {error}") from None
 
 
 def looks_like_pixels(text: bytes) -> bool:

@@ -2,97 +2,63 @@
 
 from __future__ import annotations
 
-import gzip
 import io
 import os
 import unicodedata
-import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
+from facelearn.data.readers.unpacked import is_hidden, open_unpacked
 from facelearn.errors import DataError
 from facelearn.images.decode import IMAGE_EXTENSIONS, NOT_READ, looks_like_image
+from facelearn.limits import LABEL_BYTES
+from facelearn.outside import open_regular, what_it_is
 
-ZIP, GZIP = b"PK\x03\x04", b"\x1f\x8b"
 BOM = b"\xef\xbb\xbf"
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
-LARGEST_LABEL_FILE = 1 << 31
+_BLOCK = 1 << 22
+_NAMED = 5
 _EXTENSIONS = (".jpg", ".png", ".jpeg", ".JPG", ".bmp")
 
 
 @contextmanager
 def open_text(path: Path) -> Iterator[BinaryIO]:
-    """The bytes of a label file, unpacked if it is gzip or a zip holding one table; UTF-16 (Excel's "Unicode text") comes as UTF-8.
+    """The bytes of a label file, unpacked (`open_unpacked`); UTF-16 (Excel's "Unicode text") comes as UTF-8.
 
     Raises:
-        DataError: not there, not readable, a damaged archive, or a zip with no or several tables.
+        DataError: as `open_unpacked`, or what begins as UTF-16 and is not.
     """
-    try:
-        with path.open("rb") as raw:
-            start = raw.read(4)
-            raw.seek(0)
-            if start == ZIP:
-                with zipfile.ZipFile(raw) as archive, archive.open(_only_table(archive, path)) as member:
-                    yield _as_utf8(cast(BinaryIO, member), path)
-            elif start[:2] == GZIP:
-                with gzip.open(raw) as unpacked:
-                    yield _as_utf8(cast(BinaryIO, unpacked), path)
-            else:
-                yield _as_utf8(raw, path)
-    except (zipfile.BadZipFile, gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise DataError(f"{path} is a damaged or incomplete archive ({error}); copy it again") from error
-    except RuntimeError as error:
-        if "encrypted" in str(error):
-            raise DataError(f"{path} is encrypted; unpack it first") from error
-        raise
-    except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror or error})") from error
-
-
-def _as_utf8(stream: BinaryIO, path: Path) -> BinaryIO:
-    """`stream` itself, or what a byte-order mark says is UTF-16 as UTF-8."""
-    start = stream.read(2)
-    stream.seek(0)
-    if start not in UTF_16:
-        return stream
-    try:
-        return io.BytesIO(_whole(stream, path).decode("utf-16").encode())
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} begins as UTF-16 text but is not ({error.reason}); save it as UTF-8") from error
+    with open_unpacked(path) as stream:
+        start = stream.read(2)
+        stream.seek(0)
+        if start not in UTF_16:
+            yield stream
+            return
+        try:
+            text = _whole(stream, path).decode("utf-16")
+        except UnicodeDecodeError as error:
+            raise DataError(f"{path} begins as UTF-16 text but is not ({error.reason}); save it as UTF-8") from error
+        yield io.BytesIO(text.encode("utf-8", "surrogatepass"))
 
 
 def _whole(stream: BinaryIO, path: Path) -> bytes:
-    data = stream.read(LARGEST_LABEL_FILE + 1)
-    if len(data) > LARGEST_LABEL_FILE:
-        raise DataError(f"{path} unpacks to more than {LARGEST_LABEL_FILE >> 30} GiB; it is no label file")
-    return data
-
-
-def _only_table(archive: zipfile.ZipFile, path: Path) -> str:
-    names = [name for name in archive.namelist() if not name.endswith("/") and not _hidden(name)]
-    if len(names) == 1:
-        return names[0]
-    tables = [name for name in names if name.lower().endswith(".csv")]
-    if len(tables) == 1:
-        return tables[0]
-    if not tables:
-        raise DataError(f"{path} is a zip with no CSV inside ({len(names)} files); unpack it and give the folder")
-    raise DataError(f"{path} holds {len(tables)} CSV files ({', '.join(tables[:5])}); unpack it and give one of them")
-
-
-def _hidden(name: str) -> bool:
-    return any(part.startswith((".", "__MACOSX")) for part in name.split("/"))
+    blocks, left = [], LABEL_BYTES.value
+    while block := stream.read(_BLOCK):
+        blocks.append(block)
+        left -= len(block)
+        if left < 0:
+            raise DataError(f"{path} holds more than {LABEL_BYTES.value:,} bytes; {LABEL_BYTES.remedy}")
+    return b"".join(blocks)
 
 
 def read_bytes(path: Path) -> bytes:
     """The whole of a label file.
 
     Raises:
-        DataError: as `open_text`; empty; larger than 2 GiB.
+        DataError: as `open_text`; empty; larger than the limit.
     """
     with open_text(path) as stream:
         data = _whole(stream, path)
@@ -137,17 +103,54 @@ def unread_note(files: Sequence[Path]) -> str:
     return f"{len(files)} {'file was' if len(files) == 1 else 'files were'} not read: {unread_text(files)}"
 
 
+def special_note(folder: Path) -> list[str]:
+    """One sentence that counts and names what lies under `folder` and is no file: pipes, sockets, devices, which are never opened."""
+    found = [
+        f"{os.path.relpath(os.path.join(root, name), folder)} ({kind})"
+        for root, name, kind in _entries(folder)
+        if kind not in ("file", "")
+    ]
+    if not found:
+        return []
+    shown = ", ".join(found[:_NAMED]) + (f" and {len(found) - _NAMED} more" if len(found) > _NAMED else "")
+    return [f"{len(found)} {'entry is' if len(found) == 1 else 'entries are'} no file and not read: {shown}"]
+
+
 def _files(folder: Path) -> Iterator[tuple[str, str]]:
-    """(folder, name) of every file under `folder`, links followed, hidden ones left out."""
+    """(folder, name) of every file under `folder`, links followed, hidden ones left out; a link that leads nowhere too."""
+    return ((root, name) for root, name, kind in _entries(folder) if kind in ("file", ""))
+
+
+def _entries(folder: Path) -> Iterator[tuple[str, str, str]]:
+    """(folder, name, `what_it_is`) of everything under `folder` but folders, links followed, hidden ones left out, sorted."""
     seen: set[tuple[int, int]] = set()
-    for root, folders, files in os.walk(folder, followlinks=True):
-        facts = os.stat(root)
+    waiting = [str(folder)]
+    while waiting:
+        root = waiting.pop()
+        try:
+            facts = os.stat(root)
+            with os.scandir(root) as listed:
+                entries = sorted((entry for entry in listed if not is_hidden(entry.name)), key=lambda entry: entry.name)
+        except OSError:
+            continue
         if (facts.st_dev, facts.st_ino) in seen:  # a link that leads back up
-            folders.clear()
             continue
         seen.add((facts.st_dev, facts.st_ino))
-        folders[:] = sorted(name for name in folders if not _hidden(name))
-        yield from ((root, name) for name in sorted(files) if not _hidden(name))
+        below = []
+        for entry in entries:
+            # the folder itself mostly says what each is, so that no file is asked
+            kind = _said_by_folder(entry) or what_it_is(entry.path)
+            if kind == "folder":
+                below.append(entry.path)
+            else:
+                yield root, entry.name, kind
+        waiting += reversed(below)
+
+
+def _said_by_folder(entry: os.DirEntry[str]) -> str:
+    if entry.is_symlink():
+        return ""
+    return "file" if entry.is_file() else "folder" if entry.is_dir() else ""
 
 
 def _extension(name: str) -> str:
@@ -160,7 +163,7 @@ def _is_image(root: str, name: str) -> bool:
     if extension in NOT_READ:  # many raw photos begin as TIFF does, and hold a thumbnail
         return False
     try:
-        with open(os.path.join(root, name), "rb") as file:
+        with open_regular(os.path.join(root, name)) as file:
             return looks_like_image(file.read(16))
     except OSError:
         return False
@@ -262,6 +265,6 @@ def _existing(path: Path) -> Path | None:
 
 def _children(folder: Path) -> list[Path]:
     try:
-        return [child for child in folder.iterdir() if child.is_dir() and not _hidden(child.name)]
+        return [child for child in folder.iterdir() if child.is_dir() and not is_hidden(child.name)]
     except OSError:
         return []

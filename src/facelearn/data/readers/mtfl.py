@@ -12,6 +12,7 @@ from facelearn.data.readers.columns import reorder, settle_schema
 from facelearn.data.readers.label_files import ImageFinder, read_text
 from facelearn.data.schema import FIVE
 from facelearn.errors import DataError, Problem
+from facelearn.outside import open_regular
 
 _WORDS = 1 + 2 * 5 + 4
 _LINE = re.compile(r"^\s*\S.*?\.\w{3,4}(\s+-?\d+(\.\d+)?){10}\s+[12]\s+[12]\s+[12]\s+[1-5]\s*$")
@@ -64,5 +65,8 @@ def list_mtfl(path: Path, asked: ListingOptions) -> Listing:
 
 
 def _is_list(file: Path) -> bool:
-    with file.open(encoding="utf-8", errors="replace") as stream:
-        return looks_like_mtfl(stream.readline(1 << 12))
+    try:
+        with open_regular(file) as stream:
+            return looks_like_mtfl(stream.readline(1 << 12).decode("utf-8", "replace"))
+    except OSError:
+        return False

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from facelearn.data.array_files import read_npy
 from facelearn.data.listing import Listing, ListingOptions, Record
 from facelearn.data.readers.array_values import pixels_of, points_of
 from facelearn.data.readers.columns import reorder, settle_schema
+from facelearn.data.readers.unpacked import ALWAYS, DAMAGED
 from facelearn.errors import DataError, Problem
+from facelearn.limits import EXPANSION
+from facelearn.outside import open_regular
 
 IMAGES = ("images", "image", "X", "x", "faces", "face_images", "data")
 KEYPOINTS = ("keypoints", "y", "Y", "landmarks", "points", "labels")
@@ -23,13 +27,14 @@ _MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
 
 def looks_like_npz(path: Path) -> bool:
     """A zip in which every file is an array of NumPy."""
-    with path.open("rb") as file:
-        if not file.read(4).startswith(_MAGIC):
-            return False
     try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-    except (zipfile.BadZipFile, OSError):
+        with open_regular(path) as file:
+            if not file.read(4).startswith(_MAGIC):
+                return False
+            file.seek(0)
+            with zipfile.ZipFile(file) as archive:
+                names = archive.namelist()
+    except (*DAMAGED, NotImplementedError, UnicodeDecodeError, OSError):
         return False
     return bool(names) and all(name.endswith(".npy") for name in names)
 
@@ -44,12 +49,13 @@ def list_npz(path: Path, asked: ListingOptions) -> Listing:
         DataError: damaged, no images, several arrays that could be them, or shapes that do not agree.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            held = list(archive.files)
+        with open_regular(path) as file, zipfile.ZipFile(file) as archive:
+            held = [name.removesuffix(".npy") for name in archive.namelist()]
+            _check_sizes(archive, path)
             images, points, names = (_one(archive, held, accepted, path) for accepted in (IMAGES, KEYPOINTS, NAMES))
-    except (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, MemoryError) as error:
-        if isinstance(error, DataError):
-            raise
+    except DataError:
+        raise
+    except Exception as error:  # zip, its unpackers and NumPy's header parser raise whatever the bytes lead them to
         raise DataError(
             f"{path} cannot be read ({str(error)[:150]}); save plain arrays with numpy.savez, no objects"
         ) from error
@@ -89,11 +95,23 @@ def list_npz(path: Path, asked: ListingOptions) -> Listing:
     return Listing("npz", schema, [], [], list(notes), [path], rows)
 
 
-def _one(archive: Any, held: list[str], accepted: tuple[str, ...], path: Path) -> Any:
+def _check_sizes(archive: zipfile.ZipFile, path: Path) -> None:
+    packed, unpacked = os.path.getsize(path), sum(member.file_size for member in archive.infolist())
+    if unpacked > max(ALWAYS, EXPANSION.value * packed):
+        raise DataError(
+            f"{path} claims to hold {unpacked:,} bytes, more than {EXPANSION.value} times its own size; {EXPANSION.remedy}"
+        )
+
+
+def _one(archive: zipfile.ZipFile, held: list[str], accepted: tuple[str, ...], path: Path) -> Any:
     found = [name for name in accepted if name in held]
     if len(found) > 1:
         raise DataError(f"{path} holds {' and '.join(found)}, and either could be {accepted[0]}; keep one of them")
-    return archive[found[0]] if found else None
+    if not found:
+        return None
+    member = archive.getinfo(f"{found[0]}.npy")
+    with archive.open(member) as file:
+        return read_npy(file, member.file_size)
 
 
 def _names(names: list[str], count: int, path: Path) -> list[str]:

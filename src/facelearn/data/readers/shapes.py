@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from facelearn.data.listing import Box, Listing, ListingOptions, Record
-from facelearn.data.readers.columns import reorder, settle_schema
+from facelearn.data.readers.columns import check_room, numbers_between, reorder, settle_schema
 from facelearn.errors import DataError, Problem
 
 Point = tuple[float, float]
@@ -70,9 +70,10 @@ def listing_of(kind: str, marked: MarkedFile, where: Path, asked: ListingOptions
         raise DataError(f"{where} marks no keypoint on any face", marked.problems)
     numbered = all(name.isdecimal() and len(name) < 5 for name in names)
     if numbered:
-        names = [str(i) for i in range(min(map(int, names)), max(map(int, names)) + 1)]
+        names = numbers_between(min(map(int, names)), set(map(int, names)))
     schema, order, notes = settle_schema(names, numbered, asked.schema, str(where))
     place = {name: k for k, name in enumerate(names)}
+    check_room(len(marked.faces), len(names), sum(len(face.points) for face in marked.faces), where)
     listing = Listing(kind, schema, [], list(marked.problems), [*notes, *marked.notes], list(marked.files))
     for face in marked.faces:
         points = np.full((len(names), 2), np.nan)

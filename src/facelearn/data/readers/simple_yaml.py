@@ -10,8 +10,12 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from facelearn.outside import int64_of
+
 _TOP = re.compile(r"""^(["']?)([^\s"'#:\[\]{},&*!|>%@`-][^\s"'#:]*)\1\s*:(?=\s|$)(.*)$""")
-_KEY = re.compile(r"""^(?:"([^"]*)"|'([^']*)'|([^\s"'#:\[\]{},&*!|>%@`][^#:\[\]{},]*?))\s*:(?=\s|$)\s*(.*)$""")
+_KEY = re.compile(
+    r"""^(?:"([^"]*)"|'([^']*)'|([^\s"'#:\[\]{},&*!|>%@`](?:[^#:\[\]{},]*[^\s#:\[\]{},])?))\s*:(?=\s|$)\s*(.*)$"""
+)
 _INT, _FLOAT = re.compile(r"^[-+]?\d+$"), re.compile(r"^[-+]?(\d+\.\d*|\.\d+|\d+)(e[-+]?\d+)?$", re.IGNORECASE)
 _WORDS = {"true": True, "false": False, "null": None, "~": None, "": None}
 _ESCAPES = {"n": "\n", "t": "\t", '"': '"', "\\": "\\", "/": "/", "0": "\0"}
@@ -179,5 +183,5 @@ def _scalar(word: str) -> Any:
     if word.lower() in _WORDS:
         return _WORDS[word.lower()]
     if _INT.match(word):
-        return int(word)
+        return int64_of(word)
     return float(word) if _FLOAT.match(word) else word

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
@@ -12,20 +11,21 @@ from facelearn.data.readers.columns import keypoint_columns
 from facelearn.data.readers.dialects import open_table, refuse_headerless
 from facelearn.data.readers.helen import looks_like_helen
 from facelearn.data.readers.image_folder import foreign_tables
-from facelearn.data.readers.json_files import looks_like_label_studio, looks_like_labelme, looks_like_via
+from facelearn.data.readers.json_files import load_json, looks_like_label_studio, looks_like_labelme, looks_like_via
 from facelearn.data.readers.kaggle import IMAGE, IMAGE_ID, looks_like_pixels
-from facelearn.data.readers.label_files import BOM, image_files, open_text
+from facelearn.data.readers.label_files import BOM, image_files, open_text, unread_files
 from facelearn.data.readers.mtfl import looks_like_mtfl
 from facelearn.data.readers.muct import looks_like_muct
 from facelearn.data.readers.npz_arrays import looks_like_npz
 from facelearn.data.readers.parquet import MAGIC as PARQUET
 from facelearn.data.readers.udacity import looks_like_udacity
-from facelearn.data.readers.unread import label_like
+from facelearn.data.readers.unread import label_like, unread_labels_note
 from facelearn.data.readers.via import COLUMNS as VIA_COLUMNS
 from facelearn.data.readers.wflw import looks_like_wflw
 from facelearn.data.readers.wide_csv import FILE, PERSON
 from facelearn.errors import DataError
 from facelearn.images.decode import NOT_READ, looks_like_image
+from facelearn.outside import open_regular, what_it_is
 
 FORMATS = {
     "kaggle-csv": "Kaggle CSV (NAME_x, NAME_y, Image), plain, .gz or .zip",
@@ -56,9 +56,10 @@ _MANY = ("pts", "labelme", "wflw", "mtfl", "helen", "parquet")
 _BELOW = 200
 _START = 1 << 16
 _ROWS = 10
+_TABLES = (".csv", ".json", ".xml")
 _COMMENTS = rb"(?:(?:#|//)[^\n]*\n\s*)*"
-_PTS = re.compile(rb"^\s*" + _COMMENTS + rb"(?:version\s*:\s*[\d.]+\s+)?" + _COMMENTS + rb"n_points\s*:", re.IGNORECASE)
-_POSE_LINE = re.compile(rb"^\s*\d+(\s+-?\d*\.?\d+(e-?\d+)?){7,}\s*$", re.IGNORECASE)
+_PTS = re.compile(rb"^\s*" + _COMMENTS + rb"(?:version\s*:\s*[\d.]+\s+" + _COMMENTS + rb")?n_points\s*:", re.IGNORECASE)
+_POSE_LINE = re.compile(rb"^\s*\d+(?:\s+-?(?:\d+(?:\.\d*)?|\.\d+)(?:e[-+]?\d+)?){7,}\s*$", re.IGNORECASE)
 
 
 def sniff(path: str | Path) -> str:
@@ -78,8 +79,10 @@ def locate(path: Path) -> tuple[str, Path]:
     """
     if path.is_dir():
         return _sniff_folder(path)
-    if not path.exists():
-        raise DataError(f"{path} does not exist")
+    if (found := what_it_is(path)) != "file":
+        raise DataError(
+            f"{path} is a {found}, and only files and folders are read" if found else f"{path} does not exist"
+        )
     if path.suffix.lower() in NOT_READ:
         raise DataError(f"{path} is not read: {NOT_READ[path.suffix.lower()]}")
     kind = sniff_file(path)
@@ -101,7 +104,7 @@ def _say_what_lacks(path: Path) -> None:
     refuse_headerless(header, path)
     file = next((name for name in header if name.lower() in FILE), None)
     if file is not None and len(header) > 1:
-        others = ", ".join(f"'{name}'" for name in header if name != file)
+        others = ", ".join(f"'{name[:40]}'" for name in header[:20] if name != file)
         raise DataError(
             f"{path} names images in '{file}' but neither people nor keypoints ({others}); call the column of people 'person', "
             "and those of keypoints NAME_x, NAME_y or x0, y0, x1, y1, ..."
@@ -148,11 +151,10 @@ def _sniff_json(text: bytes, path: Path) -> str | None:
             return "coco"
         if not any(word in text for word in (b'"licenses"', b'"categories"', b'"info"', b'"image')):
             return None
-    with open_text(path) as stream:
-        try:
-            facts = json.load(stream)
-        except (ValueError, RecursionError):
-            return "coco" if b'"annotations"' in text else None
+    try:
+        facts = load_json(path)
+    except DataError:
+        return "coco" if b'"annotations"' in text else None
     if looks_like_labelme(facts):
         return "labelme"
     if looks_like_via(facts):
@@ -215,12 +217,14 @@ def _sniff_folder(folder: Path) -> tuple[str, Path]:
     files = sorted(child for child in folder.iterdir() if child.is_file() and not child.name.startswith("."))
     found: list[tuple[str, Path]] = []
     complaints: list[DataError] = []
+    others: list[DataError] = []
     for child in files:
         try:
             if (kind := _label_kind(child)) is not None:
                 found.append((kind, child))
         except DataError as error:
-            complaints.append(error)
+            # other archives and texts may lie in the folder; a table that cannot be read is worth a complaint
+            (complaints if child.suffix.lower() in _TABLES else others).append(error)
     if found or complaints:  # a list of staff beside folders of people is no label file
         foreign = foreign_tables(folder)
         found = [(kind, child) for kind, child in found if kind != "wide-csv" or child not in foreign]
@@ -245,13 +249,19 @@ def _sniff_folder(folder: Path) -> tuple[str, Path]:
         return _sniff_folder(annotations)
     if coco_files(folder):
         return "coco-folders", folder
-    return _sniff_below(folder) or ("image-folder", folder)
+    below = _sniff_below(folder)
+    if below is None and not image_files(folder) and not unread_files(folder):
+        if others:
+            raise others[0]
+        if note := unread_labels_note(folder, (), why_not_read):
+            raise DataError(f"{folder} holds no images and no label file that is known; {note[0]}")
+    return below or ("image-folder", folder)
 
 
 def _with_keypoints(found: list[tuple[str, Path]]) -> list[tuple[str, Path]]:
     """Of several COCO files those that speak of keypoints, where any does."""
     coco = [child for kind, child in found if kind == "coco"]
-    bare = {child for child in coco if not holds_keypoints(child.read_bytes())} if len(coco) > 1 else set()
+    bare = {child for child in coco if not holds_keypoints(child)} if len(coco) > 1 else set()
     return [(kind, child) for kind, child in found if child not in bare or len(bare) == len(coco)]
 
 
@@ -283,18 +293,27 @@ def _sniff_below(folder: Path) -> tuple[str, Path] | None:
 
 def _label_kind(path: Path) -> str | None:
     """The format of a file lying in a folder; None for images and whatever is no label file."""
-    with path.open("rb") as file:
-        start = file.read(16)
+    try:
+        with open_regular(path) as file:
+            start = file.read(16)
+    except OSError:
+        return None
     if not start or looks_like_image(start):
         return None
-    try:
-        kind = sniff_file(path)
-    except DataError:
-        # other archives and texts may lie in the folder; a table that cannot be read is worth a complaint
-        if path.suffix.lower() in (".csv", ".json", ".xml"):
-            raise
-        return None
+    kind = sniff_file(path)
     return None if kind == "image" else kind
+
+
+def why_not_read(path: Path) -> str:
+    """Why a file holds no labels that are read, without its name; "" where that is only that its kind is not known."""
+    try:
+        if sniff_file(path) is None:
+            _say_what_lacks(path)
+            if path.suffix.lower() == ".json":
+                load_json(path)
+    except DataError as error:
+        return str(error).split("\n")[0].removeprefix(f"{path}").lstrip(" :")
+    return ""
 
 
 def _has_pose_labels(folder: Path) -> bool:
@@ -303,8 +322,11 @@ def _has_pose_labels(folder: Path) -> bool:
         if "labels" in path.relative_to(folder).parts[:-1] or any(
             path.with_suffix(end).exists() for end in (".jpg", ".png", ".jpeg")
         ):
-            with path.open("rb") as file:
-                line = file.readline(_START)
+            try:
+                with open_regular(path) as file:
+                    line = file.readline(_START)
+            except OSError:
+                continue
             if _POSE_LINE.match(line):
                 return True
             if line.strip():

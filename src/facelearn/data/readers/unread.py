@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 
 from facelearn.files import is_own_run
+from facelearn.outside import open_regular, what_it_is
 
 LABEL_LIKE = frozenset(
     {
@@ -38,15 +39,21 @@ def label_like(folder: Path, *, deep: bool = True) -> list[Path]:
             folders.clear()
             continue
         for name in sorted(files):
-            if os.path.splitext(name)[1].lower() in LABEL_LIKE and not name.startswith(".") and not _PROSE.match(name):
-                found.append(Path(root, name))
+            path = Path(root, name)
+            if (
+                path.suffix.lower() in LABEL_LIKE
+                and not name.startswith(".")
+                and not _PROSE.match(name)
+                and what_it_is(path) == "file"
+            ):
+                found.append(path)
     return [path for path in found if path.suffix.lower() != ".txt" or not _is_prose(path)]
 
 
 def _is_prose(path: Path) -> bool:
     """A text without a line of two numbers and without one that puts more beside a file's name: notes, or a list of paths."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             text = file.read(_START).decode("utf-8", "replace")
     except OSError:
         return True
@@ -60,13 +67,15 @@ def _is_prose(path: Path) -> bool:
     )
 
 
-def unread_labels_note(folder: Path, read: Iterable[Path]) -> list[str]:
-    """One sentence that counts and names what looks like labels under `folder` and is not among `read`."""
+def unread_labels_note(folder: Path, read: Iterable[Path], why: Callable[[Path], str]) -> list[str]:
+    """One sentence that counts and names what looks like labels under `folder` and is not among `read`, with `why` where that is known."""
     known = {os.path.realpath(path) for path in read}
-    left = [path.relative_to(folder).as_posix() for path in label_like(folder) if os.path.realpath(path) not in known]
+    left = [path for path in label_like(folder) if os.path.realpath(path) not in known]
     if not left:
         return []
-    first = ", ".join(left[:_NAMED]) + (f" and {len(left) - _NAMED} more" if len(left) > _NAMED else "")
+    named = [(path.relative_to(folder).as_posix(), why(path)) for path in left[:_NAMED]]
+    first = ", ".join(f"{name} ({reason})" if reason else name for name, reason in named)
+    first += f" and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
     files = "1 file that looks like labels was" if len(left) == 1 else f"{len(left)} files that look like labels were"
     return [f"{files} not read: {first}"]
 
@@ -84,7 +93,7 @@ def labels_beside(folder: Path, images: Sequence[Path], ignored: Collection[Path
 def speaks_of(path: Path, names: Collection[str], stems: Collection[str]) -> bool:
     """Whether a text names one of the images, by base name or (where that is no mere number) without extension, beside other words."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             text = file.read(_LOOKED_AT).decode("utf-8", "replace")
     except OSError:
         return False

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from facelearn.data.readers.json_files import load_json, looks_like_via
 from facelearn.data.readers.label_files import ImageFinder, read_text
 from facelearn.data.readers.shapes import MarkedFace, MarkedFile, box_around, listing_of, number_in, set_point
 from facelearn.errors import DataError, Problem
+from facelearn.outside import parse_json
 
 COLUMNS = ("filename", "region_shape_attributes", "region_attributes")
 _GROUPS = ("face", "face_id", "person", "person_id", "group", "group_id", "instance")
@@ -124,10 +124,10 @@ def _rows(text: str, path: Path, marked: MarkedFile) -> Iterator[tuple[int, str,
     for number, fields in enumerate(rows, start=1):
         row = dict(zip(header, fields.values(), strict=False))
         try:
-            shape, attributes = (json.loads(row.get(key) or "{}") for key in COLUMNS[1:])
+            shape, attributes = (parse_json(row.get(key) or "{}") for key in COLUMNS[1:])
             if not isinstance(shape, dict) or not isinstance(attributes, dict):
                 raise ValueError
-        except (ValueError, TypeError, RecursionError):
+        except (ValueError, TypeError):
             marked.problems.append(
                 Problem(str(path), number, "region_shape_attributes or region_attributes is no JSON object")
             )

@@ -12,6 +12,7 @@ from facelearn.data.readers.columns import reorder, settle_schema
 from facelearn.data.readers.label_files import ImageFinder, read_text
 from facelearn.data.schema import WFLW98
 from facelearn.errors import DataError, Problem
+from facelearn.outside import open_regular
 
 _POINTS, _BOX, _ATTRIBUTES = 2 * 98, 4, 6
 IMAGE_FOLDERS = ("WFLW_images",)
@@ -72,5 +73,8 @@ def list_wflw(path: Path, asked: ListingOptions) -> Listing:
 
 
 def _is_list(file: Path) -> bool:
-    with file.open(encoding="utf-8", errors="replace") as stream:
-        return looks_like_wflw(stream.readline(1 << 14))
+    try:
+        with open_regular(file) as stream:
+            return looks_like_wflw(stream.readline(1 << 14).decode("utf-8", "replace"))
+    except OSError:
+        return False

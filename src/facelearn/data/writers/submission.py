@@ -16,6 +16,7 @@ from facelearn.data.readers.dialects import split_header
 from facelearn.data.readers.label_files import read_text
 from facelearn.errors import DataError, Problem
 from facelearn.files import whole_file
+from facelearn.outside import int64_of
 
 KAGGLE_LIMIT = 96.0
 
@@ -73,9 +74,10 @@ def read_lookup(path: str | Path) -> Lookup:
         if not fields:
             continue
         try:
-            row = int(fields[row_column]), int(fields[image_column]), fields[feature_column].strip()
-        except (ValueError, IndexError):
-            problems.append(Problem(str(path), number, "needs a whole RowId, a whole ImageId and a FeatureName"))
+            row = int64_of(fields[row_column]), int64_of(fields[image_column]), fields[feature_column].strip()
+        except (ValueError, IndexError) as error:
+            said = f" ({error})" if isinstance(error, ValueError) else ""
+            problems.append(Problem(str(path), number, f"needs a whole RowId, a whole ImageId and a FeatureName{said}"))
             continue
         if row[0] in seen:
             problems.append(Problem(str(path), number, f"RowId {row[0]} stands twice; ids must be unique"))

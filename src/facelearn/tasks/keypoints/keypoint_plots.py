@@ -245,7 +245,7 @@ def _columns(
 
 def _family_ticks(axes: Axes, schema: KeypointSchema) -> None:
     """Name each run of keypoints that differ only by their number, and part it from the next by a line."""
-    families = [re.sub(r"_?\d+$", "", name) for name in schema.names]
+    families = [re.sub(r"_?(?<!\d)\d+$", "", name) for name in schema.names]
     starts = [i for i, family in enumerate(families) if i == 0 or family != families[i - 1]]
     if len(starts) > 16:  # names that form no families: the numbers must do
         axes.set_xticks(range(0, len(families), 10))
