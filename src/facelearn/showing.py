@@ -66,7 +66,7 @@ def write_rows(path: str | Path, heading: Sequence[str], rows: Iterable[Sequence
     return Path(path)
 
 
-def markdown(text: str) -> str:
+def markdown_text(text: str) -> str:
     """`text` on one line of Markdown, as it is: no cell ends in it, no code, element or link begins in it."""
     flat = " ".join(for_terminal(text).split("\n"))
     entities = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}

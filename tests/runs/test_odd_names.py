@@ -13,7 +13,7 @@ import facelearn
 from facelearn.bundle.card import card
 from facelearn.data.writers import write_coco, write_wide_csv
 from facelearn.runs.prepare import read
-from facelearn.showing import escaped, for_terminal, from_spreadsheet, markdown, spreadsheet_cell, unescaped
+from facelearn.showing import escaped, for_terminal, from_spreadsheet, markdown_text, spreadsheet_cell, unescaped
 from support.commands import run_quietly
 from support.pictures import gradient, save_picture
 
@@ -118,4 +118,4 @@ def test_a_terminal_obeys_nothing() -> None:
 
 
 def test_markdown_is_one_line_of_text() -> None:
-    assert markdown("a|b\n<script>`x`[y](z)") == "a\\|b &lt;script&gt;\\`x\\`[y\\](z)"
+    assert markdown_text("a|b\n<script>`x`[y](z)") == "a\\|b &lt;script&gt;\\`x\\`[y\\](z)"

@@ -150,7 +150,7 @@ def _faces_section(faces: Faces) -> str:
         panel = face_panel(faces.images[i], truth=faces.keypoints[i], schema=schema, side=_SIDE)
         place = place_text(str(faces.source[i]), int(faces.row[i])) or f"face {i}"
         who = plain_text(faces.people[faces.identity[i]], 40) if faces.identity[i] >= 0 else ""
-        panels.append((panel, place, [line for line in (who, place) if line]))
+        panels.append((panel, place, [line for line in (who, place.removeprefix(f"{who}/")) if line]))
     shown = f"{len(chosen)} of {len(faces):,}, chosen at random" if len(faces) > len(chosen) else "All of them"
     labels = "; green rings are labels" if len(faces.schema) else ""
     return page.section("Faces", page.faces(panels), intro=f"{shown}{labels}.")

@@ -42,7 +42,7 @@ section {{ background: var(--surface); border: 1px solid var(--grid); border-rad
 figure {{ margin: 0; min-width: 0; }}
 figure svg {{ display: block; max-width: 100%; height: auto; }}
 figcaption {{ font-size: 13px; margin-top: 6px; max-width: 78ch; }}
-.scroll {{ overflow-x: auto; }}
+.scroll {{ overflow-x: auto; }} .scroll + .scroll, section > figure + figure {{ margin-top: 18px; }}
 table {{ border-collapse: collapse; font-size: 14px; font-variant-numeric: tabular-nums; }}
 th, td {{ text-align: left; padding: 6px 18px 6px 0; border-bottom: 1px solid var(--grid); vertical-align: top; }}
 th {{ font-weight: 600; color: var(--muted); font-size: 13px; }}
@@ -131,10 +131,11 @@ def _with_unit(value: str) -> str:
     return f"{escape(number)} <small>{escape(unit)}</small>" if unit else escape(number)
 
 
-def figure(content: str, caption: str = "") -> str:
-    """One picture (HTML or SVG) with a caption of plain text."""
+def figure(content: str, caption: str = "", *, wide: bool = False) -> str:
+    """One picture (HTML or SVG) with a caption of plain text; a `wide` one is scrolled in a narrow window, not shrunk."""
     below = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
-    return f"<figure>{content}{below}</figure>"
+    shown = f'<div class="wide">{content}</div>' if wide else content
+    return f"<figure>{shown}{below}</figure>"
 
 
 def plots(*figures: str) -> str:

@@ -172,7 +172,7 @@ def epoch_axis(axes: Axes) -> None:
     axes.grid(visible=False, axis="x")
     left, right = axes.dataLim.intervalx
     if left == right:
-        axes.set_xlim(left - 1, right + 1)
+        axes.set_xlim(left - 0.5, right + 0.5)
 
 
 def legend(axes: Axes, runs: int, title: str = "") -> None:

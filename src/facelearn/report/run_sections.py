@@ -21,7 +21,8 @@ def cost_tile(run: FinishedRun) -> list[Tile]:
     if not np.isfinite(cost["images_per_second"]):
         return []
     size = f"{cost['parameters']:,.0f} parameters" if np.isfinite(cost["parameters"]) else ""
-    lines = (f"{cost['epochs']:.0f} epochs in {duration(cost['seconds'])}", size)
+    epochs = f"{cost['epochs']:.0f} epoch{'' if cost['epochs'] == 1 else 's'}"
+    lines = (f"{epochs} in {duration(cost['seconds'])}", size)
     return [
         Tile("Training", f"{number_text(cost['images_per_second'])} images/s", tuple(line for line in lines if line))
     ]

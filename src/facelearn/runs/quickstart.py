@@ -105,7 +105,12 @@ def quickstart(
     with whole_file(RunFolder(out).model) as scratch:
         shutil.copyfile(RunFolder(out / best).model, scratch)
     report = write_report(
-        out / "report.html", [load_point_run(out / name, name=name) for name in everyone], title="facelearn quickstart"
+        out / "report.html",
+        [load_point_run(out / name, name=name) for name in everyone],
+        title="facelearn quickstart",
+        notes=[
+            f"{default.model.name} was trained on {len(train[:FIRST_ROWS])} of the rows, with a loss of another kind."
+        ],
     )
     return QuickstartResult(out, first, runs, best, RunFolder(out).model, report, dict(parts.report()))
 

@@ -49,7 +49,9 @@ def write_study(study: Study, cells: Cells, folder: str | Path, *, folds: Folds 
     write_text(folder / "study.json", json.dumps(stored(study, cells, folds=folds), indent=1) + "\n")
     write_text(folder / "study.md", markdown(study, cells, folds=folds))
     figures = [
-        page.figure(svg(figure, name), _CAPTIONS[name]) for name, figure in pictures.items() if figure is not None
+        page.figure(svg(figure, name), _CAPTIONS[name], wide=True)
+        for name, figure in pictures.items()
+        if figure is not None
     ]
     orders = page.bullets([verdict_text(one) for one in verdicts(study, found)], most=50)
     remarks = page.bullets(_lines(study, found, cells, folds), most=50)
@@ -57,7 +59,7 @@ def write_study(study: Study, cells: Cells, folder: str | Path, *, folds: Folds 
     sections = [
         page.section("Published and ours", remarks, *[page.table(*part) for part in tables]),
         page.section("Published orders", orders) if study.claims else "",
-        page.section("Curves", page.plots(*figures)),
+        page.section("Curves", *figures),
         page.section("Cost", page.table(*cost(found, study.published_images))),
     ]
     document = page.page(study.title, f"{study.source}. {study.question}", sections, footer="Written by facelearn.")

@@ -77,18 +77,17 @@ def write_tuning_report(folder: str | Path, found: TuningReport) -> Path:
         page.tiles(_tiles(found)),
         page.section(
             "The search",
-            page.plots(
-                page.figure(drawn["optimisation_history"]),
-                page.figure(
-                    drawn["parameter_importance"],
-                    "Over the parameters that every complete trial has; a few trials tell little.",
-                ),
+            page.figure(drawn["optimisation_history"], wide=True),
+            page.figure(
+                drawn["parameter_importance"],
+                "Over the parameters that every complete trial has; a few trials tell little.",
+                wide=True,
             ),
         ),
         page.section(
             "Where the good trials lie",
-            page.figure(drawn["parallel_coordinates"]),
-            page.figure(drawn["parameter_slices"], "The ringed trial is the best."),
+            page.figure(drawn["parallel_coordinates"], wide=True),
+            page.figure(drawn["parameter_slices"], "The ringed trial is the best.", wide=True),
         ),
         page.section(
             "Trials",

@@ -62,13 +62,15 @@ def confusion_section(run: ClassResult, whose: str) -> str:
     if not len(run):
         return ""
     counts = confusion_matrix(run.predicted, run.truth, len(run.people))
-    parts = [_wide(svg(confusion_figure(counts, run.people), "Confusion matrix"), _matrix_caption(run))]
+    parts = [
+        page.figure(svg(confusion_figure(counts, run.people), "Confusion matrix"), _matrix_caption(run), wide=True)
+    ]
     chosen = most_confused(counts, MOST_COUNTED)
     if len(run.people) > MOST_COUNTED and len(chosen) > 1:
         close = confusion_figure(counts[np.ix_(chosen, chosen)], [run.people[i] for i in chosen])
         parts += [
             "<h3>The people of the commonest confusions, with counts</h3>",
-            _wide(svg(close, "Part of the confusion matrix"), ""),
+            page.figure(svg(close, "Part of the confusion matrix"), wide=True),
         ]
     rows = [
         [
@@ -83,10 +85,6 @@ def confusion_section(run: ClassResult, whose: str) -> str:
     pictures = confused_pairs(run)
     parts += [pictures, page.details("The commonest confusions as a table", table, opened=not pictures)]
     return page.section(f"Who is taken for whom{whose}", *parts)
-
-
-def _wide(drawn: str, caption: str) -> str:
-    return page.figure(f'<div class="wide">{drawn}</div>', caption)
 
 
 def _matrix_caption(run: ClassResult) -> str:
@@ -150,7 +148,7 @@ def stranger_section(runs: Sequence[ClassResult], names: Sequence[str], best: Cl
     facts = table_of(unknown, "strangers")
     photos, people = (to_number(facts.get(key)) for key in ("photos", "people"))
     counted = (
-        f" Strangers: {photos:,.0f} images of {people:,.0f} people."
+        f" Strangers: {photos:,.0f} images of {people:,.0f} {'person' if people == 1 else 'people'}."
         if math.isfinite(photos) and math.isfinite(people)
         else ""
     )
