@@ -51,7 +51,7 @@ def patterns() -> dict[str, re.Pattern[Any]]:
                     f"{name}: an expression put together where it is used cannot be found; compile it in the module"
                 )
         for pattern in held.values():
-            found.setdefault(f"{file.relative_to(SOURCE)}: {str(pattern.pattern)[:40]}", pattern)
+            found.setdefault(f"{file.relative_to(SOURCE)}: {str(pattern.pattern)[:40]!a}", pattern)
     return found
 
 
