@@ -22,6 +22,7 @@ files.py
 cores.py
 limits.py
 outside.py
+showing.py
 geometry                  coordinates affine warp
 images                    decode hashes quality
 data                      arrays array_files checksums sides schema schema_file stored_table faces seen_rows people_names unknown_meaning stated_size
