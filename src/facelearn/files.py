@@ -139,7 +139,7 @@ def in_bytes(count: int) -> str:
 
 def write_text(path: str | Path, text: str) -> Path:
     """Write a UTF-8 text file whole or not at all; returns its path."""
-    content = text.encode("utf-8")
+    content = text.encode("utf-8", "backslashreplace")  # names that are no UTF-8, as JSON escapes them
     with whole_file(path, len(content)) as scratch:
         scratch.write_bytes(content)
     return Path(path)

@@ -15,6 +15,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, BinaryIO
 
+_BETWEEN_KEYS, _QUOTED = re.compile(r"[,={}\[\]\n#]"), re.compile(r"\"[^\"]*\"|'[^']*'")
 _LONG_NUMBER = re.compile(r"\d{19}")
 _DEEPEST = 100  # of lists and tables in TOML: no recipe comes near it
 INT64 = range(-(2**63), 2**63)
@@ -99,6 +100,14 @@ def parse_toml(text: str) -> dict[str, Any]:
     Raises:
         ValueError: no TOML, nested too deeply, or a whole number of more than 64 bits.
     """
+    if any(
+        _QUOTED.sub("", piece).count(".") > _DEEPEST
+        for piece in _BETWEEN_KEYS.split(text)
+        if piece.count(".") > _DEEPEST
+    ):
+        raise ValueError(
+            "its lists and tables are nested too deeply"
+        )  # tomllib takes minutes over a key of 50,000 dots
     try:
         table = tomllib.loads(text)
         level: list[Any] = [table]

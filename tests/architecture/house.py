@@ -22,6 +22,7 @@ files.py
 cores.py
 limits.py
 outside.py
+showing.py
 geometry                  coordinates affine warp
 images                    decode hashes quality
 data                      arrays array_files checksums sides schema schema_file stored_table faces seen_rows people_names unknown_meaning stated_size
@@ -50,12 +51,13 @@ tasks                     __init__
 recipe                    starting_weights space defaults recipe keywords resolve
 bundle                    seal document_types document file onnx_file graph onnx card __init__
 detect                    faces decode crops detections refine finder others given __init__ fitted
-detect/refiner            scenes face_networks finder_learning refiner_learning graphs make
+detect/refiner            scenes face_networks finder_learning refiner_learning graphs
 prediction                photos finding stream backends open __init__ drawing predict
 record                    folder results
 training                  batches device schedule
 training/transfer         stages weights matching
 training                  state evaluation optimiser budget loop plan
+detect/refiner            make
 runs                      train_result default_framing placing decoding prepare fit_rows train folds_summary folds deployed evaluate convert quickstart
 studies                   measures study_file definition cell_numbers verdicts suggest storage store cells pool cost_plot study_plots page study
 studies                   search search_plots search_page search_files trial tune

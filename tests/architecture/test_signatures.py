@@ -13,8 +13,9 @@ EDGE = {
     "auditing/inspect", "bundle/card", "bundle/document", "bundle/file",
     "cli/study_command", "cli/train_command", "cli/tune_command", "cli/typed_settings", "data/cache", "data/readers/coco",
     "data/schema", "outside",
-    "data/writers/to_files", "data/writers/to_label_studio", "models/zoo", "recipe/defaults", "recipe/keywords",
-    "recipe/recipe", "recipe/resolve", "record/results", "runs/prepare", "studies/definition", "studies/storage", "studies/store",
+    "data/writers/to_files", "data/writers/to_label_studio", "models/zoo", "recipe/defaults", "recipe/keywords", "recipe/recipe",
+    "recipe/resolve",
+    "record/results", "runs/prepare", "studies/definition", "studies/storage", "studies/store",
     "transforms/framing", "transforms/preprocess", "transforms/steps/pixel_steps",
 }  # fmt: skip
 # Whose functions still take or return plain dictionaries in the middle of the house. May only become shorter.

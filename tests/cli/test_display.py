@@ -84,3 +84,13 @@ def test_what_is_left_of_a_run_that_goes_on_is_counted_from_this_sitting(clock):
     lines = told(clock, batches=30, epochs=2, step=1.0, done=30)
     found = re.search(r"1 of 2 epochs done.* (\d+) s elapsed, (\d+) s left", " | ".join(line for _, line in lines))
     assert found and int(found[1]) + int(found[2]) == 30
+
+
+def test_reading_says_where_it_stands(clock, monkeypatch):
+    file = io.StringIO()
+    monkeypatch.setattr(display, "Console", lambda **facts: Console(file=file, width=200))
+    shown = display.ReadDisplay()
+    for done in range(1, 301):
+        clock.now += 0.1
+        shown(done, 300)
+    assert file.getvalue().splitlines() == ["reading images: 101 of 300", "reading images: 202 of 300"]

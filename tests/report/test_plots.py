@@ -84,7 +84,7 @@ def test_without_matplotlib_the_remedy_is_named(monkeypatch):
 
 
 def test_text_from_files_is_made_printable_and_short():
-    assert plain_text("a\x00b\nc") == "a b c"
+    assert plain_text("a\x00b\nc") == "a\\x00b c"
     assert plain_text("x" * 100, 10) == "x" * 9 + "…"
 
 

@@ -51,7 +51,7 @@ def patterns() -> dict[str, re.Pattern[Any]]:
                     f"{name}: an expression put together where it is used cannot be found; compile it in the module"
                 )
         for pattern in held.values():
-            found.setdefault(f"{file.relative_to(SOURCE)}: {str(pattern.pattern)[:40]}", pattern)
+            found.setdefault(f"{file.relative_to(SOURCE)}: {str(pattern.pattern)[:40]!a}", pattern)
     return found
 
 
@@ -122,7 +122,7 @@ def _of_set(one: tuple[Any, Any]) -> str:
 
 def _try_all(length: int, tried: dict[str, re.Pattern[Any]]) -> None:
     for name, pattern in tried.items():
-        print(f"{length} characters: {name}: {str(pattern.pattern)[:100]!r}", flush=True)
+        print(f"{length} characters: {name}: {str(pattern.pattern)[:100]!a}", flush=True)
         for text in worst_texts(pattern, length):
             given: Any = text.encode("latin-1", "replace") if isinstance(pattern.pattern, bytes) else text
             pattern.search(given), pattern.fullmatch(given)

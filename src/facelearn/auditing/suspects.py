@@ -11,7 +11,6 @@ them is wrong is less sure.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facelearn.data.faces import Faces
-from facelearn.files import whole_file
 from facelearn.geometry.affine import scale_of
+from facelearn.showing import write_rows
 
 LIMIT = 8.0
 """Score above which a label is a suspect. Faces differ in more than a similarity map: tails are heavy."""
@@ -240,13 +239,11 @@ def place_of(faces: Faces, index: int) -> str:
 
 def write_suspects(faces: Faces, suspects: Sequence[Suspect], path: str | Path) -> Path:
     """Write suspects as CSV (file, row, keypoint, distance, score); the file appears whole or not at all."""
-    with whole_file(path) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("file", "row", "keypoint", "distance", "score"))
-        for one in suspects:
-            row = int(faces.row[one.index])
-            name = faces.schema.names[one.keypoint]
-            writer.writerow(
-                (faces.source[one.index], row if row >= 0 else "", name, f"{one.distance:.1f}", f"{one.score:.1f}")
-            )
-    return Path(path)
+    rows = (
+        (
+            str(faces.source[one.index]), int(faces.row[one.index]) if faces.row[one.index] >= 0 else "", faces.schema.names[one.keypoint],
+            f"{one.distance:.1f}", f"{one.score:.1f}",
+        )
+        for one in suspects
+    )  # fmt: skip
+    return write_rows(path, ("file", "row", "keypoint", "distance", "score"), rows)

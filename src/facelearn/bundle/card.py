@@ -9,6 +9,7 @@ from typing import Any
 from facelearn.bundle.document import Bundle, to_document
 from facelearn.bundle.file import load
 from facelearn.errors import BundleError
+from facelearn.showing import markdown_text
 
 _LIMITS = (
     "It expects one roughly centred face, cropped as the training images were; it does not find faces and answers for any image.",
@@ -40,17 +41,20 @@ def card(model: Bundle | str | Path) -> str:
 def _parts(bundle: Bundle) -> list[str]:
     return [
         f"# {bundle.network} ({bundle.task})",
-        f"{bundle.of_task.purpose} Trained with facelearn, {bundle.created}.".strip(),
+        f"{bundle.of_task.purpose} Trained with facelearn, {markdown_text(str(bundle.created))}.".strip(),
         _section("Model", _table(("", ""), _model_rows(bundle))),
         _section("Keypoints", _keypoints(bundle)),
-        _section("People", ", ".join(bundle.people)),
+        _section("People", ", ".join(map(markdown_text, bundle.people))),
         _section(
             "Training data", _facts({key: value for key, value in bundle.data.items() if key not in _FOR_EVALUATION})
         ),
         _section("Metrics", _metrics(bundle.metrics)),
         _section("Thresholds", _facts(bundle.thresholds)),
         _section("Intended use and limits", "\n".join(f"- {line}" for line in _LIMITS)),
-        _section("Licence", bundle.licence or "Not stated: ask whoever trained it, for the weights and for the data."),
+        _section(
+            "Licence",
+            markdown_text(bundle.licence) or "Not stated: ask whoever trained it, for the weights and for the data.",
+        ),
         _section("How to use", _usage(bundle)),
         _section("Recipe", _facts(bundle.recipe)),
         _section("Versions", _facts(bundle.versions)),
@@ -103,8 +107,8 @@ def _keypoints(bundle: Bundle) -> str:
     if bundle.schema is None or not len(bundle.schema):
         return ""
     return (
-        f"{len(bundle.schema)} points, schema `{bundle.schema.name}`, in this order: "
-        + ", ".join(bundle.schema.names)
+        f"{len(bundle.schema)} points, schema {markdown_text(bundle.schema.name)}, in this order: "
+        + ", ".join(map(markdown_text, bundle.schema.names))
         + "."
     )
 
@@ -183,9 +187,7 @@ def _section(title: str, body: str) -> str:
 
 def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     lines = [head, tuple("---" for _ in head), *rows]
-    return "\n".join(
-        "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in line) + " |" for line in lines
-    )
+    return "\n".join("| " + " | ".join(map(markdown_text, line)) + " |" for line in lines)
 
 
 def _cell(value: Any) -> str:

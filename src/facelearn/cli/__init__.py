@@ -1,13 +1,11 @@
 """The command line, one file a command: it parses, calls one public function, and prints.
 
-Exit codes: 0 done, 1 failed, or stopped and ready to go on, 2 wrong usage, 130 ended by Ctrl-C.
+Exit codes: 0 done, 1 failed, or stopped and ready to go on, 2 wrong usage, 130 ended by Ctrl-C, 143 by SIGTERM.
 """
 
 from __future__ import annotations
 
 import sys
-
-import typer
 
 from facelearn.cli import (  # noqa: F401 - each registers its command
     card_command,
@@ -23,6 +21,7 @@ from facelearn.cli import (  # noqa: F401 - each registers its command
     tune_command,
 )  # fmt: skip
 from facelearn.cli.app import app
+from facelearn.cli.printing import complain
 from facelearn.errors import FacelearnError, MissingExtraError, command_line
 
 __all__ = ["app", "main"]
@@ -39,14 +38,14 @@ def main() -> None:
         try:
             app(standalone_mode=True)
         except FacelearnError as error:
-            typer.echo(f"facelearn: {error}", err=True)
+            complain(f"facelearn: {error}")
             sys.exit(1)
         except ModuleNotFoundError as error:
             package = (error.name or "").split(".")[0]
             if package not in TRAIN_PACKAGES:
                 raise
-            typer.echo(f"facelearn: {MissingExtraError(package, 'train')}", err=True)
+            complain(f"facelearn: {MissingExtraError(package, 'train')}")
             sys.exit(1)
         except OSError as error:  # a full disk, a folder that may not be written
-            typer.echo(f"facelearn: {error.filename or 'a file'}: {error.strerror or error}", err=True)
+            complain(f"facelearn: {error.filename or 'a file'}: {error.strerror or error}")
             sys.exit(1)

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from facelearn.report.shown_numbers import duration
+from facelearn.showing import for_terminal
 
 if TYPE_CHECKING:
     from facelearn.training.loop import Reporter
@@ -111,7 +112,7 @@ class TrainingDisplay:
         self._print(f"{self._facts()}; {self._times()}")
 
     def _print(self, text: str) -> None:
-        self.console.print(f"{self.name}: {text}", highlight=False, markup=False, soft_wrap=True)
+        self.console.print(for_terminal(f"{self.name}: {text}"), highlight=False, markup=False, soft_wrap=True)
 
     def _facts(self) -> str:
         epochs = f"{self.counters.epoch} of {self.counters.epochs} epochs done" if self.counters else ""

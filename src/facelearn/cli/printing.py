@@ -11,23 +11,29 @@ from typing import Any
 import typer
 
 from facelearn.errors import FIRST_PROBLEMS
+from facelearn.showing import for_terminal
 
 
 def print_json(value: Any) -> None:
     """Print one JSON document; paths and other objects as text."""
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+    say(json.dumps(value, indent=2, ensure_ascii=False, default=str))
 
 
 def say(*lines: str) -> None:
     """Print lines to standard output."""
     for line in lines:
-        typer.echo(line)
+        typer.echo(for_terminal(line))
+
+
+def complain(text: str) -> None:
+    """Print to standard error."""
+    typer.echo(for_terminal(text), err=True)
 
 
 def warn(warnings: Sequence[str]) -> None:
     """Print notes to standard error."""
     for warning in warnings:
-        typer.echo(f"note: {warning}", err=True)
+        complain(f"note: {warning}")
 
 
 def warn_left_out(problems: Sequence[Any], what: str = "rows") -> None:

@@ -10,7 +10,7 @@ import typer
 
 from facelearn.cli import options
 from facelearn.cli.app import command
-from facelearn.cli.printing import headline_of, print_json, say
+from facelearn.cli.printing import complain, headline_of, print_json, say
 from facelearn.cli.signals import stop_requests
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def quickstart(
 ) -> None:
     """Train the default model on synthetic faces, then three published ones, and compare; needs no data."""
     if not as_json:
-        typer.echo(f"making {count:,} synthetic faces with missing labels ...", err=True)
+        complain(f"making {count:,} synthetic faces with missing labels ...")
     from facelearn.cli.display import training_display
     from facelearn.report.shown_numbers import duration
     from facelearn.runs.quickstart import quickstart as run

@@ -10,7 +10,7 @@ import typer
 
 from facelearn.cli import options
 from facelearn.cli.app import command
-from facelearn.cli.printing import print_json, say, warn
+from facelearn.cli.printing import complain, print_json, say, warn
 from facelearn.cli.signals import stop_requests
 from facelearn.cli.typed_settings import settings_typed
 
@@ -131,7 +131,7 @@ def _run(name: str, data: Path, out: Path, settings: dict[str, Any], as_json: bo
         return training_display(cell, quiet=as_json)
 
     def started(cell: str) -> None:
-        typer.echo(f"{cell}: training", err=True)
+        complain(f"{cell}: training")
 
     shown: dict[str, Any] = {} if as_json else {"started": started, "done": _say_done}
     progress = ReadDisplay(quiet=as_json)
@@ -139,11 +139,11 @@ def _run(name: str, data: Path, out: Path, settings: dict[str, Any], as_json: bo
         result = run(name, data, out, **settings, stop=stop, display=display, read_progress=progress, **shown)
     warn(result.warnings)
     for cell, why in result.problems.items():
-        typer.echo(f"{cell}: {why}", err=True)
+        complain(f"{cell}: {why}")
     if result.cells:
         _print(result, out, as_json)
     if result.stopped:
-        typer.echo("stopped; the same command goes on where it was", err=True)
+        complain("stopped; the same command goes on where it was")
     if result.stopped or result.problems:
         raise typer.Exit(1)
 
@@ -157,7 +157,7 @@ def _say_done(cell: str, numbers: dict[str, Any], cached: bool) -> None:
         if facts
         else "diverged"
     )
-    typer.echo(f"{cell}: {how}", err=True)
+    complain(f"{cell}: {how}")
 
 
 def _print(result: StudyResult, out: Path, as_json: bool) -> None:

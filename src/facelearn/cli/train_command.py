@@ -10,7 +10,7 @@ import typer
 
 from facelearn.cli import options
 from facelearn.cli.app import command
-from facelearn.cli.printing import next_commands, print_json, say, say_left_out, warn
+from facelearn.cli.printing import complain, next_commands, print_json, say, say_left_out, warn
 from facelearn.cli.signals import stop_requests
 from facelearn.cli.typed_settings import recipe_typed, settings_typed
 
@@ -135,7 +135,7 @@ def _train_folds(data: Path, out: Path, asked: dict[str, Any], as_json: bool) ->
 
 
 def _say_stopped(done: str, out: Path) -> None:
-    typer.echo(f"{done}; go on with: facelearn train --resume --out {out}", err=True)
+    complain(f"{done}; go on with: facelearn train --resume --out {out}")
     raise typer.Exit(1)
 
 

@@ -13,7 +13,7 @@ import typer
 
 from facelearn.cli import options
 from facelearn.cli.app import command
-from facelearn.cli.printing import print_json, say, say_left_out, warn
+from facelearn.cli.printing import complain, print_json, say, say_left_out, warn
 from facelearn.cli.signals import stop_requests
 from facelearn.cli.typed_settings import recipe_typed, seconds_of, settings_typed
 
@@ -111,9 +111,8 @@ def _tune(data: Path, out: Path, settings: dict[str, Any], as_json: bool) -> Non
     _print_result(result, as_json)
     if result.stopped:
         done = sum(trial.state in ("complete", "pruned") for trial in result.trials)
-        typer.echo(
-            f"stopped; {done} ended {'trial is' if done == 1 else 'trials are'} kept, and the same command goes on",
-            err=True,
+        complain(
+            f"stopped; {done} ended {'trial is' if done == 1 else 'trials are'} kept, and the same command goes on"
         )
         raise typer.Exit(1)
 

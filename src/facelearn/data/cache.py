@@ -80,7 +80,7 @@ class Cache:
         content = hashlib.sha256()
         for name, path in zip(names, files, strict=True):
             with open(path, "rb") as file:
-                content.update(f"{name}\0".encode())
+                content.update(os.fsencode(f"{name}\0"))
                 content.update(hashlib.file_digest(file, "sha256").digest())
         newest = max((max(stat.st_mtime, stat.st_ctime) for stat in stats), default=0.0)
         if newest < time.time() - SETTLED_SECONDS:

@@ -6,7 +6,6 @@ row by row (`Listing.rows`), so that nobody needs the whole table at once.
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -20,10 +19,10 @@ from numpy.typing import NDArray
 from facelearn.data.schema import KeypointSchema
 from facelearn.data.stated_size import Size, to_photo
 from facelearn.errors import DataError, Problem
-from facelearn.files import whole_file
 from facelearn.geometry.affine import map_points
 from facelearn.geometry.coordinates import from_fraction
 from facelearn.images.decode import Color, ImageFacts, decode_with_facts, image_facts, to_channels
+from facelearn.showing import write_rows
 
 Box = tuple[float, float, float, float]
 Progress = Callable[[int, int], None]
@@ -235,9 +234,4 @@ def source_name(image: Path, where: Path) -> str:
 
 def write_skipped(problems: Sequence[Problem], path: str | Path) -> Path:
     """Write skipped rows as CSV (file, row, message); the file appears whole or not at all."""
-    path = Path(path)
-    with whole_file(path) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("file", "row", "message"))
-        writer.writerows((problem.source, problem.row, problem.message) for problem in problems)
-    return path
+    return write_rows(path, ("file", "row", "message"), ((one.source, one.row, one.message) for one in problems))

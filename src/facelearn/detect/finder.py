@@ -39,7 +39,7 @@ def session(name: str) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
-    content = files("facelearn.detect").joinpath(f"{name}.onnx").read_bytes()
+    content = files(__package__).joinpath(f"{name}.onnx").read_bytes()
     return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 

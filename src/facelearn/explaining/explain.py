@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
@@ -151,7 +152,7 @@ def folder_of_model(model: str | Path) -> Path:
     Every run's model file has the same name, and runs in two places may have the same one too.
     """
     path = Path(model).resolve()
-    place = hashlib.sha256(str(path).encode()).hexdigest()[:6]
+    place = hashlib.sha256(os.fsencode(path)).hexdigest()[:6]
     return FOLDER / "-".join([part for part in (path.parent.name, path.stem) if part] + [place])
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from facelearn.report.style import RUN_COLOURS, RUN_COLOURS_DARK, data_uri, encode_image, plain_text
 from facelearn.report.tables import fact_rows, is_number
+from facelearn.showing import for_terminal
 
 _LIGHT = "".join(f"--run-{i}: {colour}; " for i, colour in enumerate(RUN_COLOURS))
 _DARK = "".join(f"--run-{i}: {colour}; " for i, colour in enumerate(RUN_COLOURS_DARK))
@@ -86,7 +87,7 @@ class Tile:
 
 def escape(text: object) -> str:
     """`text` as it may stand in an element or in a quoted attribute."""
-    return html.escape(str(text), quote=True)
+    return html.escape(for_terminal(str(text)), quote=True)
 
 
 def page(title: str, subtitle: str, body: Iterable[str], *, footer: str) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facelearn.errors import MissingExtraError
+from facelearn.showing import for_terminal
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes as Axes
@@ -121,7 +122,7 @@ def run_marker(index: int) -> str:
 
 def plain_text(text: object, limit: int = 60) -> str:
     """A name from a file as matplotlib and a page may show it: no control characters, cut at `limit` characters."""
-    clean = "".join(character if character.isprintable() else " " for character in str(text))
+    clean = "".join(character if character.isprintable() else " " for character in for_terminal(str(text)))
     return clean if len(clean) <= limit else clean[: limit - 1] + "…"
 
 

@@ -28,6 +28,7 @@ from facelearn.geometry.affine import compose
 from facelearn.images.decode import Color, ImageError, ImageFacts
 from facelearn.runs.default_framing import CROP, DEFAULT_SIZE, choose_framing
 from facelearn.runs.placing import By, Placing
+from facelearn.showing import escaped
 from facelearn.transforms.framing import Framing, FramingError
 
 Allocate = Callable[[tuple[int, int, int, int]], NDArray[np.uint8]]
@@ -134,7 +135,7 @@ def load_listing(
         faces=_table(images, rows, framed, listing, where),
         skipped=tuple(problems),
         warnings=(*said, *_counts(rows, framed)),
-        split=np.asarray([record.split or "" for record in rows], np.str_),
+        split=np.asarray([escaped(record.split or "") for record in rows], np.str_),
         framing=framing.sized((images.shape[1], images.shape[2])),
     )
 
@@ -312,7 +313,7 @@ def _compact(images: NDArray[np.uint8], kept: Sequence[int], allocate: Allocate)
 def _table(
     images: NDArray[np.uint8], rows: Sequence[Record], framed: Sequence[_Result], listing: Listing, where: Path
 ) -> Faces:
-    names = [None if _is_nobody(record.person) else record.person for record in rows]
+    names = [None if record.person is None or _is_nobody(record.person) else escaped(record.person) for record in rows]
     people = tuple(sorted({name for name in names if name is not None}))
     person = {name: i for i, name in enumerate(people)}
     groups = {name: i for i, name in enumerate(sorted({record.group for record in rows if record.group is not None}))}

@@ -13,10 +13,10 @@ from facelearn.detect.refiner.scenes import People, Scene, draw_people, scene, t
 
 pytest.importorskip("torch")
 
-import torch  # noqa: E402
+import torch
 
-from facelearn.detect.refiner.finder_learning import loss, targets  # noqa: E402
-from facelearn.detect.refiner.refiner_learning import FACE, UNDECIDED, answers_for, guesses_for  # noqa: E402
+from facelearn.detect.refiner.finder_learning import loss, targets
+from facelearn.detect.refiner.refiner_learning import FACE, UNDECIDED, answers_for, guesses_for
 
 
 @pytest.fixture(scope="module")
@@ -63,12 +63,14 @@ def test_cells_told_of_a_face_give_it_back(people: People) -> None:
         grids = []
         for numbers, positive, counted in wanted:
             assert not (positive & ~counted).any()
-            grids.append(np.concatenate([np.where(positive[0], 9.0, -9.0)[None], numbers[0].numpy()]).astype(np.float32))
+            grids.append(
+                np.concatenate([np.where(positive[0], 9.0, -9.0)[None], numbers[0].numpy()]).astype(np.float32)
+            )
         scores, squares, points = guesses(grids, 0.5)
         shown = one.boxes[~one.hidden & (one.boxes[:, 2] >= RANGES[0][0])] if len(one.boxes) else one.boxes
         for square in squares:
             assert np.abs(shown - square).max(1).min() < 0.01
-        for (x, y, side) in shown:
+        for x, y, side in shown:
             if 0 <= x < 192 and 0 <= y < 192:
                 assert np.abs(squares - (x, y, side)).max(1).min() < 0.01
         for i in surest(scores, squares):
@@ -77,15 +79,23 @@ def test_cells_told_of_a_face_give_it_back(people: People) -> None:
 
 def test_the_loss_is_least_where_the_network_is_right(people: People) -> None:
     wanted = targets(some(people, 6), 192)
-    right = [
-        torch.cat([torch.where(positive, 9.0, -9.0)[:, None], numbers], 1) for numbers, positive, _ in wanted
-    ]
+    right = [torch.cat([torch.where(positive, 9.0, -9.0)[:, None], numbers], 1) for numbers, positive, _ in wanted]
     score, box = loss(right, wanted)
     assert score < 1e-3 and box == 0
     worse = [output + torch.randn(output.shape, generator=torch.Generator().manual_seed(0)) for output in right]
     assert loss(worse, wanted)[1] > 0.1
     nothing = [torch.zeros(1, 14, 192 // stride, 192 // stride, requires_grad=True) for stride in STRIDES]
-    empty = targets([Scene(np.zeros((192, 192), np.uint8), np.zeros((0, 3), np.float32), np.zeros((0, 5, 2), np.float32), np.zeros(0, bool))], 192)
+    empty = targets(
+        [
+            Scene(
+                np.zeros((192, 192), np.uint8),
+                np.zeros((0, 3), np.float32),
+                np.zeros((0, 5, 2), np.float32),
+                np.zeros(0, bool),
+            )
+        ],
+        192,
+    )
     score, box = loss(nothing, empty)
     (score + box).backward()
     assert torch.isfinite(score) and box == 0 and torch.isfinite(nothing[0].grad).all()

@@ -20,6 +20,7 @@ from facelearn.data.readers.label_files import BOM, open_text
 from facelearn.errors import DataError
 from facelearn.images.decode import IMAGE_EXTENSIONS
 from facelearn.limits import COLUMNS
+from facelearn.showing import from_spreadsheet
 
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 _EXCEL_HINT = re.compile(rb"^\s*sep=(.)\s*$")  # what Excel writes, and takes, before a header
@@ -156,7 +157,7 @@ def split_header(line: bytes, path: Path, separator: str | None = None) -> list[
         named = next(csv.reader(io.StringIO(text), delimiter=separator or separator_of(line)))
     except csv.Error as error:
         raise DataError(f"{path} has a header that is no CSV ({error})") from error
-    header = [name.strip() for name in named]
+    header = [from_spreadsheet(name.strip()) for name in named]
     refuse_headerless(header, path)
     if len(header) > COLUMNS.value:
         raise DataError(f"{path} has {len(header):,} columns, more than {COLUMNS.value:,}; {COLUMNS.remedy}")

@@ -42,7 +42,7 @@ def list_helen(path: Path, asked: ListingOptions) -> Listing:
     found: list[tuple[Path, str, NDArray[np.float64]]] = []
     problems: list[Problem] = []
     for file in files:
-        text = read_text(file) if file.stat().st_size else ""
+        text = read_text(file) if file.is_file() and file.stat().st_size else ""
         lines = text.splitlines()
         if not lines or not looks_like_helen(lines):
             continue

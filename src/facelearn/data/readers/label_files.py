@@ -16,6 +16,7 @@ from facelearn.errors import DataError
 from facelearn.images.decode import IMAGE_EXTENSIONS, NOT_READ, looks_like_image
 from facelearn.limits import LABEL_BYTES
 from facelearn.outside import open_regular, what_it_is
+from facelearn.showing import from_spreadsheet, unescaped
 
 BOM = b"\xef\xbb\xbf"
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
@@ -193,14 +194,21 @@ class ImageFinder:
             ValueError: a name that no file can have, or a path of elsewhere whose last parts several images here have, or another such
                 path has too.
         """
-        clean = name.strip().replace("\\", "/")
+        written = name.strip()
+        clean = written.replace("\\", "/")
         try:
             possible = b"\0" not in os.fsencode(clean)
         except UnicodeEncodeError:
             possible = False
         if not possible:
             raise ValueError(f"{name[:60]!r} is no name that a file can have")
-        spellings = dict.fromkeys((clean, unicodedata.normalize("NFC", clean), unicodedata.normalize("NFD", clean)))
+        # as they are, as a spreadsheet must not see them, and as UTF-8 cannot hold them
+        names = (one.replace("\\", "/") for one in (written, from_spreadsheet(written), unescaped(written)))
+        spellings = dict.fromkeys(
+            form
+            for one in names
+            for form in (one, unicodedata.normalize("NFC", one), unicodedata.normalize("NFD", one))
+        )
         for spelling in spellings:
             if (found := self._look(spelling)) is not None:
                 return found

@@ -24,7 +24,11 @@ def list_labelme(path: Path, asked: ListingOptions) -> Listing:
     Raises:
         DataError: no file that can be read, or none with a point.
     """
-    files = [path] if path.is_file() else sorted(file for file in path.rglob("*.json") if not file.name.startswith("."))
+    files = (
+        [path]
+        if path.is_file()
+        else sorted(file for file in path.rglob("*.json") if not file.name.startswith(".") and file.is_file())
+    )
     marked = MarkedFile()
     other: Counter[str] = Counter()
     moved: list[str] = []

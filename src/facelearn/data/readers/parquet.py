@@ -45,7 +45,8 @@ def list_parquet(path: Path, asked: ListingOptions) -> Listing:
         MissingExtraError: pyarrow is not installed.
         DataError: no Parquet that can be read, or columns that cannot be right.
     """
-    files = [path] if path.is_file() else sorted(path.glob("*.parquet")) or sorted(path.rglob("*.parquet"))
+    found = [path] if path.is_file() else sorted(path.glob("*.parquet")) or sorted(path.rglob("*.parquet"))
+    files = [file for file in found if file.is_file()]
     if not files:
         raise DataError(f"{path} holds no Parquet file")
     names = _header(files[0])

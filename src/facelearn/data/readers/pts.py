@@ -35,7 +35,7 @@ def list_pts(path: Path, asked: ListingOptions) -> Listing:
     found: list[tuple[Path, NDArray[np.float64]]] = []
     problems: list[Problem] = []
     for file in files:
-        if file.name.startswith("."):
+        if file.name.startswith(".") or not file.is_file():
             continue
         try:
             found.append((file, parse_pts(read_text(file))))

@@ -240,7 +240,7 @@ def _sniff_folder(folder: Path) -> tuple[str, Path]:
         return tables[0]
     if many is not None:
         return many, folder
-    if next(folder.rglob("*.pts"), None) is not None:
+    if any(path.is_file() for path in folder.rglob("*.pts")):
         return "pts", folder
     if _has_pose_labels(folder):
         return "ultralytics-pose", folder
@@ -308,9 +308,10 @@ def why_not_read(path: Path) -> str:
     """Why a file holds no labels that are read, without its name; "" where that is only that its kind is not known."""
     try:
         if sniff_file(path) is None:
-            _say_what_lacks(path)
             if path.suffix.lower() == ".json":
                 load_json(path)
+            else:
+                _say_what_lacks(path)
     except DataError as error:
         return str(error).split("\n")[0].removeprefix(f"{path}").lstrip(" :")
     return ""

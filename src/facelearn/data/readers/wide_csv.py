@@ -11,6 +11,7 @@ from facelearn.data.readers.columns import KeypointColumns, keypoint_columns, pa
 from facelearn.data.readers.dialects import Table, open_table
 from facelearn.data.readers.label_files import ImageFinder
 from facelearn.errors import DataError, Problem
+from facelearn.showing import from_spreadsheet
 
 FILE = ("file", "filename", "file_name", "image", "image_path", "image_name", "image_file", "path", "img", "name")
 PERSON = ("person", "identity", "subject", "person_id", "subject_id", "people")
@@ -116,7 +117,7 @@ def _record(
     points = parse_points([text.replace(",", ".") for text in numbers] if commas else numbers, names)
 
     def at(column: int | None) -> str | None:
-        return (fields[column].strip() or None) if column is not None else None
+        return (from_spreadsheet(fields[column].strip()) or None) if column is not None else None
 
     person, group, video = at(columns.person), at(columns.group), at(columns.video)
     if group is None and video is not None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -18,6 +17,7 @@ from facelearn.data.listing import Box
 from facelearn.errors import DataError, Problem
 from facelearn.files import whole_file, write_text
 from facelearn.images.decode import ImageError, image_facts
+from facelearn.showing import write_rows
 
 ImagesMode = Literal["auto", "write", "reference"]
 
@@ -62,7 +62,7 @@ def write_predictions_csv(
         (file, *["" if number < 0 else number] * numbered, *cells, *_texts(place))
         for file, number, cells, place in zip(names_from(source, out), rows.tolist(), between, values, strict=True)
     )
-    return _write_csv(out, ("file", *["row"] * numbered, *(columns or ()), *_coordinate_names(names)), lines)
+    return write_rows(out, ("file", *["row"] * numbered, *(columns or ()), *_coordinate_names(names)), lines)
 
 
 def names_from(source: Sequence[str], out: str | Path) -> list[str]:
@@ -94,7 +94,7 @@ def write_wide_csv(faces: Faces, out: str | Path, *, images: ImagesMode = "auto"
             group = [str(faces.group[i]) if faces.group[i] >= 0 else ""] if has_group else []
             yield [file, *person, *group, *_texts(points[i])]
 
-    return _write_csv(out, header, rows())
+    return write_rows(out, header, rows())
 
 
 @dataclass(frozen=True)
@@ -295,11 +295,3 @@ def _coordinate_names(names: Sequence[str]) -> list[str]:
 
 def _texts(points: NDArray[np.float64]) -> list[str]:
     return ["" if value != value else f"{value:.4f}" for value in points.ravel().tolist()]  # NaN is not itself
-
-
-def _write_csv(out: str | Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Path:
-    with whole_file(out) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
-    return Path(out)

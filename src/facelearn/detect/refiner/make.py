@@ -150,7 +150,8 @@ def _say(line: str) -> None:
     sys.stdout.flush()
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Read what was typed, and make."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("backgrounds", nargs="+", type=Path, help="folders of pictures, or pictures, without people")
     parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parents[1])
@@ -164,3 +165,7 @@ if __name__ == "__main__":
     make(
         arguments.backgrounds, arguments.out, finder_steps=arguments.finder_steps, refiner_steps=arguments.refiner_steps
     )
+
+
+if __name__ == "__main__":
+    main()

@@ -201,7 +201,9 @@ def scene(
     )
 
 
-def _lay_decoy(image: NDArray[np.float32], people: People, sizes: tuple[float, float], rng: np.random.Generator) -> None:
+def _lay_decoy(
+    image: NDArray[np.float32], people: People, sizes: tuple[float, float], rng: np.random.Generator
+) -> None:
     """Somebody without a face: hair, skin and clothes, but the face's square is smooth, shuffled or another part of the person."""
     k, side = int(rng.integers(len(people.picture))), len(image)
     x, y, extent = square_around(people.points[k])
@@ -214,13 +216,19 @@ def _lay_decoy(image: NDArray[np.float32], people: People, sizes: tuple[float, f
     elif how == 1:
         count = int(rng.integers(3, 6))
         high, wide = part.shape[0] // count, part.shape[1] // count
-        cells = [part[r * high : (r + 1) * high, c * wide : (c + 1) * wide].copy() for r in range(count) for c in range(count)]
+        cells = [
+            part[r * high : (r + 1) * high, c * wide : (c + 1) * wide].copy()
+            for r in range(count)
+            for c in range(count)
+        ]
         for place, cell in zip(rng.permutation(len(cells)), cells, strict=True):
             r, c = divmod(int(place), count)
             part[r * high : (r + 1) * high, c * wide : (c + 1) * wide] = cell
     else:
         up = int(rng.integers(0, picture.shape[0] - part.shape[0] + 1))
-        part[:] = np.roll(picture[up : up + part.shape[0], left : left + part.shape[1]], int(0.5 * extent), int(rng.integers(2)))
+        part[:] = np.roll(
+            picture[up : up + part.shape[0], left : left + part.shape[1]], int(0.5 * extent), int(rng.integers(2))
+        )
     size = float(np.exp(rng.uniform(np.log(sizes[0]), np.log(sizes[1]))))
     decoy = People(picture[None], people.cover[k : k + 1], people.points[k : k + 1])
     place_x, place_y = rng.uniform(0.1 * side, 0.9 * side, 2)

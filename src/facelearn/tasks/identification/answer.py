@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,8 +13,8 @@ from numpy.typing import NDArray
 from facelearn.data.listing import NOBODY
 from facelearn.data.writers import names_from
 from facelearn.errors import BundleError, Problem, RecipeError
-from facelearn.files import whole_file
 from facelearn.metrics.calibration import softmax
+from facelearn.showing import write_rows
 from facelearn.tasks.found import Found
 from facelearn.tasks.task import NOTHING_ASKED, AnswerFacts, Asked, Outputs, Photos
 
@@ -230,11 +229,7 @@ class Identities:
             row |= {"file": name, **{column: cells[i] for column, cells in where.items()}}
         known = [column for column in _LAST if any(column in row for row in rows)]
         columns = ["file", *(["row"] if any("row" in row for row in rows) else []), *where, *(known or _LAST[:3])]
-        with whole_file(path) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, columns, lineterminator="\n", extrasaction="ignore")
-            writer.writeheader()
-            writer.writerows(rows)
-        return Path(path)
+        return write_rows(path, columns, ([row.get(column, "") for column in columns] for row in rows))
 
 
 def join(parts: Sequence[Identities], people: tuple[str, ...], threshold: float) -> Identities:
