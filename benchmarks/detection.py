@@ -26,9 +26,9 @@ from numpy.typing import NDArray
 from facelearn.data.synthetic.render import render_cutouts
 from facelearn.data.synthetic.textures import background_bank
 from facelearn.detect import open_detector
-from facelearn.detect.decode import intersection_over_union
 from facelearn.detect.detections import NO_FACES, Detections
-from facelearn.detect.faces import five_points, square_around
+from facelearn.detect.face_box import five_points, square_around
+from facelearn.detect.guesses import intersection_over_union
 from facelearn.errors import FacelearnError
 from facelearn.images.decode import IMAGE_EXTENSIONS, decode_image
 from facelearn.training.device import describe_machine

@@ -50,7 +50,7 @@ tasks/identification      settings answer sampling learn class_results measure c
 tasks                     __init__
 recipe                    starting_weights space defaults recipe keywords resolve
 bundle                    seal document_types document file onnx_file graph onnx card __init__
-detect                    faces decode crops detections refine finder others given __init__ fitted
+detect                    face_box guesses crops detections refine finder others given __init__ fitted
 detect/refiner            scenes face_networks finder_learning refiner_learning graphs
 prediction                photos finding stream backends open __init__ drawing predict
 record                    folder results

@@ -8,6 +8,7 @@ from tests.architecture.house import FILES, PACKAGE, ROOT, ours
 ROOTS = (PACKAGE, "__main__")
 # Modules that users import by their full name, and the page of docs/ that shows them how.
 DOCUMENTED = {
+    "detect/refiner/make": "detection.md",
     "transforms/align": "api.md",
     "models/networks/clips": "api.md",
     "models/networks/temporal": "api.md",

@@ -16,7 +16,7 @@ EDGE = {
     "data/writers/to_files", "data/writers/to_label_studio", "models/zoo", "recipe/defaults", "recipe/keywords", "recipe/recipe",
     "recipe/resolve",
     "record/results", "runs/prepare", "studies/definition", "studies/storage", "studies/store",
-    "transforms/framing", "transforms/preprocess", "transforms/steps/pixel_steps",
+    "tasks/found", "transforms/detected", "transforms/framing", "transforms/preprocess", "transforms/steps/pixel_steps",
 }  # fmt: skip
 # Whose functions still take or return plain dictionaries in the middle of the house. May only become shorter.
 STILL = {

@@ -31,7 +31,8 @@ def test_options_of_train_stand_under_what_they_are_for(shown):
     groups = shown("train")
     assert list(groups) == ["Data", "Training", "Start from weights", "People", "Run", "Options"]
     places = {
-        "Data": ["--data", "--size", "--crop", "--color", "--schema", "--list-file", "--missing", "--units", "--on-error",
+        "Data": ["--data", "--size", "--crop", "--framing", "--detector", "--color",
+                 "--schema", "--list-file", "--missing", "--units", "--on-error",
                  "--valid", "--split-by"],
         "Training": [
             "--task", "--recipe", "--model", "--epochs", "--budget", "--no-mirror", "--batch-size", "--learning-rate", "--seed", "--set",

@@ -42,6 +42,8 @@ TYPED = {
     "--split-by": ("image", {"split__by": "image"}),
     "--size": ("32", {"read__size": 32}),
     "--crop": ("0.25", {"read__crop": 0.25}),
+    "--framing": ("template", {"read__framing": "template"}),
+    "--detector": ("none", {"read__detector": "none"}),
     "--color": ("grey", {"read__color": "grey"}),
     "--on-error": ("stop", {"read__on_error": "stop"}),
     "--schema": ("ibug68", {"read__schema": "ibug68"}),

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facelearn.detect.decode import BASES, STRIDES, guesses, intersection_over_union, surest
 from facelearn.detect.detections import Detections
-from facelearn.detect.faces import ENLARGED, five_points, square_around
+from facelearn.detect.face_box import ENLARGED, five_points, square_around
+from facelearn.detect.guesses import BASES, STRIDES, guesses, intersection_over_union, surest
 
 SQUARE = st.tuples(st.floats(-50, 50), st.floats(-50, 50), st.floats(1, 60))
 

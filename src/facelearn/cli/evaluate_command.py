@@ -47,5 +47,10 @@ def evaluate(
     warn(metrics["warnings"])
     warn_left_out(metrics["skipped"])
     say(headline_of(metrics["task"], metrics))
+    if deployed := metrics.get("as_deployed"):
+        found = f"found by {deployed['detector']} in {deployed['found']:,} of {deployed['faces']:,} photos"
+        say("", f"as deployed, faces {found}:")
+        if deployed["found"]:
+            say(headline_of(metrics["task"], deployed))
     if out is not None:
         say("", f"report: {out / 'report.html'}")

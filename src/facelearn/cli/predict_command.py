@@ -12,6 +12,31 @@ from facelearn.cli.app import command
 from facelearn.cli.printing import print_json, say, warn, warn_left_out
 
 FACES = "Faces"
+Finder = Annotated[
+    str,
+    typer.Option(
+        rich_help_panel=FACES,
+        help="Finds the faces: auto (as in training), facelearn, libfacedetection, a YuNet .onnx file; none: each photo is one face.",
+    ),
+]
+Boxes = Annotated[
+    Path | None,
+    typer.Option(
+        rich_help_panel=FACES,
+        help="Instead, where the faces are: CSV (file, left, top, right, bottom) or COCO JSON.",
+    ),
+]
+Largest = Annotated[bool, typer.Option("--largest", rich_help_panel=FACES, help="Only the largest face of each photo.")]
+MinSize = Annotated[
+    float | None, typer.Option(rich_help_panel=FACES, help="Smallest side of a face, in pixels.", min=1)
+]
+MinScore = Annotated[
+    float | None,
+    typer.Option(rich_help_panel=FACES, help="Leave out faces that the detector is less sure of.", min=0, max=1),
+]
+Draw = Annotated[
+    Path | None, typer.Option(rich_help_panel=FACES, help="Folder for the photos with the answers drawn on them.")
+]
 
 
 @command(epilog="Example: facelearn predict model.safetensors photos/ --out points.csv")
@@ -33,33 +58,12 @@ def predict(
             max=1,
         ),
     ] = None,
-    detector: Annotated[
-        str,
-        typer.Option(
-            rich_help_panel=FACES,
-            help="Finds the faces: auto (as in training), facelearn, libfacedetection, a YuNet .onnx file; none: each photo is one face.",
-        ),
-    ] = "auto",
-    boxes: Annotated[
-        Path | None,
-        typer.Option(
-            rich_help_panel=FACES,
-            help="Instead, where the faces are: CSV (file, left, top, right, bottom) or COCO JSON.",
-        ),
-    ] = None,
-    largest: Annotated[
-        bool, typer.Option("--largest", rich_help_panel=FACES, help="Only the largest face of each photo.")
-    ] = False,
-    min_size: Annotated[
-        float | None, typer.Option(rich_help_panel=FACES, help="Smallest side of a face, in pixels.", min=1)
-    ] = None,
-    min_score: Annotated[
-        float | None,
-        typer.Option(rich_help_panel=FACES, help="Leave out faces that the detector is less sure of.", min=0, max=1),
-    ] = None,
-    draw: Annotated[
-        Path | None, typer.Option(rich_help_panel=FACES, help="Folder for the photos with the answers drawn on them.")
-    ] = None,
+    detector: Finder = "auto",
+    boxes: Boxes = None,
+    largest: Largest = False,
+    min_size: MinSize = None,
+    min_score: MinScore = None,
+    draw: Draw = None,
     out: Annotated[
         Path | None, typer.Option(help="points.csv, points.json (COCO), submission.csv or names.csv.")
     ] = None,

@@ -15,7 +15,7 @@ class Detections:
 
     Attributes:
         squares: float64 (F, 3), x and y of each face's middle and its side, pixels of the photo, origin at the centre of the top-left
-            pixel; the square of `detect.faces.square_around`.
+            pixel; the square of `detect.face_box.square_around`.
         scores: float64 (F,), 0 to 1: how sure it is a face.
         points: float64 (F, 5, 2), (x, y) of eyes, nose tip and corners of the mouth, the image's left ones first; NaN where not known.
     """

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facelearn.detect.decode import LARGEST, SMALLEST, guesses, surest
 from facelearn.detect.detections import NO_FACES, Detections
+from facelearn.detect.guesses import LARGEST, SMALLEST, guesses, surest
 from facelearn.detect.refine import Levels, refine
 
 _COARSEST = 32

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facelearn.data.faces import Faces
-from facelearn.detect.decode import intersection_over_union
 from facelearn.detect.detections import NO_FACES, Detections, Detector
+from facelearn.detect.guesses import intersection_over_union
 from facelearn.errors import FacelearnError
 from facelearn.geometry.affine import map_points
 from facelearn.images.decode import IMAGE_EXTENSIONS, decode_image

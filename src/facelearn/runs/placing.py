@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from facelearn.data.listing import LabelledPhoto
 from facelearn.detect.detections import Detections, Detector
-from facelearn.detect.faces import ENLARGED, square_around
+from facelearn.detect.face_box import ENLARGED, square_around
 from facelearn.detect.fitted import matching
 from facelearn.transforms.framing import Framed, Framing
 

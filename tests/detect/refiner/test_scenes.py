@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from facelearn.detect.crops import AROUND, CROP_SIDE, crop_matrix
-from facelearn.detect.decode import RANGES, STRIDES, guesses, surest
-from facelearn.detect.faces import five_points, square_around
+from facelearn.detect.face_box import five_points, square_around
+from facelearn.detect.guesses import RANGES, STRIDES, guesses, surest
 from facelearn.detect.refine import Levels, refine
 from facelearn.detect.refiner.scenes import People, Scene, draw_people, scene, texture
 
@@ -15,7 +15,7 @@ pytest.importorskip("torch")
 
 import torch
 
-from facelearn.detect.refiner.finder_learning import loss, targets
+from facelearn.detect.refiner.finder_learning import cell_targets, loss
 from facelearn.detect.refiner.refiner_learning import FACE, UNDECIDED, answers_for, guesses_for
 
 
@@ -57,9 +57,9 @@ def test_people_cover_what_they_show(people: People) -> None:
 
 
 def test_cells_told_of_a_face_give_it_back(people: People) -> None:
-    """What `targets` asks of the network, answered perfectly, decodes to the faces of the scene."""
+    """What `cell_targets` asks of the network, answered perfectly, decodes to the faces of the scene."""
     for one in some(people, 12):
-        wanted = targets([one], 192)
+        wanted = cell_targets([one], 192)
         grids = []
         for numbers, positive, counted in wanted:
             assert not (positive & ~counted).any()
@@ -78,14 +78,14 @@ def test_cells_told_of_a_face_give_it_back(people: People) -> None:
 
 
 def test_the_loss_is_least_where_the_network_is_right(people: People) -> None:
-    wanted = targets(some(people, 6), 192)
+    wanted = cell_targets(some(people, 6), 192)
     right = [torch.cat([torch.where(positive, 9.0, -9.0)[:, None], numbers], 1) for numbers, positive, _ in wanted]
     score, box = loss(right, wanted)
     assert score < 1e-3 and box == 0
     worse = [output + torch.randn(output.shape, generator=torch.Generator().manual_seed(0)) for output in right]
     assert loss(worse, wanted)[1] > 0.1
     nothing = [torch.zeros(1, 14, 192 // stride, 192 // stride, requires_grad=True) for stride in STRIDES]
-    empty = targets(
+    empty = cell_targets(
         [
             Scene(
                 np.zeros((192, 192), np.uint8),

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from facelearn.detect.crops import AROUND, CROP_SIDE
-from facelearn.detect.decode import STRIDES
+from facelearn.detect.guesses import STRIDES
 
 NUMBERS = 14
 
@@ -92,6 +92,7 @@ class RefinerNetwork(nn.Module):
         cells = CROP_SIDE // 4
         places = (torch.arange(cells) * 4 + 1.5 - (CROP_SIDE - 1) / 2) * AROUND / CROP_SIDE
         grid = torch.stack([places.repeat(cells), places.repeat_interleave(cells)], 1)
+        self.grid: Tensor
         self.register_buffer("grid", grid, persistent=False)
 
     def forward(self, crops: Tensor) -> Tensor:

@@ -11,14 +11,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from facelearn.detect.decode import BASES, RANGES, SMALLEST, STRIDES
+from facelearn.detect.guesses import BASES, RANGES, SMALLEST, STRIDES
 from facelearn.detect.refiner.face_networks import FinderNetwork
 from facelearn.detect.refiner.scenes import People, Scene, scene
 
 _SIDE, _BATCH, _RATE = 192, 32, 2e-3
 
 
-def targets(scenes: Sequence[Scene], side: int) -> list[tuple[Tensor, Tensor, Tensor]]:
+def cell_targets(scenes: Sequence[Scene], side: int) -> list[tuple[Tensor, Tensor, Tensor]]:
     """For each grid what its cells should say.
 
     Returns:
@@ -108,7 +108,7 @@ def train_finder(
     for step, scenes in enumerate(made, 1):
         picture = torch.from_numpy(np.stack([one.image for one in scenes]))[:, None].float() / 255
         outputs = network(picture.contiguous(memory_format=torch.channels_last))
-        score, box = loss(outputs, targets(scenes, _SIDE))
+        score, box = loss(outputs, cell_targets(scenes, _SIDE))
         optimiser.zero_grad(set_to_none=True)
         (score + box).backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(network.parameters(), 5.0)

@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from facelearn.detect.decode import guesses, surest
 from facelearn.detect.detections import Detections
+from facelearn.detect.guesses import guesses, surest
 from facelearn.detect.refine import Levels
 from facelearn.detect.refiner.face_networks import FinderNetwork
 from facelearn.detect.refiner.finder_learning import train_finder
@@ -73,7 +73,7 @@ def make(backgrounds: Sequence[Path], out: Path, *, finder_steps: int, refiner_s
 
 
 def read_backgrounds(folders: Sequence[Path]) -> list[NDArray[np.uint8]]:
-    """uint8 (H, W) of each picture, or picture in a folder, grey, at most 1280 pixels wide or high, of those that are almost the same only one."""
+    """uint8 (H, W) of each picture, or picture in a folder, grey, up to 1280 pixels wide or high; of those almost alike, one."""
     kept: list[NDArray[np.uint8]] = []
     small: list[NDArray[np.int64]] = []
     listed = [file for place in folders for file in (place.rglob("*") if place.is_dir() else [place])]
@@ -150,7 +150,7 @@ def _say(line: str) -> None:
     sys.stdout.flush()
 
 
-def main() -> None:
+def make_as_typed() -> None:
     """Read what was typed, and make."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("backgrounds", nargs="+", type=Path, help="folders of pictures, or pictures, without people")
@@ -168,4 +168,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    make_as_typed()

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from facelearn.detect.crops import AROUND, CROP_SIDE, crop_matrix
-from facelearn.detect.decode import intersection_over_union
+from facelearn.detect.guesses import intersection_over_union
 from facelearn.detect.refiner.face_networks import RefinerNetwork
 from facelearn.detect.refiner.finder_learning import averaged, optimiser_of
 from facelearn.detect.refiner.scenes import People, Scene, scene

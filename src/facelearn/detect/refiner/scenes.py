@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from facelearn.cores import usable_cores
 from facelearn.data.synthetic.render import render_cutouts
 from facelearn.data.synthetic.textures import background_bank
-from facelearn.detect.faces import five_points, square_around
+from facelearn.detect.face_box import five_points, square_around
 
 _CUTOUT = 160
 _CHUNK = 32
