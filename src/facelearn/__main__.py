@@ -1,5 +1,51 @@
-"""`python -m facelearn` is the `facelearn` command."""
+"""`python -m facelearn`, and the `facelearn` command: from its first moment on, Ctrl-C and SIGTERM end it with one line."""
 
-from facelearn.cli import main
+from __future__ import annotations
 
-main()
+import atexit
+import os
+import signal
+import sys
+from types import FrameType
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def start() -> None:
+    """Run the command line.
+
+    Nothing of ours is imported before an interrupt can be answered. Python makes other exceptions of one that comes while it builds a
+    class, and ends with a signal of its own after one inside `exec`; neither is what a shell should see.
+    """
+    code = 0
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        nonlocal code
+        code = 128 + number  # as shells count: 130 for Ctrl-C, 143 for SIGTERM
+        raise KeyboardInterrupt
+
+    for number in _SIGNALS:
+        signal.signal(number, stop)
+    try:
+        from facelearn.cli import main
+
+        main()
+    except SystemExit:  # whoever stopped has said so
+        if not code:
+            raise
+    except BaseException:
+        if not code:
+            raise
+        sys.stderr.write("facelearn: stopped\n")
+    finally:
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
+    if code:
+        atexit._run_exitfuncs()  # ends what was started beside this process
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+if __name__ == "__main__":
+    start()

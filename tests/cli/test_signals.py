@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
@@ -99,3 +100,65 @@ def test_ctrl_c_saves_a_run_that_is_training_and_resume_ends_it(tmp_path, capsys
     assert (tmp_path / "run" / "last.safetensors").exists() and not (tmp_path / "run" / "model.safetensors").exists()
     assert run_quietly("train", "--resume", "--out", tmp_path / "run", "--json") == 0
     assert json.loads(capsys.readouterr().out)["epochs"] == 3
+
+
+INTERRUPTED_AT = """
+import os, sys
+_, at, number, *sys.argv[1:] = sys.argv
+class Watch:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name == at:
+            os.kill(os.getpid(), int(number))
+sys.meta_path.insert(0, Watch)
+from facelearn.__main__ import start
+start()
+"""
+
+
+@pytest.mark.parametrize(
+    ("at", "number", "code"),
+    [
+        ("typer", signal.SIGINT, 130),
+        ("facelearn.models.zoo", signal.SIGINT, 130),
+        ("facelearn.models.zoo", signal.SIGTERM, 143),
+    ],
+)
+def test_an_interrupt_while_modules_load_is_one_line(at, number, code):
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_AT, at, str(int(number)), "models"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (code, "facelearn: stopped\n")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_at_any_moment_is_one_line_and_leaves_no_half_files(tmp_path, number):
+    """From a tenth of a second on (before that Python itself is starting) until after the run has ended."""
+    synthetic_faces(60, seed=1).save(tmp_path / "faces")
+    typed = ["train", "--data", tmp_path / "faces", "--model", "mlp", "--epochs", "60"]
+    ended = 0
+    for moment in range(1, 60):
+        run = tmp_path / f"run-{moment}"
+        process = subprocess.Popen(
+            [sys.executable, "-m", "facelearn", *map(str, typed), "--out", str(run)], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL,
+            text=True,
+        )  # fmt: skip
+        time.sleep(0.2 * moment)
+        process.send_signal(number)
+        _, said = process.communicate(timeout=60)
+        assert "Traceback" not in said, said
+        assert not run.exists() or not list(run.glob(".*")), list(run.iterdir())
+        ended += process.returncode == 0
+        if process.returncode == 1:
+            assert "go on with: facelearn train --resume" in said
+        elif process.returncode:
+            assert process.returncode in (128 + number, -number), said  # the second: it was over, and Python was ending
+            assert process.returncode < 0 or said.endswith("facelearn: stopped\n"), said
+        if ended > 2:
+            break
+    assert ended > 2

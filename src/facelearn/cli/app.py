@@ -110,15 +110,32 @@ class Verb(TyperCommand):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command; Ctrl-C that it does not answer itself ends it with one line and exit code 130."""
-        try:
+        with _one_line():
             return super().invoke(ctx)
-        except KeyboardInterrupt:
-            typer.echo("facelearn: stopped", err=True)
-            raise typer.Exit(INTERRUPTED) from None
+
+
+@contextmanager
+def _one_line() -> Iterator[None]:
+    """Ctrl-C within the block ends the program with one line."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo("facelearn: stopped", err=True)
+        raise typer.Exit(INTERRUPTED) from None
 
 
 class House(TyperGroup):
     """All commands, listed as `COMMANDS` has them."""
+
+    def make_context(self, *args: Any, **options: Any) -> Any:
+        """Read what was typed; Ctrl-C ends it as it ends a command."""
+        with _one_line():
+            return super().make_context(*args, **options)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Find and run the command; Ctrl-C ends it as it ends a command."""
+        with _one_line():
+            return super().invoke(ctx)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """An option that stands before the command: one of its own, or the closest is named."""
@@ -143,7 +160,7 @@ class House(TyperGroup):
 app = typer.Typer(
     name="facelearn",
     cls=House,
-    epilog="Exit codes: 0 done, 1 failed, or stopped and ready to go on, 2 wrong usage, 130 ended by Ctrl-C.",
+    epilog="Exit codes: 0 done, 1 failed, or stopped and ready to go on, 2 wrong usage, 130 ended by Ctrl-C, 143 by SIGTERM.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import tokenize
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +27,8 @@ _KINDS = {"identity": "i", "group": "i", "row": "i", "source": "U", "to_photo": 
 _LARGE_BYTES = 64 * 1024
 # what damaged bytes lead the readers of JSON and of arrays to
 _UNREADABLE = (
-    OSError, LookupError, TypeError, AttributeError, ValueError, EOFError, MemoryError, ArithmeticError, RecursionError,
+    OSError, LookupError, TypeError, AttributeError, ValueError, EOFError, MemoryError, ArithmeticError, RecursionError, SyntaxError,
+    tokenize.TokenError,
 )  # fmt: skip
 
 
@@ -95,9 +98,13 @@ def read_table(folder: Path, *, memory_map: bool = True) -> StoredTable:
 
 
 def _load_column(path: Path, memory_map: bool) -> NDArray[Any]:
-    if memory_map and path.stat().st_size > _LARGE_BYTES:
-        return np.lib.format.open_memmap(path, mode="r")
-    if memory_map:
-        with contextlib.suppress(ValueError):  # an empty array cannot be mapped
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore"
+        )  # about headers of other versions of NumPy: what matters is whether they can be read
+        if memory_map and path.stat().st_size > _LARGE_BYTES:
             return np.lib.format.open_memmap(path, mode="r")
-    return np.asarray(np.load(path, allow_pickle=False))
+        if memory_map:
+            with contextlib.suppress(ValueError):  # an empty array cannot be mapped
+                return np.lib.format.open_memmap(path, mode="r")
+        return np.asarray(np.load(path, allow_pickle=False))

@@ -155,7 +155,13 @@ class RunFolder:
             raise FacelearnError(f"there is no run in {self}; give the folder of one, or start it without --resume")
         if not self.source.exists():
             raise FacelearnError(f"{self} does not say which data it was trained on; give it again with --data")
-        return Path(self.source.read_text(encoding="utf-8").strip())
+        try:
+            place = self.source.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError):
+            place = ""
+        if not place or "\0" in place or "\n" in place:
+            raise FacelearnError(f"{self.source} does not name a place of data; give the data again with --data")
+        return Path(place)
 
     def write_source(self, data: str | Path) -> None:
         """Say which data the run is trained on; the place is made absolute. Not called for data in memory."""

@@ -120,7 +120,7 @@ def _read_json(path: Path) -> dict[str, Any]:
         return {}
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise broken(path, error, EVALUATE_AGAIN) from error
     if not isinstance(facts, dict):
         raise FacelearnError(f"{path} holds a {type(facts).__name__} where named metrics belong; {EVALUATE_AGAIN}")
@@ -132,7 +132,7 @@ def _read_recipe(path: Path) -> dict[str, Any]:
         return {}
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise broken(path, error, "restore the recipe or move the file away") from error
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import lzma
+import struct
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,6 +60,13 @@ def write_arrays(file: str | Path, **arrays: Any) -> Path:
     return Path(file)
 
 
+# what damaged bytes lead the readers of zip archives and of arrays to
+_UNREADABLE = (
+    ValueError, OSError, EOFError, TypeError, LookupError, SyntaxError, ArithmeticError, MemoryError, NotImplementedError, RuntimeError,
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, tokenize.TokenError,
+)  # fmt: skip
+
+
 def read_arrays(file: str | Path, names: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:
     """Those of the arrays `names` (all by default) that a file of held-out images holds, whatever its task; many pictures stay in it.
 
@@ -65,7 +76,7 @@ def read_arrays(file: str | Path, names: Sequence[str] | None = None) -> dict[st
     file = Path(file)
     try:
         return load_arrays(file, names)
-    except (ValueError, OSError, EOFError, TypeError, zipfile.BadZipFile) as error:
+    except _UNREADABLE as error:
         raise broken(file, error, EVALUATE_AGAIN) from error
 
 
