@@ -41,7 +41,7 @@ def cli_page() -> str:
     parts = [
         NOTE,
         "# Command line",
-        "Each command calls one public function ([Python](api.md#commands)). Exit codes: 0 done, 1 failed, or stopped and ready to go on, "
+        "Each command calls one public function ([Python](api.md#commands)). Exit codes: 0 done, 1 failed, "
         "2 wrong usage, 130 ended by Ctrl-C, 143 by SIGTERM. Commands that print results take `--json`.",
         f"```text\n{shown()}\n```",
     ]

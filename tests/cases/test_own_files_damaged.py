@@ -115,7 +115,7 @@ COUNTS = [FAST, pytest.param(SLOW, marks=pytest.mark.slow)]
 def test_model_files(tmp_path: Path, runs: dict[str, Path], task: str, count: int) -> None:
     valid = (runs[task] / "model.safetensors").read_bytes()
     path = tmp_path / "model.safetensors"
-    half = count // 4
+    half = count // 2
     for what, content in [*mutations(valid, half, seed=count), *resealed_model(valid, half, count)]:
         path.write_bytes(content)
         tried(lambda: use_model(path), what)
@@ -195,7 +195,7 @@ def test_cache_entries_never_give_another_table(tmp_path: Path, monkeypatch: pyt
 
 @pytest.mark.parametrize("count", COUNTS)
 @pytest.mark.parametrize(
-    "name", ["metrics.json", "history.csv", "recipe.toml", "state.json", "data.txt", "evaluation.npz"]
+    "name", ["metrics.json", "history.csv", "recipe.toml", "kfold.json", "data.txt", "evaluation.npz"]
 )
 def test_run_folders(tmp_path: Path, runs: dict[str, Path], name: str, count: int) -> None:
     folder = RunFolder(shutil.copytree(runs["points"], tmp_path / "run"))

@@ -95,7 +95,7 @@ def test_ctrl_c_saves_a_run_that_is_training_and_resume_ends_it(tmp_path, capsys
     done = subprocess.run(
         [sys.executable, "-c", STOPPING, *map(str, typed)], capture_output=True, text=True, timeout=120, check=False
     )
-    assert done.returncode == 1 and "go on with: facelearn train --resume" in done.stderr, done.stderr
+    assert done.returncode == 130 and "go on with: facelearn train --resume" in done.stderr, done.stderr
     assert "stopped after 1 epochs" in done.stderr
     assert (tmp_path / "run" / "last.safetensors").exists() and not (tmp_path / "run" / "model.safetensors").exists()
     assert run_quietly("train", "--resume", "--out", tmp_path / "run", "--json") == 0
@@ -142,23 +142,22 @@ def test_an_interrupt_at_any_moment_is_one_line_and_leaves_no_half_files(tmp_pat
     synthetic_faces(60, seed=1).save(tmp_path / "faces")
     typed = ["train", "--data", tmp_path / "faces", "--model", "mlp", "--epochs", "60"]
     ended = 0
-    for moment in range(1, 60):
+    for moment in range(1, 40):
         run = tmp_path / f"run-{moment}"
         process = subprocess.Popen(
             [sys.executable, "-m", "facelearn", *map(str, typed), "--out", str(run)], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL,
             text=True,
         )  # fmt: skip
-        time.sleep(0.2 * moment)
+        time.sleep(0.4 * moment - 0.2)
         process.send_signal(number)
         _, said = process.communicate(timeout=60)
         assert "Traceback" not in said, said
         assert not run.exists() or not list(run.glob(".*")), list(run.iterdir())
         ended += process.returncode == 0
-        if process.returncode == 1:
-            assert "go on with: facelearn train --resume" in said
-        elif process.returncode:
+        if process.returncode:
             assert process.returncode in (128 + number, -number), said  # the second: it was over, and Python was ending
-            assert process.returncode < 0 or said.endswith("facelearn: stopped\n"), said
-        if ended > 2:
+            saved = "go on with: facelearn train --resume" in said
+            assert process.returncode < 0 or saved or said.endswith("facelearn: stopped\n"), said
+        if ended > 1:
             break
-    assert ended > 2
+    assert ended > 1

@@ -1,6 +1,6 @@
 """The command line, one file a command: it parses, calls one public function, and prints.
 
-Exit codes: 0 done, 1 failed, or stopped and ready to go on, 2 wrong usage, 130 ended by Ctrl-C, 143 by SIGTERM.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 ended by Ctrl-C, 143 by SIGTERM.
 """
 
 from __future__ import annotations

@@ -160,7 +160,7 @@ class House(TyperGroup):
 app = typer.Typer(
     name="facelearn",
     cls=House,
-    epilog="Exit codes: 0 done, 1 failed, or stopped and ready to go on, 2 wrong usage, 130 ended by Ctrl-C, 143 by SIGTERM.",
+    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 130 ended by Ctrl-C, 143 by SIGTERM.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

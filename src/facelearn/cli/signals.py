@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -12,33 +12,48 @@ from typing import Any
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-@contextmanager
-def stop_requests() -> Iterator[Callable[[], bool]]:
-    """Within the block the first Ctrl-C or SIGTERM only makes the yielded function return True; a second one acts as it always does.
+class StopRequest:
+    """Whether somebody asked that the work ends, as the `stop` that long functions take.
 
-    As long as nobody has called that function, nobody would answer (data are still being read, say), and the first one acts as always
+    Attributes:
+        number: of the signal that asked, 0 where none did.
+        heard: whether anybody has asked this object, and so would answer.
+    """
+
+    def __init__(self) -> None:
+        self.number, self.heard = 0, False
+
+    def __call__(self) -> bool:
+        self.heard = True
+        return self.number != 0
+
+    @property
+    def exit_code(self) -> int:
+        """Of a command that ended early: 130 after Ctrl-C and 143 after SIGTERM, as shells have it; 1 where no signal was the reason."""
+        return 128 + self.number if self.number else 1
+
+
+@contextmanager
+def stop_requests() -> Iterator[StopRequest]:
+    """Within the block the first Ctrl-C or SIGTERM only makes the yielded request say True; a second one acts as it always does.
+
+    As long as nobody has asked it, nobody would answer (data are still being read, say), and the first one acts as always
     too. Outside the main thread, where Python allows no handlers, signals are left alone.
     """
-    asked = listening = False
+    request = StopRequest()
     previous: dict[signal.Signals, Any] = {}
 
     def remember(number: int, frame: FrameType | None) -> None:
-        nonlocal asked
         signal.signal(number, previous[signal.Signals(number)])
-        if listening:
-            asked = True
+        if request.heard:
+            request.number = number
         else:
             signal.raise_signal(number)
-
-    def stop() -> bool:
-        nonlocal listening
-        listening = True
-        return asked
 
     if threading.current_thread() is threading.main_thread():
         previous = {number: signal.signal(number, remember) for number in SIGNALS}
     try:
-        yield stop
+        yield request
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)

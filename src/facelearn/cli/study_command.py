@@ -145,7 +145,7 @@ def _run(name: str, data: Path, out: Path, settings: dict[str, Any], as_json: bo
     if result.stopped:
         complain("stopped; the same command goes on where it was")
     if result.stopped or result.problems:
-        raise typer.Exit(1)
+        raise typer.Exit(stop.exit_code if result.stopped else 1)
 
 
 def _say_done(cell: str, numbers: dict[str, Any], cached: bool) -> None:

@@ -116,7 +116,7 @@ def _train(data: Path, out: Path, asked: dict[str, Any], as_json: bool) -> None:
     if not result.first:
         return
     if result.stopped:
-        _say_stopped(f"stopped after {result.summary['epochs']} epochs", out)
+        _say_stopped(f"stopped after {result.summary['epochs']} epochs", out, stop.exit_code)
     _print_run(result, as_json)
 
 
@@ -130,13 +130,13 @@ def _train_folds(data: Path, out: Path, asked: dict[str, Any], as_json: bool) ->
     with stop_requests() as stop:
         result = run(data, out, **asked, stop=stop, display=display, read_progress=ReadDisplay(quiet=as_json))
     if result.stopped:
-        _say_stopped(f"stopped; {len(result.folds)} of {asked['folds']} folds are finished", out)
+        _say_stopped(f"stopped; {len(result.folds)} of {asked['folds']} folds are finished", out, stop.exit_code)
     _print_folds(result, as_json)
 
 
-def _say_stopped(done: str, out: Path) -> None:
+def _say_stopped(done: str, out: Path, exit_code: int) -> None:
     complain(f"{done}; go on with: facelearn train --resume --out {out}")
-    raise typer.Exit(1)
+    raise typer.Exit(exit_code)
 
 
 def _print_run(result: TrainResult, as_json: bool) -> None:

@@ -114,7 +114,7 @@ def _tune(data: Path, out: Path, settings: dict[str, Any], as_json: bool) -> Non
         complain(
             f"stopped; {done} ended {'trial is' if done == 1 else 'trials are'} kept, and the same command goes on"
         )
-        raise typer.Exit(1)
+        raise typer.Exit(stop.exit_code)
 
 
 def _displays() -> tuple[Callable[[str], Any], Callable[[TrialFacts, TrialFacts | None], None]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, time
@@ -14,6 +13,7 @@ import typer
 
 from facelearn.cli.options import Sets
 from facelearn.errors import RecipeError
+from facelearn.outside import parse_toml
 
 if TYPE_CHECKING:
     from facelearn.recipe.recipe import Recipe
@@ -115,8 +115,8 @@ def _assignment(text: str) -> _Typed:
     """KEY=VALUE: a dotted path as TOML writes keys, and a TOML value or a bare word, which is text."""
     key, equals, value = text.partition("=")
     try:
-        table: Any = tomllib.loads(f"{key} = 0") if equals and "\n" not in key else {}
-    except tomllib.TOMLDecodeError:
+        table: Any = parse_toml(f"{key} = 0") if equals and "\n" not in key else {}
+    except ValueError:
         table = {}
     keys: list[str] = []
     while isinstance(table, dict) and len(table) == 1:
@@ -132,8 +132,8 @@ def _assignment(text: str) -> _Typed:
 
 def _value(value: str, text: str) -> Any:
     try:
-        found = tomllib.loads(f"value = {value}")
-    except tomllib.TOMLDecodeError as error:
+        found = parse_toml(f"value = {value}")
+    except ValueError as error:
         if value and value[0] not in "[{\"'":
             return value
         wrong = str(error) if value else "there is no value"

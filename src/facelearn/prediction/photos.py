@@ -15,7 +15,7 @@ from facelearn.data.faces import Faces
 from facelearn.data.filled import settle_missing
 from facelearn.data.listing import Box, ListingOptions, source_name
 from facelearn.data.readers import list_records, locate
-from facelearn.data.readers.label_files import image_files, unread_files, unread_note, unread_text
+from facelearn.data.readers.label_files import image_files, special_note, unread_files, unread_note, unread_text
 from facelearn.errors import DataError, Problem
 from facelearn.images.decode import IMAGE_EXTENSIONS, Color, ImageError, decode_image, from_pillow
 
@@ -187,6 +187,8 @@ def _of_path(path: Path, color: Color, notes: list[str] | None, read: LabelsRead
             raise DataError(f"the folder {path} holds no {what}; give {_ACCEPTED}")
         if unread and notes is not None:
             notes.append(unread_note(unread))
+        if kind == "image-folder" and notes is not None:
+            notes += special_note(where)
         for file in files:
             yield _of_image(file, color)
     else:

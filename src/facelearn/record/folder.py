@@ -141,7 +141,7 @@ class RunFolder:
         """How many folds the run has; None where it is no run in folds."""
         try:
             count = json.loads(self.folds.read_text(encoding="utf-8"))["count"]
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, LookupError, TypeError, RecursionError):
             return None
         return count if isinstance(count, int) else None
 

@@ -25,6 +25,8 @@ def listed_rows(faces: Faces, list_file: str | Path) -> NDArray[np.bool_]:
     """
     path = Path(list_file)
     lines = [os.path.normpath(line.strip().replace("\\", "/")) for line in read_text(path).splitlines() if line.strip()]
+    if not lines:
+        raise DataError(f"{path} names no image; write one path a line, such as person/photo.jpg")
     deepest = max(line.count(os.sep) for line in lines)
     sources = [os.path.normpath(source).split(os.sep) for source in faces.source.tolist()]
     wanted = set(lines)

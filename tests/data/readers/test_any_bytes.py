@@ -135,12 +135,14 @@ def test_examples_are_read(tmp_path: Path, kind: str) -> None:
     assert len(result.faces) in (1, 2, 4) and not result.skipped
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # of damaged EXIF, which says nothing of the pixels
 @pytest.mark.parametrize("kind", EXAMPLES)
 def test_a_damaged_file_ends_in_a_sentence(tmp_path: Path, kind: str) -> None:
     example = EXAMPLES[kind](tmp_path)
     assert not foreign_errors(example.file.read_bytes(), FEW // 4 if kind in ALIKE else FEW, read_again(example))
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # of damaged EXIF, which says nothing of the pixels
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", EXAMPLES)
 def test_many_damaged_files_end_in_a_sentence(tmp_path: Path, kind: str) -> None:

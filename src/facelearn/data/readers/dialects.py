@@ -167,6 +167,18 @@ def split_header(line: bytes, path: Path, separator: str | None = None) -> list[
     return header
 
 
+def csv_lines(text: str, path: Path) -> list[list[str]]:
+    """The rows below a header.
+
+    Raises:
+        DataError: no CSV.
+    """
+    try:
+        return list(csv.reader(text.splitlines()[1:]))
+    except csv.Error as error:
+        raise DataError(f"{path} is no CSV ({error})") from error
+
+
 def refuse_headerless(words: Sequence[str], path: Path) -> None:
     """Nothing where the words of a first line are names of columns.
 

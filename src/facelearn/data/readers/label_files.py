@@ -22,6 +22,7 @@ BOM = b"\xef\xbb\xbf"
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _BLOCK = 1 << 22
 _NAMED = 5
+_LONGEST_NAME = 4096  # of a path, on Linux; macOS takes a quarter of it
 _EXTENSIONS = (".jpg", ".png", ".jpeg", ".JPG", ".bmp")
 
 
@@ -197,7 +198,7 @@ class ImageFinder:
         written = name.strip()
         clean = written.replace("\\", "/")
         try:
-            possible = b"\0" not in os.fsencode(clean)
+            possible = b"\0" not in os.fsencode(clean) and len(clean) <= _LONGEST_NAME
         except UnicodeEncodeError:
             possible = False
         if not possible:

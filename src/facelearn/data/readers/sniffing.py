@@ -77,9 +77,9 @@ def locate(path: Path) -> tuple[str, Path]:
     Raises:
         DataError: as `sniff`.
     """
-    if path.is_dir():
+    if (found := what_it_is(path)) == "folder":
         return _sniff_folder(path)
-    if (found := what_it_is(path)) != "file":
+    if found != "file":
         raise DataError(
             f"{path} is a {found}, and only files and folders are read" if found else f"{path} does not exist"
         )

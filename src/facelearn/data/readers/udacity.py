@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
 from facelearn.data.listing import Listing, ListingOptions, Record
 from facelearn.data.readers.columns import parse_points, reorder, settle_schema
+from facelearn.data.readers.dialects import csv_lines
 from facelearn.data.readers.label_files import ImageFinder, read_text
-from facelearn.errors import DataError, Problem
+from facelearn.errors import Problem
 from facelearn.images.decode import IMAGE_EXTENSIONS
 
 
@@ -24,18 +24,6 @@ def looks_like_udacity(header: Sequence[str], row: Sequence[str]) -> bool:
         and list(header[1:]) == numbers
         and header[0] in ("", "file")
     )
-
-
-def csv_lines(text: str, path: Path) -> list[list[str]]:
-    """The rows below a header.
-
-    Raises:
-        DataError: no CSV.
-    """
-    try:
-        return list(csv.reader(text.splitlines()[1:]))
-    except csv.Error as error:
-        raise DataError(f"{path} is no CSV ({error})") from error
 
 
 def list_udacity(path: Path, asked: ListingOptions) -> Listing:

@@ -19,8 +19,10 @@ from facelearn.data.readers.simple_yaml import read_entries
 from facelearn.data.schema import KNOWN_SCHEMAS, KeypointSchema
 from facelearn.data.sides import sides_of
 from facelearn.errors import DataError, Problem
+from facelearn.outside import what_it_is
 
 _BOX_FIELDS = 5
+_FARTHEST = 1000.0  # sizes of the image: no face is so large or so far away
 _PARTS = ("train", "val", "test")
 _KEYS = ("path", *_PARTS, "kpt_shape", "flip_idx", "kpt_names", "names")
 
@@ -211,7 +213,7 @@ def _images(folder: Path, yaml: Path | None, facts: _Facts) -> tuple[list[Path],
     )
     notes = [f"{yaml} names {', '.join(absent)}, which is not there; not read"] if absent and named else []
     if not named:
-        root = next((root for root in roots if root.is_dir() and image_files(root)), folder)
+        root = next((root for root in roots if what_it_is(root) == "folder" and image_files(root)), folder)
         said = (
             [f"{yaml} names {', '.join(absent)}, which is not there; every image below {root} was read"]
             if absent
@@ -251,7 +253,7 @@ def _place(entry: str, roots: Sequence[Path]) -> Path | None:
     clean = entry.replace("\\", "/")
     for root in roots:
         for name in dict.fromkeys((clean, clean.removeprefix("../"))):
-            if (place := Path(os.path.normpath(root / name))).exists():
+            if what_it_is(place := Path(os.path.normpath(root / name))):
                 return place
     return None
 
@@ -341,4 +343,6 @@ def _parse_line(line: str, facts: _Facts) -> tuple[NDArray[np.float64], tuple[fl
             f"has coordinate {np.nanmax(np.abs(placed)):g}; they are fractions of the image's size, 0 to 1"
         )
     x, y, w, h = values[1:_BOX_FIELDS].tolist()
+    if max(map(abs, (x, y, w, h))) > _FARTHEST:
+        raise ValueError(f"has the box {x:g} {y:g} {w:g} {h:g}; they are fractions of the image's size, 0 to 1")
     return placed, (x - w / 2, y - h / 2, x + w / 2, y + h / 2)

@@ -40,7 +40,7 @@ def open_unpacked(path: Path) -> Iterator[BinaryIO]:
             start = raw.read(4)
             raw.seek(0)
             if start == ZIP:
-                with zipfile.ZipFile(raw) as archive, archive.open(only_table(archive, path)) as member:
+                with _in_zip(raw, path) as member:
                     yield cast(BinaryIO, io.BufferedReader(_Counted(member, path)))
             elif start[:2] == GZIP:
                 with gzip.open(raw) as unpacked:
@@ -57,6 +57,15 @@ def open_unpacked(path: Path) -> Iterator[BinaryIO]:
         raise
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror or error})") from error
+
+
+def _in_zip(raw: BinaryIO, path: Path) -> IO[bytes]:
+    """The one table of a zip, opened."""
+    try:
+        archive = zipfile.ZipFile(raw)
+        return archive.open(only_table(archive, path))
+    except UnicodeDecodeError as error:
+        raise zipfile.BadZipFile(f"a name in it makes no sense: {error.reason}") from error
 
 
 class _Counted(io.RawIOBase):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from facelearn.data.readers.dialects import split_header
+from facelearn.data.readers.dialects import csv_lines, split_header
 from facelearn.data.readers.label_files import read_text
 from facelearn.errors import DataError, Problem
 from facelearn.files import whole_file
@@ -58,8 +57,8 @@ def read_lookup(path: str | Path) -> Lookup:
         DataError: other columns, ids that are no whole numbers, or RowIds that stand twice.
     """
     path = Path(path)
-    first, _, rest = read_text(path).partition("\n")
-    header = split_header(first.encode(), path)
+    text = read_text(path)
+    header = split_header(text.split("\n", 1)[0].encode(), path)
     wanted = ("RowId", "ImageId", "FeatureName")
     absent = [name for name in wanted if name not in header]
     if absent:
@@ -70,7 +69,7 @@ def read_lookup(path: str | Path) -> Lookup:
     rows: list[tuple[int, int, str]] = []
     problems = []
     seen: set[int] = set()
-    for number, fields in enumerate(csv.reader(io.StringIO(rest)), start=1):
+    for number, fields in enumerate(csv_lines(text, path), start=1):
         if not fields:
             continue
         try:
