@@ -392,9 +392,11 @@ def test_keypoint_models_of_version_1_answer_as_they_did() -> None:
 
 def test_identification_models_of_version_1_answer_as_they_did() -> None:
     path = Path(__file__).with_name("people_version_1.safetensors")
-    model = facelearn.open(path)
+    model = facelearn.open(path, detector="none")
     assert model.people == ("P0", "P1", "P3", "P4", "P5", "P6", "P7", "P8", "P10", "P11")
     assert (model.bundle.framing.kind, model.bundle.framing.margin) == ("crop", 0.2)
+    with pytest.raises(BundleError, match="its file does not say how a detector's boxes lie"):
+        facelearn.open(path).predict(PHOTO)
     found = model.predict(PHOTO)
     np.testing.assert_allclose(found.probabilities[0, :3], [0.1021545, 0.1012550, 0.0991337], atol=1e-5)
     assert found.threshold == pytest.approx(0.1043594, abs=1e-6)

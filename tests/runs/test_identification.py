@@ -113,7 +113,16 @@ def test_predict_writes_names(trained, tmp_path):
         predict(trained.model, photos)
     result = predict(trained.model, photos, out=tmp_path / "names.csv", on_error="skip")
     rows = list(csv.DictReader((tmp_path / "names.csv").read_text().splitlines()))
-    assert len(rows) == 8 and set(rows[0]) == {"file", "name", "probability", "likeliest"}
+    assert len(rows) == 8 and set(rows[0]) == {
+        "file",
+        "name",
+        "probability",
+        "likeliest",
+        "second",
+        "second_probability",
+        "third",
+        "third_probability",
+    }
     assert {row["name"] for row in rows} <= {*NAMES, "unknown"}
     assert (tmp_path / "names.skipped.csv").exists() and len(result.skipped) == 1
 

@@ -11,11 +11,16 @@ from numpy.typing import NDArray
 from facelearn.detect import NO_DETECTOR, open_detector
 from facelearn.detect.detections import Detections, Detector
 from facelearn.errors import BundleError, RecipeError
+from facelearn.transforms.detected import DetectedSquare
 from facelearn.transforms.framing import Framed, Framing
 
 _ALIKE = 0.1  # proportions that differ by less, as a logarithm, are the same
 _SMALL = 256
 """Photos up to this many pixels a side, or twice the training images' side, of their proportions, are crops of faces as those were."""
+
+FIVE = 5  # points of a detector
+# a face whose points are not known, for a template that was fitted to no squares: its square with some room
+_AS_FOUND = DetectedSquare("", 0.0, 0.0, 1.4, (0.0, 0.0, 0.0), 0, 0)
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,12 @@ class Finding:
         Raises:
             BundleError: the model does not say how its images lie to what a detector finds.
         """
+        if self.framing.detected is None and not self._by_points:
+            raise BundleError(
+                f"the model was trained on faces framed by their labels ({self.framing.kind}), and its file does not say how a detector's "
+                "boxes lie to them, so photos without labels cannot be framed as those were; give the faces' boxes (boxes=, --boxes), or "
+                "take every photo as the crop of one face with detector='none' (--detector none), or train the model again"
+            )
         detected = self.detector(photo, source)
         if self.settings.largest and len(detected):
             detected = detected.take(np.array([int(detected.squares[:, 2].argmax())]))
@@ -113,23 +124,19 @@ class Finding:
             self._detector = open_detector(name, min_size=settings.min_size, min_score=settings.min_score)
         return self._detector
 
-    def place(self, image: NDArray[np.uint8], detected: Detections, k: int) -> FoundFace:
-        """Face `k` of what was detected in a photo, framed.
+    @property
+    def _by_points(self) -> bool:
+        """Whether the model's images are laid on a detector's five points."""
+        return self.framing.kind == "template" and len(self.framing.template) == FIVE
 
-        Raises:
-            BundleError: the model does not say how its images lie to what a detector finds.
-        """
+    def place(self, image: NDArray[np.uint8], detected: Detections, k: int) -> FoundFace:
+        """Face `k` of what was detected in a photo, framed."""
         framing, points = self.framing, detected.points[k]
-        if framing.kind == "template" and len(framing.template) == len(points) and not np.isnan(points).any():
+        if self._by_points and not np.isnan(points).any():
             framed = framing.frame(image, anchors=points)
-        elif framing.detected is not None:
-            framed = framing.frame_box(image, framing.detected.box(detected.squares[k]))
         else:
-            raise BundleError(
-                f"the model was trained on faces framed by their labels ({framing.kind}), and its file does not say how a detector's "
-                "boxes lie to them, so photos without labels cannot be framed as those were; give the faces' boxes (boxes=, --boxes), or "
-                "take every photo as the crop of one face with detector='none' (--detector none), or train the model again"
-            )
+            around = framing.detected or _AS_FOUND
+            framed = framing.frame_box(image, around.box(detected.squares[k]))
         return FoundFace(framed, detected.boxes[k], float(detected.scores[k]))
 
 
