@@ -10,9 +10,8 @@ it falls as it does for errors whose components are normal and grow with the exp
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +34,16 @@ _LEAST_ERROR = 1e-9  # pixels; of a model that has made no error yet
 _LEAST_OF_KEYPOINT = 10  # labels of one keypoint below which the usual error of all is taken for its own
 
 
+class ConfidenceFacts(TypedDict):
+    """A `PointConfidence` as a model file has it."""
+
+    within: float
+    labels: int
+    usual_error: list[float]
+    expected_error: list[float]
+    share: list[float]
+
+
 @dataclass(frozen=True)
 class PointConfidence:
     """From the disagreement of image and mirror image to a probability.
@@ -54,13 +63,13 @@ class PointConfidence:
     within: float = WITHIN
 
     @classmethod
-    def from_facts(cls, facts: Mapping[str, Any], keypoints: int) -> PointConfidence:
+    def from_facts(cls, facts: ConfidenceFacts, keypoints: int) -> PointConfidence:
         """As a model file has it.
 
         Raises:
             BundleError: numbers that do not go together.
         """
-        usual, expected, share = (tuple(facts[name]) for name in ("usual_error", "expected_error", "share"))
+        usual, expected, share = tuple(facts["usual_error"]), tuple(facts["expected_error"]), tuple(facts["share"])
         if len(usual) != keypoints or len(expected) != len(share) or list(expected) != sorted(expected):
             raise BundleError(
                 f"the confidence needs a usual error for each of {keypoints} keypoints and as many shares as ascending expected errors; "
@@ -68,7 +77,7 @@ class PointConfidence:
             )
         return cls(int(facts["labels"]), usual, expected, share, float(facts["within"]))
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> ConfidenceFacts:
         """For a model file; `from_facts` reads it back."""
         return {
             "within": self.within, "labels": self.labels, "usual_error": list(self.usual_error),
