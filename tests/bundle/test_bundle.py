@@ -310,7 +310,7 @@ def _check_against_torch(made: Bundle, path: Path) -> None:
         found = model.session.run(None, {bundles.INPUT_NAME: images[:count]})[0]
         with torch.inference_mode():
             expected = module(torch.from_numpy(images[:count])).numpy()
-        assert found.shape == (count, 1, 5, 2)
+        assert found.shape == (count, 1, 5, 3 if made.prediction["mirrored"] else 2)
         assert found.dtype == np.float32
         np.testing.assert_allclose(found, expected, atol=1e-3)
 
@@ -333,7 +333,7 @@ def test_mirrored_prediction_is_equivariant() -> None:
     images = torch.from_numpy(np.random.default_rng(6).integers(0, 256, (3, 1, 24, 24), dtype=np.uint8))
     with torch.inference_mode():
         points, mirrored = module(images), module(images.flip(3))[:, :, FIVE.mirror_index]
-    mirrored = torch.stack((23 - mirrored[..., 0], mirrored[..., 1]), -1)
+    mirrored = torch.stack((23 - mirrored[..., 0], mirrored[..., 1], mirrored[..., 2]), -1)
     torch.testing.assert_close(points, mirrored, atol=2e-5, rtol=0)
 
 
@@ -347,7 +347,7 @@ def test_mirrored_prediction_is_equivariant_about_the_labels_own_axis() -> None:
     images = torch.randint(0, 256, (3, 1, 24, 24), dtype=torch.uint8)
     with torch.no_grad():
         points, mirrored = module(images), module(images.flip(3))[:, :, FIVE.mirror_index]
-    mirrored = torch.stack((23 + 2 * 1.5 - mirrored[..., 0], mirrored[..., 1]), -1)
+    mirrored = torch.stack((23 + 2 * 1.5 - mirrored[..., 0], mirrored[..., 1], mirrored[..., 2]), -1)
     torch.testing.assert_close(points, mirrored, atol=2e-5, rtol=0)
 
 

@@ -35,6 +35,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         task="keypoints", network="mlp", network_args=arguments, schema=FIVE, data={"image_shape": [SIZE, SIZE, 1]},
         weights={name: tensor.numpy() for name, tensor in zoo.build("mlp", **arguments).state_dict().items()},
         preprocess=Preprocess.from_steps(["standardise"]).fit(images),
+        prediction={"mirrored": True, "confidence": {
+            "within": 0.05, "labels": 100, "usual_error": [1.0] * 5, "expected_error": [1.0, 9.0], "share": [0.9, 0.1]}},
     )  # fmt: skip
     return save(bundle, tmp_path_factory.mktemp("model") / "model.safetensors")
 
@@ -104,6 +106,7 @@ def test_cocoeval_runs_on_predictions(model: Path, crowd: Path, tmp_path: Path) 
     evaluation = pytest.importorskip("pycocotools.cocoeval")
     out = tmp_path / "points.json"
     predict(model, crowd, out=out)
+    assert all(len(one["keypoint_scores"]) == 5 for one in json.loads(out.read_text())["annotations"])
     truth = coco.COCO(str(crowd))
     for found in (coco.COCO(str(out)), truth.loadRes(json.loads(out.read_text())["annotations"])):
         run = evaluation.COCOeval(truth, found, "keypoints")

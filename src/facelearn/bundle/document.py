@@ -52,7 +52,8 @@ class Bundle:
         recipe: the recipe the model was trained with.
         prediction: how to predict: "mirrored" (average with the mirrored image), "label_offset" (pixels of the network's input by
             which the labels stand right of the place that their mirror images imply), "scheme" (index of the annotation scheme
-            to return) and "schemes" (the names of the network's annotation schemes).
+            to return), "schemes" (the names of the network's annotation schemes) and "confidence" (from the disagreement of image and
+            mirror image to the probability that a point is right: `tasks.keypoints.confidence`).
         versions: versions of the libraries that trained it.
         licence: a note on the terms of the weights and of the data behind them.
         created: ISO 8601 time in UTC; empty is now.

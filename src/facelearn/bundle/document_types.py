@@ -29,6 +29,14 @@ class _Schema(_Facts):
     eyes: Annotated[list[list[_Index]], Field(min_length=2, max_length=2)] | None = None
 
 
+class _Confidence(_Facts):
+    within: Annotated[float, Field(gt=0, le=1)]
+    labels: Annotated[int, Field(ge=0)]
+    usual_error: list[Annotated[float, Field(ge=0)]]
+    expected_error: Annotated[list[float], Field(min_length=1, max_length=1000)]
+    share: Annotated[list[Annotated[float, Field(ge=0, le=1)]], Field(min_length=1, max_length=1000)]
+
+
 class _Answer(_Facts):
     schema_: _Schema | None = Field(alias="schema")
     people: list[_Name]
@@ -36,6 +44,7 @@ class _Answer(_Facts):
     label_offset: float | None = None
     scheme: _Index | None = None
     schemes: list[_Name] | None = None
+    confidence: _Confidence | None = None
     temperature: Annotated[float, Field(gt=0)] | None = None
 
 

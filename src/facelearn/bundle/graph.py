@@ -16,8 +16,8 @@ class Deployable(nn.Module):
     """Normalisation, network, and the task's way to combine what it says of the image and of its mirror image.
 
     `forward` takes prepared images (B, C, H, W), uint8 or float in 0..255, RGB where C is 3, and returns what `Answering.combine` does:
-    for keypoints float32 (B, S, K, 2), the points of each of the S annotation schemes in pixels of the prepared image, origin at the
-    centre of the top-left pixel; for identification logits (B, C).
+    for keypoints float32 (B, S, K, 2 or 3), the points of each of the S annotation schemes in pixels of the prepared image, origin at the
+    centre of the top-left pixel, and with a mirrored image how far it disagrees; for identification logits (B, C).
     """
 
     def __init__(self, bundle: Bundle) -> None:

@@ -43,9 +43,10 @@ def export_onnx(bundle: Bundle, path: str | Path) -> Path:
     """Write `bundle` to `path` (`.onnx`, opset 18), whole or not at all, after checking it against torch.
 
     The graph takes "images", uint8 (N, C, H, W) as `bundle.preprocess.prepare` leaves them (channels moved first, RGB where C is
-    3), with any N, and returns for keypoints "points", float32 (N, S, K, 2): for each of the S annotation schemes (x, y) in pixels
-    of those images, origin at the centre of the top-left pixel, averaged with the mirrored image if the bundle says so; for
-    identification "logits", float32 (N, C), averaged likewise.
+    3), with any N. For keypoints it returns "points": for each of the S annotation schemes (x, y) in pixels of those images, origin at
+    the centre of the top-left pixel, float32 (N, S, K, 2); if the bundle says so, averaged with the mirrored image, float32
+    (N, S, K, 3), the third number being the distance in pixels between the two places whose middle (x, y) is. For identification it
+    returns "logits", float32 (N, C), averaged likewise.
     The metadata hold the same document as the `.safetensors` file.
 
     Raises:

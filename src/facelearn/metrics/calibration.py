@@ -188,3 +188,20 @@ def calibration_measure(gaps: Array) -> Measure:
     counts = np.zeros(gaps.shape[1])
     counts[0] = len(gaps)  # only their sum counts
     return Measure(np.abs(gaps.sum(0)), counts, "images", "share")
+
+
+def confidence_error(confidence: ArrayLike, right: ArrayLike, bins: int = BINS) -> Measure:
+    """Mean over points of |share that was right - confidence| of the point's bin, as `expected_calibration_error` has it for images.
+
+    Args:
+        confidence: (N,) stated probabilities, 0 to 1.
+        right: bool (N,), whether each came true.
+
+    Raises:
+        DataError: bins that are no whole number of at least 1.
+    """
+    told = np.asarray(confidence, np.float64)
+    sums = np.bincount(bin_of(told, bins), weights=np.asarray(right, np.float64) - told, minlength=bins)
+    counts = np.zeros(bins)
+    counts[0] = len(told)  # only their sum counts
+    return Measure(np.abs(sums), counts, "points", "share")

@@ -113,7 +113,8 @@ class KeypointMetricSettings(TypedDict):
 
 
 class KeypointMetrics(TypedDict, total=False):
-    """What `keypoint_metrics` returns; `mean_face`, which a run adds, is the same of the mean face of its training rows."""
+    """What `keypoint_metrics` returns; `mean_face`, which a run adds, is the same of the mean face of its training rows, and
+    `confidence_error`, where points have confidences, their calibration error."""
 
     rmse_error: MeasureFacts
     mean_error: MeasureFacts
@@ -133,6 +134,7 @@ class KeypointMetrics(TypedDict, total=False):
     labels: LabelCounts
     settings: KeypointMetricSettings
     mean_face: KeypointMetrics
+    confidence_error: MeasureFacts
 
 
 class PairedDifference(TypedDict):

@@ -23,16 +23,22 @@ _QUALITY = 90
 class Drawable(Protocol):
     """Answers about faces."""
 
-    source: NDArray[np.str_]
-    found: Found
+    @property
+    def source(self) -> NDArray[np.str_]:
+        """str (N,), each answer's photo."""
 
-    def mark(self, i: int) -> tuple[NDArray[np.float64], str]:
-        """What is drawn of answer i: points (P, 2) in pixels of its photo, perhaps none, and a line of text."""
+    @property
+    def found(self) -> Found:
+        """Where their faces stand."""
+
+    def mark(self, i: int) -> tuple[NDArray[np.float64], NDArray[np.bool_], str]:
+        """What is drawn of answer i: points (P, 2) in pixels of its photo, perhaps none, which of them are doubtful, and a line of text."""
 
 
 def draw_answers(answers: Drawable, folder: Path) -> list[Path]:
     """Write every photo of `answers`, with what was said of it, to `folder` as JPEG, at most 1600 pixels wide or high.
 
+    Points are discs; those that are doubtful are rings.
     Photos that are rows of a table are not drawn. Files of the same name in several folders get numbers.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -65,14 +71,15 @@ def _drawn(source: str, answers: Drawable, rows: list[int]) -> Image.Image:
     if not rows:
         _write(brush, (2, 2), "no face found", max(10, longer // 40))
     for i in rows:
-        points, text = answers.mark(i)
+        points, doubtful, text = answers.mark(i)
         box = answers.found.boxes[i] * scale
         radius = max(1.0, min(4.0, longer / 300))
         if not np.isnan(box).any():
             radius = max(1.0, min(4.0, (box[2] - box[0]) / 60))
             brush.rectangle(box.tolist(), outline=_BOX, width=line)
-        for x, y in ((points + 0.5) * scale - 0.5).tolist():
-            brush.ellipse((x - radius, y - radius, x + radius, y + radius), fill=_POINT, outline=_PLATE)
+        for (x, y), hollow in zip(((points + 0.5) * scale - 0.5).tolist(), doubtful.tolist(), strict=True):
+            fill, outline = (None, _POINT) if hollow else (_POINT, _PLATE)
+            brush.ellipse((x - radius, y - radius, x + radius, y + radius), fill=fill, outline=outline)
         if text:
             place = (2.0, 2.0) if np.isnan(box).any() else (float(box[0]), float(box[3]) + line)
             _write(brush, place, text, max(10, longer // 45))

@@ -80,6 +80,7 @@ def _both_or_neither(points: NDArray[np.float64], names: Sequence[str]) -> None:
 
 _NUMBERED = re.compile(r"^([xy])[_ ]?(\d{1,6})$", re.IGNORECASE)
 _NAMED = re.compile(r"^(.+)[_\-. ]([xy])$", re.IGNORECASE)
+_CONFIDENCE = re.compile(r"^(.+)_confidence$")
 _AXIS_FIRST = re.compile(r"^([xy])[_\-. ](.+)$", re.IGNORECASE)
 
 
@@ -103,7 +104,10 @@ class KeypointColumns:
 
 
 def keypoint_columns(header: Sequence[str], other: Sequence[str]) -> KeypointColumns:
-    """Find keypoint columns among `header` (NAME_x and NAME_y, x_NAME and y_NAME, or x0, y0), leaving out `other`."""
+    """Find keypoint columns among `header` (NAME_x and NAME_y, x_NAME and y_NAME, or x0, y0), leaving out `other`.
+
+    NAME_confidence, which stands beside predicted keypoints, is no label and left out too.
+    """
     found: dict[str, dict[str, int]] = {}
     unknown: list[str] = []
     numbered = True
@@ -128,6 +132,7 @@ def keypoint_columns(header: Sequence[str], other: Sequence[str]) -> KeypointCol
         if len(axes) == 1:
             axis, i = next(iter(axes.items()))
             lonely.append((header[i], ("y" if axis == "x" else "x") + f" of '{name}'"))
+    unknown = [column for column in unknown if not ((match := _CONFIDENCE.match(column)) and match[1] in pairs)]
     index = tuple(axes[axis] for axes in pairs.values() for axis in "xy")
     return KeypointColumns(tuple(pairs), index, numbered, tuple(unknown), tuple(lonely))
 

@@ -18,6 +18,8 @@ PERSON = ("person", "identity", "subject", "person_id", "subject_id", "people")
 GROUP = "group"
 VIDEO = ("video", "clip", "sequence", "track", "video_id", "session")
 SPLIT = ("split", "subset", "partition", "set", "usage")
+FOUND = ("face", "score", "left", "top", "right", "bottom")
+"""Of predictions: which face of its photo, how sure the detector was, and its box."""
 _ACCEPTED = "file; NAME_x and NAME_y, or x0, y0, x1, y1, ...; and, if known, person, video (or group), split"
 
 
@@ -84,13 +86,16 @@ def _columns(table: Table, path: Path, asked: ListingOptions) -> tuple[_Columns,
     if file is None:
         raise DataError(f"{path} has no column that names the image files; call it 'file'. Accepted are: {_ACCEPTED}")
     roles = [header[i] for i in (file, person, group, video, split, lower.get("row")) if i is not None]
+    notes = []
+    if set(FOUND) <= set(header):
+        roles += FOUND
+        notes.append(f"columns {', '.join(FOUND)} of {path} say where predicted faces were found; left out")
     found = keypoint_columns(header, (*roles, *table.aside))
     if found.lonely:
         column, partner = found.lonely[0]
         raise DataError(f"{path} has column '{column}' without {partner}; a keypoint needs both")
     if not found.names and person is None:
         raise DataError(f"{path} has neither keypoint columns nor a person column; accepted are: {_ACCEPTED}")
-    notes = []
     if found.unknown:
         message = f"unknown column {', '.join(repr(name) for name in found.unknown[:10])}"
         if asked.on_error == "stop":

@@ -31,9 +31,10 @@ def write_predictions_csv(
     row: ArrayLike,
     points: ArrayLike,
     names: Sequence[str],
+    confidence: ArrayLike | None = None,
     columns: Mapping[str, Sequence[Any]] | None = None,
 ) -> Path:
-    """Write predicted points: file, row (empty where the file is the face), NAME_x, NAME_y in pixels; NaN is left empty.
+    """Write predicted points: file, row (empty where the file is the face), NAME_x, NAME_y in pixels, NAME_confidence; NaN is left empty.
 
     Files that exist are named relative to the folder of `out`, so that it reads back as a wide CSV from anywhere, and moves together
     with its photos. Where every file is the face, `row` is left out.
@@ -44,6 +45,7 @@ def write_predictions_csv(
         row: int (N,), -1 where the file is the face.
         points: (N, K, 2).
         names: K keypoint names.
+        confidence: (N, K), 0 to 1; None leaves these columns out.
         columns: further columns of N cells each, which stand before the points.
 
     Raises:
@@ -56,13 +58,16 @@ def write_predictions_csv(
             f"{len(source)} files and {len(names)} names need points of shape ({len(source)}, {len(names)}, 2) and as many "
             f"rows; received {values.shape} and {rows.shape}"
         )
+    axes = ("x", "y") if confidence is None else ("x", "y", "confidence")
+    if confidence is not None:
+        values = np.concatenate([values, np.asarray(confidence, np.float64)[..., None]], 2)
     numbered = bool((rows >= 0).any())
     between = list(zip(*columns.values(), strict=True)) if columns else [()] * len(source)
     lines = (
         (file, *["" if number < 0 else number] * numbered, *cells, *_texts(place))
         for file, number, cells, place in zip(names_from(source, out), rows.tolist(), between, values, strict=True)
     )
-    return write_rows(out, ("file", *["row"] * numbered, *(columns or ()), *_coordinate_names(names)), lines)
+    return write_rows(out, ("file", *["row"] * numbered, *(columns or ()), *_coordinate_names(names, axes)), lines)
 
 
 def names_from(source: Sequence[str], out: str | Path) -> list[str]:
@@ -289,8 +294,8 @@ def _write_images(faces: Faces, out: Path) -> list[str]:
     return files
 
 
-def _coordinate_names(names: Sequence[str]) -> list[str]:
-    return [f"{name}_{axis}" for name in names for axis in "xy"]
+def _coordinate_names(names: Sequence[str], axes: Sequence[str] = ("x", "y")) -> list[str]:
+    return [f"{name}_{axis}" for name in names for axis in axes]
 
 
 def _texts(points: NDArray[np.float64]) -> list[str]:

@@ -212,9 +212,9 @@ class Identities:
             lines.append(f"{place}: {row['name']}  ({names})")
         return lines
 
-    def mark(self, i: int) -> tuple[NDArray[np.float64], str]:
+    def mark(self, i: int) -> tuple[NDArray[np.float64], NDArray[np.bool_], str]:
         """What is drawn on the photo of answer i: the name and its probability."""
-        return np.zeros((0, 2)), f"{self.names[i]} {self.probability[i]:.0%}"
+        return np.zeros((0, 2)), np.zeros(0, np.bool_), f"{self.names[i]} {self.probability[i]:.0%}"
 
     def to_csv(self, path: str | Path) -> Path:
         """Write one row a face: file, row (where photos are rows of a file), name, probability, likeliest, and the two people after.

@@ -17,6 +17,7 @@ from facelearn.splits.split import Split, kfold, split
 from facelearn.tasks.keypoints import measure as measures
 from facelearn.tasks.keypoints import point_study
 from facelearn.tasks.keypoints.answer import PointAnswering, Predictions
+from facelearn.tasks.keypoints.confidence import PointConfidence
 from facelearn.tasks.keypoints.point_results import PointResult, load_point_results, save_point_results
 from facelearn.tasks.keypoints.schemes import scheme_differences
 from facelearn.tasks.keypoints.settings import DEFAULTS, NEUTRAL, OF_ANOTHER_NETWORK, KeypointSettings
@@ -140,9 +141,11 @@ class Keypoints:
         return PointAnswering.from_facts(facts, asked)
 
     def check_facts(self, facts: AnswerFacts) -> None:
-        """A keypoint model has the schema of its keypoints."""
+        """A keypoint model has the schema of its keypoints; a confidence is for as many."""
         if not facts.schema:
             raise BundleError("a keypoint model needs the schema of its keypoints; give Bundle(schema=...)")
+        if told := facts.prediction.get("confidence"):
+            PointConfidence.from_facts(told, len(facts.schema))
 
     def measure(self, held_out: HeldOut) -> Measured:
         """See `measure.measure`."""
@@ -226,6 +229,13 @@ class Keypoints:
         """How points are predicted, and in which annotation schemes."""
         how = PointAnswering.from_facts(facts)
         rows = [("Prediction", "mean over the image and its mirror image" if how.mirrored else "one pass")]
+        if (sure := how.confidence) is not None:
+            rows.append(
+                (
+                    "Confidence",
+                    f"to lie within {sure.within:.0%} of the image's width; from {sure.labels:,} held-out labels",
+                )
+            )
         if len(how.schemes) > 1:
             chosen = how.schemes[how.scheme]
             names = ", ".join(how.schemes)

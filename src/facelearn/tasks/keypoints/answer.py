@@ -20,6 +20,7 @@ from facelearn.geometry.affine import map_points
 from facelearn.geometry.coordinates import from_unit, mirrored
 from facelearn.images.decode import IMAGE_EXTENSIONS
 from facelearn.tasks.found import Found
+from facelearn.tasks.keypoints.confidence import DOUBTFUL, PointConfidence
 from facelearn.tasks.task import NOTHING_ASKED, AnswerFacts, Asked, Outputs, Photos
 
 
@@ -33,6 +34,7 @@ class PointAnswering:
         label_offset: pixels of the network's input by which the labels stand right of the place that their mirror images imply.
         schemes: names of the S annotation schemes; one, "all", where the network has a single set of outputs.
         scheme: index of the one that is returned.
+        confidence: how sure points are, by the disagreement of image and mirror image; None where that is not known.
     """
 
     schema: KeypointSchema
@@ -40,6 +42,7 @@ class PointAnswering:
     label_offset: float = 0.0
     schemes: tuple[str, ...] = ("all",)
     scheme: int = 0
+    confidence: PointConfidence | None = None
     output: str = "points"
 
     @classmethod
@@ -60,31 +63,49 @@ class PointAnswering:
             label_offset=float(kept.get("label_offset") or 0.0),
             schemes=schemes,
             scheme=_scheme_index(schemes, int(kept.get("scheme") or 0), asked.scheme),
+            confidence=PointConfidence.from_facts(told, len(facts.schema))
+            if (told := kept.get("confidence"))
+            else None,
         )
 
     def combine(self, outputs: Any, mirrored_outputs: Any | None, size: tuple[int, int]) -> Any:
-        """(B, S, K, 2) in pixels of the network's input of `size` (height, width), origin at the centre of the top-left pixel."""
+        """Points in pixels of the network's input of `size` (height, width), origin at the centre of the top-left pixel.
+
+        Returns:
+            (B, S, K, 2) x and y; with `mirrored_outputs` (B, S, K, 3), x and y of the mean and the distance between the two that it is
+            the mean of.
+        """
         height, width = size
         points = from_unit(self._sets(outputs), width, height)
         if mirrored_outputs is None:
             return points
         swapped = from_unit(self._sets(mirrored_outputs), width, height)[:, :, self.schema.mirror_index.tolist()]
-        return (points + mirrored(swapped, width, 2 * self.label_offset)) / 2
+        others = mirrored(swapped, width, 2 * self.label_offset)
+        combined = ((points + others) / 2)[..., [0, 1, 1]]  # room for a third number, the same way in NumPy and torch
+        combined[..., 2] = ((points - others) ** 2).sum(-1) ** 0.5
+        return combined
 
     def _sets(self, outputs: Any) -> Any:
         return outputs.reshape(outputs.shape[0], -1, len(self.schema), 2)
 
     def answer(self, combined: Outputs, photos: Photos) -> Predictions:
-        """The points in pixels of the photos."""
+        """The points in pixels of the photos, and how sure they are.
+
+        Graphs that were exported before disagreements were give (B, S, K, 2) for mirrored answers too.
+        """
         wanted = (len(self.schemes), len(self.schema), 2)
         points = np.zeros((0, *wanted), np.float32)
+        confidence = np.full((len(photos.source), len(self.schema)), np.nan, np.float32)
         if len(photos.source):
-            if combined.shape[1:] != wanted or not np.isfinite(combined).all():
+            if combined.shape[1:] not in (wanted, (*wanted[:2], 3)) or not np.isfinite(combined).all():
                 raise BundleError(
                     f"the model gave {combined.shape} numbers, or NaN, instead of {wanted[0]} x {wanted[1]} finite points"
                 )
-            stored = photos.preprocess.points_from_prepared(combined.astype(np.float64), *photos.shape[:2])
+            places = combined[..., :2].astype(np.float64)
+            stored = photos.preprocess.points_from_prepared(places, *photos.shape[:2])
             points = np.stack([_moved(own, maps) for own, maps in zip(stored, photos.maps, strict=True)])
+            if self.confidence is not None and combined.shape[3] == 3:
+                confidence = self.confidence.of(combined[:, self.scheme, :, 2])
         return Predictions(
             points=points[:, self.scheme].astype(np.float32),
             schemes=points.astype(np.float32),
@@ -96,6 +117,7 @@ class PointAnswering:
             skipped=photos.skipped,
             notes=photos.notes,
             found=photos.found or Found.nowhere(len(points)),
+            confidence=confidence,
         )
 
     def join(self, answers: Sequence[Predictions]) -> Predictions:
@@ -129,12 +151,14 @@ class FaceKeypoints:
         points: float32 (K, 2), (x, y) in pixels of the photo, origin at the centre of the top-left pixel.
         names: of the K keypoints.
         source, row: as in `Predictions`.
+        confidence: float32 (K,), as in `Predictions`.
     """
 
     points: NDArray[np.float32]
     names: tuple[str, ...]
     source: str
     row: int
+    confidence: NDArray[np.float32]
 
     def __getitem__(self, name: str) -> tuple[float, float]:
         """(x, y) of the keypoint of that name."""
@@ -168,6 +192,9 @@ class Predictions:
         skipped: photos that could not be read, left out.
         notes: what is to be known of how the photos were taken.
         found: boxes and scores of the faces, and the photos that show none.
+        confidence: float32 (N, K), 0 to 1, the probability that the point lies within 5% of the width of the network's image of the
+            place where the training data's annotators would have put it, for faces such as those; NaN where that is not known: the model
+            does not answer with the mean over image and mirror image, or had fewer than 50 labels held out.
     """
 
     points: NDArray[np.float32]
@@ -180,8 +207,11 @@ class Predictions:
     skipped: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
     found: Found = field(default_factory=lambda: Found.nowhere(0))
+    confidence: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
 
     def __post_init__(self) -> None:
+        if not self.confidence.size:
+            object.__setattr__(self, "confidence", np.full(self.points.shape[:2], np.nan, np.float32))
         if len(self.found.boxes) != len(self.points):
             object.__setattr__(self, "found", Found.nowhere(len(self.points)))
 
@@ -190,7 +220,9 @@ class Predictions:
 
     def __getitem__(self, index: int) -> FaceKeypoints:
         """The keypoints of one photo, counted from 0, or from the end below it."""
-        return FaceKeypoints(self.points[index], self.schema.names, str(self.source[index]), int(self.row[index]))
+        return FaceKeypoints(
+            self.points[index], self.schema.names, str(self.source[index]), int(self.row[index]), self.confidence[index]
+        )
 
     def __iter__(self) -> Iterator[FaceKeypoints]:
         return (self[i] for i in range(len(self)))
@@ -200,13 +232,15 @@ class Predictions:
         return f"Predictions({len(self):,} photos, {len(self.schema)} keypoints each{left_out})"
 
     def to_json(self) -> dict[str, Any]:
-        """JSON values: images, keypoints, the photos without a face, and for each face its file, row, points, score and box."""
+        """JSON values: images, keypoints, the photos without a face, and for each face its file, row, points, their confidences,
+        score and box, the last three where known.
+        """
         return {
             "images": len(self), "keypoints": list(self.schema.names), "faceless": list(self.found.faceless),
             "predictions": [
                 {
                     "file": str(file), "row": int(row), "points": [[round(float(v), 3) for v in point] for point in points],
-                    **self.found.json(i),
+                    **self._told("confidence", i), **self.found.json(i),
                 }
                 for i, (file, row, points) in enumerate(zip(self.source, self.row, self.points, strict=True))
             ],
@@ -220,30 +254,40 @@ class Predictions:
         lines = []
         for i, (file, row, points) in enumerate(zip(self.source, self.row, self.points, strict=True)):
             lines.append(str(file) + (f", row {row}" if row >= 0 else "") + self.found.text(i))
-            lines += [f"  {name}: {x:.2f} {y:.2f}" for name, (x, y) in zip(self.schema.names, points, strict=True)]
+            for name, (x, y), sure in zip(self.schema.names, points, self.confidence[i], strict=True):
+                lines.append(f"  {name}: {x:.2f} {y:.2f}" + ("" if np.isnan(sure) else f", confidence {sure:.2f}"))
         return lines
 
-    def mark(self, i: int) -> tuple[NDArray[np.float64], str]:
-        """What is drawn on the photo of answer i: its points, and how sure the detector was."""
+    def _told(self, name: str, i: int) -> dict[str, list[float]]:
+        """The confidences of answer i as a JSON value called `name`; nothing where not known."""
+        sure = self.confidence[i].astype(np.float64).round(4)
+        return {} if np.isnan(sure).any() else {name: sure.tolist()}
+
+    def mark(self, i: int) -> tuple[NDArray[np.float64], NDArray[np.bool_], str]:
+        """What is drawn on the photo of answer i: its points, which of them are doubtful, and how sure the detector was."""
         score = float(self.found.scores[i])
-        return self.points[i].astype(np.float64), "" if np.isnan(score) else f"{score:.2f}"
+        text = "" if np.isnan(score) else f"{score:.2f}"
+        return self.points[i].astype(np.float64), self.confidence[i] < DOUBTFUL, text
 
     def to_csv(self, path: str | Path) -> Path:
-        """Write one row a face: file, row (where photos are rows of a file), then NAME_x and NAME_y in pixels of the photo.
+        """Write one row a face: file, row (where photos are rows of a file), then NAME_x and NAME_y in pixels of the photo, and, where
+        known, NAME_confidence.
 
         Where faces were looked for, `found.COLUMNS` stand between: which face of its photo, score and box; a photo without a face has
         a row of its own, with face 0 and nothing else.
         Files are named relative to the folder of `path`. It reads back with `facelearn.read`, unless the photos stood in a table.
         """
-        bare = len(self.found.faceless)
+        bare, k = len(self.found.faceless), len(self.schema)
+        sure = np.concatenate([self.confidence, np.full((bare, k), np.nan, np.float32)])
         return write_predictions_csv(
             path, source=[*self.source.tolist(), *self.found.faceless], row=np.append(self.row, np.full(bare, -1)),
-            points=np.concatenate([self.points, np.full((bare, len(self.schema), 2), np.nan, np.float32)]), names=self.schema.names,
-            columns=self.found.columns(self.source.tolist(), self.row.tolist()),
+            points=np.concatenate([self.points, np.full((bare, k, 2), np.nan, np.float32)]), names=self.schema.names,
+            confidence=None if np.isnan(sure).all() else sure, columns=self.found.columns(self.source.tolist(), self.row.tolist()),
         )  # fmt: skip
 
     def to_coco(self, path: str | Path, *, places: Mapping[int, CocoPlace] | None = None) -> Path:
-        """Write COCO keypoints JSON: one image for each file and one annotation (v = 2, "score" 1) for each face.
+        """Write COCO keypoints JSON: one image for each file and one annotation (v = 2, "score" 1) for each face; "keypoint_scores" are the
+        confidences, where known.
 
         It reads back with `facelearn.read`, and pycocotools' COCOeval takes it as the detections: COCOeval(COCO(labels), COCO(path),
         "keypoints"), with `params.kpt_oks_sigmas` of as many numbers as there are keypoints. Boxes are those of the points. Files are
@@ -306,6 +350,7 @@ class Predictions:
             "bbox": [round(value, 4) for value in (*(low + 0.5).tolist(), width, height)], "area": round(width * height, 4),
             # where no detector was asked every face is alike, and COCOeval asks for a number
             "score": 1.0 if np.isnan(score) else round(score, 4),
+            **self._told("keypoint_scores", i),
         }  # fmt: skip
 
 
@@ -323,6 +368,7 @@ def join(parts: Sequence[Predictions], schema: KeypointSchema, scheme_names: tup
         skipped=tuple(problem for part in parts for problem in part.skipped),
         notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
         found=Found.joined([part.found for part in parts]),
+        confidence=np.concatenate([np.zeros((0, k), np.float32), *(part.confidence for part in parts)]),
     )
 
 

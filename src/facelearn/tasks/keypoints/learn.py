@@ -95,7 +95,7 @@ class KeypointLearner(nn.Module):
             return self.criterion(_in_own_scheme(outputs, targets["scheme"]), target, weight=weight)
 
     def combine(self, outputs: Tensor, mirrored: Tensor | None, label_offset: float) -> Tensor:
-        """float32 (B, S, K, 2) in pixels of the network's input."""
+        """float32 (B, S, K, 2 or, with `mirrored`, 3), as `PointAnswering.combine`."""
         return cast(Tensor, self._answering(label_offset).combine(outputs, mirrored, self.image_size))
 
     def measure_offset(self, data: BatchSource) -> float:
@@ -144,7 +144,7 @@ class KeypointLearner(nn.Module):
 
     def measure(self, combined: NDArray[Any], targets: Mapping[str, NDArray[Any]]) -> dict[str, float]:
         """RMSE and median distance in pixels of the network's input over the labelled points."""
-        chosen = combined[np.arange(len(combined)), targets["scheme"]]
+        chosen = combined[np.arange(len(combined)), targets["scheme"], :, :2]
         offset = chosen.astype(np.float64) - targets["points"]
         distance = np.hypot(offset[..., 0], offset[..., 1])
         known = ~np.isnan(distance)
@@ -165,5 +165,6 @@ class KeypointLearner(nn.Module):
 
 
 def _in_own_scheme(points: Tensor, scheme: Tensor) -> Tensor:
-    """(B, S, K, 2) -> (B, K, 2): each row in its own annotation scheme."""
+    """(B, S, K, 2 or 3) -> (B, K, 2): each row in its own annotation scheme, without a third number."""
+    points = points[..., :2]
     return points[torch.arange(len(points), device=points.device), scheme] if points.shape[1] > 1 else points[:, 0]

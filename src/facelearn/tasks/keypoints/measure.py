@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 
 from facelearn.data.faces import Faces
 from facelearn.errors import DataError
+from facelearn.metrics.calibration import confidence_error
 from facelearn.metrics.keypoints import KeypointMetrics, keypoint_metrics, mean_face_baseline
 from facelearn.splits.groups import independent_groups
 from facelearn.tasks.keypoints.answer import Predictions
+from facelearn.tasks.keypoints.confidence import WITHIN, confidence_measure, learn_confidence
 from facelearn.tasks.keypoints.schemes import SCHEMES
 from facelearn.tasks.task import VALID, AnswerFacts, Asked, HeldOut, Measured
 
@@ -22,7 +24,11 @@ FAILURE_SHARE = 0.1
 
 
 def measure(held_out: HeldOut) -> Measured:
-    """Measure on the validation rows, in pixels of their images, each row in its own annotation scheme."""
+    """Measure on the validation rows, in pixels of their images, each row in its own annotation scheme.
+
+    Confidences are learned from the same rows. These chose the epoch too, so that a model is a little surer of itself than it should be;
+    `confidence_error` is measured on halves of the rows, with what the other half taught.
+    """
     prediction = {**held_out.facts.prediction, "label_offset": held_out.label_offset}
     facts = dataclasses.replace(held_out.facts, prediction=prediction)
     valid = held_out.parts[VALID]
@@ -30,10 +36,18 @@ def measure(held_out: HeldOut) -> Measured:
         return Measured({}, facts)
     combined = held_out.combined[VALID]
     scheme = np.where(valid.complete, 0, 1) if combined.shape[1] > 1 else np.zeros(len(valid), np.int64)
-    points = held_out.preprocess.points_from_prepared(
-        combined[np.arange(len(valid)), scheme], valid.height, valid.width
-    )
+    own = combined[np.arange(len(valid)), scheme]
+    points = held_out.preprocess.points_from_prepared(own[..., :2], valid.height, valid.width)
     metrics = _metrics(points, valid, FAILURE_SHARE)
+    if own.shape[2] == 3:
+        labels = held_out.preprocess.points_to_prepared(valid.keypoints, valid.height, valid.width)
+        error, width = np.linalg.norm(own[..., :2].astype(np.float64) - labels, axis=2), held_out.image_size[1]
+        learned = learn_confidence(own[..., 2], error, width)
+        measured = confidence_measure(own[..., 2], error, width, independent_groups(valid))
+        if learned is not None:
+            facts = dataclasses.replace(facts, prediction={**prediction, "confidence": learned.facts()})
+        if measured is not None:
+            metrics["confidence_error"] = measured.to_dict()
     if held_out.train.labelled.any(0).all():
         metrics["mean_face"] = _baseline(mean_face_baseline(held_out.train.keypoints, len(valid)), valid)
     return Measured(metrics, facts, _evaluation(valid, points))
@@ -91,6 +105,12 @@ def measure_answers(found: Predictions, faces: Faces, asked: Asked, mean_face: o
         points = found.schemes[np.arange(len(faces)), order]
     threshold = FAILURE_SHARE if asked.threshold is None else asked.threshold
     metrics = _metrics(points, faces, threshold)
+    # a confidence is of the annotation scheme that is answered in
+    sure = ~np.isnan(found.confidence) & faces.labelled & (points == found.points).all((1, 2))[:, None]
+    if sure.any():
+        error = np.linalg.norm(found.points.astype(np.float64) - faces.keypoints, axis=2)
+        measured = confidence_error(found.confidence[sure], error[sure] <= WITHIN * faces.width)
+        metrics["confidence_error"] = measured.to_dict()
     guess = _mean_face(mean_face, faces)
     if guess is not None:
         metrics["mean_face"] = _baseline(np.broadcast_to(guess, (len(faces), *guess.shape)), faces)

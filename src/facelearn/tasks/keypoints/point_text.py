@@ -29,6 +29,7 @@ TITLES = {
     "face_failure_error": "Failed faces",
     "face_any_failure_error": "Faces with a failed point",
     "auc_score": "AUC",
+    "confidence_error": "Calibration error of confidences",
 }
 """What the reports call each metric of `metrics.keypoints.measures`."""
 
