@@ -17,7 +17,9 @@ from facelearn.detect.guesses import intersection_over_union
 SEED = 31337
 
 
-def photo_with(faces: list[tuple[int, int, int]], height: int, width: int) -> tuple[NDArray[np.uint8], list[NDArray[np.float64]]]:
+def photo_with(
+    faces: list[tuple[int, int, int]], height: int, width: int
+) -> tuple[NDArray[np.uint8], list[NDArray[np.float64]]]:
     """An RGB photo with people at (left, top, side) on a slope of greys, and their 68 points."""
     picture = np.repeat(np.linspace(70, 180, width)[None, :, None], height, 0).repeat(3, 2)
     index = np.arange(len(faces))

@@ -19,6 +19,8 @@ SHORT = {
     "budget": "budget_seconds",
     "color": "read.color",
     "crop": "read.crop",
+    "detector": "read.detector",
+    "framing": "read.framing",
     "freeze": "transfer.freeze",
     "learning_rate": "optimiser.learning_rate",
     "list_file": "read.list_file",

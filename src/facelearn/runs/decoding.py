@@ -34,6 +34,7 @@ from facelearn.transforms.framing import Framing, FramingError
 Allocate = Callable[[tuple[int, int, int, int]], NDArray[np.uint8]]
 
 _CHUNK = 32
+_LOOKED_AT = 24  # photos without labels, to know whether they show faces
 _T = TypeVar("_T")
 _R = TypeVar("_R")
 
@@ -116,8 +117,14 @@ def load_listing(
         elif framing is None:
             labelled = any(CROP.can_frame(record.box, record.points) for record in records)
             sizes = {(fact.width, fact.height) for fact in facts}
-            found = wanted.detector != NO_DETECTOR
-            framing, note = choose_framing(sizes, labelled, crowded=_crowded(records), found=found)
+            framing, note = choose_framing(sizes, labelled, crowded=_crowded(records), found=False)
+            if (
+                framing.size is not None
+                and not labelled
+                and wanted.detector != NO_DETECTOR
+                and _shows_faces(records, wanted, color)
+            ):
+                framing, note = choose_framing(sizes, labelled, found=True)
             said += [note] if note else []
     images, results = _frame_all(
         records, wanted.placing(framing), color, where, allocate, None if holds_pixels else progress
@@ -225,6 +232,17 @@ def _headers(records: Sequence[Record], problems: list[Problem]) -> tuple[list[R
             good.append(record)
             facts.append(fact)
     return good, facts
+
+
+def _shows_faces(records: Sequence[Record], wanted: Wanted, color: Color) -> bool:
+    """Whether the detector finds a face in at least half of some of the photos, spread evenly over all."""
+    placing, seen = wanted.placing(CROP), []
+    for record in records[:: max(1, len(records) // _LOOKED_AT)]:
+        try:
+            seen.append(placing.finds(record.decode(color)))
+        except ImageError:
+            continue  # told where all are decoded
+    return bool(seen) and 2 * sum(seen) >= len(seen)
 
 
 def _crowded(records: Sequence[Record]) -> bool:

@@ -12,7 +12,7 @@ from facelearn.data.listing import LabelledPhoto
 from facelearn.detect.detections import Detections, Detector
 from facelearn.detect.face_box import ENLARGED, square_around
 from facelearn.detect.fitted import matching
-from facelearn.transforms.framing import Framed, Framing
+from facelearn.transforms.framing import Framed, Framing, FramingError
 
 By = Literal["labels", "detector", "nothing"]
 
@@ -30,6 +30,10 @@ class Placing:
     framing: Framing
     strict: bool = False
     detector: Detector | None = None
+
+    def finds(self, photo: LabelledPhoto) -> bool:
+        """Whether the detector finds a face in a photo without labels."""
+        return self.detector is not None and _whose(self.detector(photo.pixels), photo) is not None
 
     def frame(self, photo: LabelledPhoto) -> tuple[Framed, By]:
         """The framed photo, and what it was framed by.
@@ -51,6 +55,10 @@ class Placing:
                 x, y, side = found.squares[k]
                 half = side / ENLARGED / 2
                 return framing.frame(photo.pixels, (x - half, y - half, x + half, y + half), labels), "detector"
+        if self.strict and self.detector is not None:
+            raise FramingError(
+                "neither labels nor the detector say where the face is; leave this row out (--on-error skip), or read without crop"
+            )
         if self.strict:
             return framing.frame(photo.pixels, photo.box, labels), "labels"  # says what is wrong
         return framing.whole().frame(photo.pixels, photo.box, labels), "nothing"

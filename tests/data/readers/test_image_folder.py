@@ -76,6 +76,8 @@ def test_links_that_lead_in_circles(tmp_path: Path) -> None:
 def test_crop_needs_labels(tmp_path: Path) -> None:
     save_picture(tmp_path / "a.png")
     with pytest.raises(DataError, match="no keypoints to crop by"):
+        read(tmp_path, crop=0.1, size=8, detector="none")
+    with pytest.raises(DataError, match="neither labels nor the detector say where the face is"):
         read(tmp_path, crop=0.1, size=8)
 
 
