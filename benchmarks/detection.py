@@ -2,7 +2,7 @@
 
 python benchmarks/detection.py ../shared/data --faceless FOLDER... [--detector facelearn libfacedetection alt2] [--photos 300]
 
-- ytf: found when a box has an intersection over union of 0.5 or more with the square around the 68 labelled points, enlarged by 1.25.
+- ytf: found when a box has an intersection over union of 0.5 or more with the square around the 68 labelled points, enlarged by 1.1.
 - lfw (as it is, and padded by half), pins, orl: found when one box has its middle in the middle half of the picture and a side of 0.4 to
   1.3 of the picture's.
 - false boxes: on every picture of the folders given, whole and in four quarters; they must show nobody and be used in no training.

@@ -49,9 +49,9 @@ def test_without_labels_the_large_sure_face_is_cropped() -> None:
     framed, by = Placing(CROP.sized(24), detector=two_faces).frame(labelled())
     middle = framed.to_photo @ [11.5, 11.5, 1]
     side = 24 * framed.to_photo[0, 0]
-    # the detector's square is 1.25 of the labels' extent, and the crop has a quarter more on each side of that
+    # the detector's square is 1.1 of the labels' extent, and the crop has a quarter more on each side of that
     assert (
-        by == "detector" and middle == pytest.approx([50, 50], abs=1) and side == pytest.approx(40 / 1.25 * 1.5, abs=2)
+        by == "detector" and middle == pytest.approx([50, 50], abs=1) and side == pytest.approx(40 / 1.1 * 1.5, abs=2)
     )
 
 

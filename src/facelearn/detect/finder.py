@@ -77,7 +77,7 @@ class FaceFinder:
         result = result.take(surest(result.scores, result.squares, 0.35, 0.6))
         # once more from where the face now seems to be
         again = refine(session("refiner"), levels, result.squares, result.angles)
-        result = Detections(again.squares, np.sqrt(again.scores * result.scores), again.points)
+        result = Detections(again.squares, np.sqrt(again.scores * result.scores), again.points).as_boxed()
         return result.chosen(self.min_size or 0.0, self.min_score)
 
     def _guesses(

@@ -50,7 +50,7 @@ class GivenBoxes:
         squares = np.column_stack([(boxes[:, :2] + boxes[:, 2:]) / 2 - 0.5, (boxes[:, 2:] - boxes[:, :2]).max(1)])
         looked = refine(session("refiner"), Levels(grey_of(photo)), squares, np.zeros(len(squares)))
         sure = looked.scores >= _SURE
-        squares = np.where(sure[:, None], looked.squares, squares)
+        squares = np.where(sure[:, None], looked.as_boxed().squares, squares)
         points = np.where(sure[:, None, None], looked.points, np.nan)
         return Detections(squares, np.ones(len(squares)), points).chosen(self.min_size, 0.0)
 

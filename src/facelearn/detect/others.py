@@ -44,7 +44,7 @@ class Libfacedetection:
             return NO_FACES
         looked = refine(session("refiner"), Levels(grey_of(photo)), squares, np.zeros(len(squares)))
         again = refine(session("refiner"), Levels(grey_of(photo)), looked.squares, looked.angles)
-        return Detections(again.squares, scores, again.points).chosen(self.min_size, self.min_score)
+        return Detections(again.squares, scores, again.points).as_boxed().chosen(self.min_size, self.min_score)
 
     def squares(self, photo: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """What it finds alone: squares (F, 3) around its boxes, middle x, y and side in pixels of the photo, and scores (F,) in 0..1."""

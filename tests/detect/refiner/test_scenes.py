@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from facelearn.detect.crops import AROUND, CROP_SIDE, crop_matrix
-from facelearn.detect.face_box import five_points, square_around
+from facelearn.detect.face_box import LEARNED, five_points, square_around
 from facelearn.detect.guesses import RANGES, STRIDES, guesses, surest
 from facelearn.detect.refine import Levels, refine
 from facelearn.detect.refiner.scenes import People, Scene, draw_people, scene, texture
@@ -53,7 +53,7 @@ def test_people_cover_what_they_show(people: People) -> None:
     for cover, points in zip(people.cover, people.points, strict=True):
         inside = points[27:].round().astype(int)
         assert (cover[inside[:, 1], inside[:, 0]] > 200).mean() > 0.8 and cover[0, 0] < 50
-        assert square_around(points)[2] > 40 and five_points(points).shape == (5, 2)
+        assert square_around(points, LEARNED)[2] > 40 and five_points(points).shape == (5, 2)
 
 
 def test_cells_told_of_a_face_give_it_back(people: People) -> None:

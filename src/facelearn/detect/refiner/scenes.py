@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from facelearn.cores import usable_cores
 from facelearn.data.synthetic.render import render_cutouts
 from facelearn.data.synthetic.textures import background_bank
-from facelearn.detect.face_box import five_points, square_around
+from facelearn.detect.face_box import LEARNED, five_points, square_around
 
 _CUTOUT = 160
 _CHUNK = 32
@@ -183,7 +183,7 @@ def scene(
         for one, (bx, by, bs) in enumerate(boxes):
             hidden[one] |= _share(cover, bx, by, bs) > 0.35
         np.maximum(covered, cover, out=covered)
-        middle = square_around(where)
+        middle = square_around(where, LEARNED)
         boxes.append(middle)
         points.append(five_points(where).astype(np.float32))
         hidden.append(seen < 0.6)
@@ -206,7 +206,7 @@ def _lay_decoy(
 ) -> None:
     """Somebody without a face: hair, skin and clothes, but the face's square is smooth, shuffled or another part of the person."""
     k, side = int(rng.integers(len(people.picture))), len(image)
-    x, y, extent = square_around(people.points[k])
+    x, y, extent = square_around(people.points[k], LEARNED)
     left, top = (max(0, int(v - extent / 2)) for v in (x, y))
     picture = people.picture[k].copy()
     part = picture[top : int(y + extent / 2), left : int(x + extent / 2)]
@@ -254,7 +254,7 @@ def _placed(
     points: NDArray[np.float32], size: float, at: tuple[float, float], rng: np.random.Generator
 ) -> NDArray[np.float64]:
     """(2, 3): pixels of a cut-out to those of the scene, so that the face has this size and stands there, turned by up to 60 degrees."""
-    x, y, side = square_around(points)
+    x, y, side = square_around(points, LEARNED)
     angle = np.radians(rng.normal(0, 12) if rng.random() < 0.65 else rng.uniform(-55, 55))
     stretch = np.exp(rng.normal(0, 0.06))
     turn = (
