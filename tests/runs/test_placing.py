@@ -71,7 +71,9 @@ def test_a_template_is_laid_on_the_face_that_the_labels_mean() -> None:
 def test_nobody_found_is_the_whole_photo_or_a_bad_row() -> None:
     framed, by = Placing(CROP.sized(24), detector=nobody).frame(labelled())
     assert by == "nothing" and np.array_equal(framed.image, Framing("whole", 24).frame(PHOTO).image)
-    with pytest.raises(FramingError, match="neither labels nor the detector"):
+    with pytest.raises(
+        FramingError, match="crop needs at least two labelled keypoints, or a face that the detector finds"
+    ):
         Placing(CROP.sized(24), strict=True, detector=nobody).frame(labelled())
 
 

@@ -77,7 +77,7 @@ def test_crop_needs_labels(tmp_path: Path) -> None:
     save_picture(tmp_path / "a.png")
     with pytest.raises(DataError, match="no keypoints to crop by"):
         read(tmp_path, crop=0.1, size=8, detector="none")
-    with pytest.raises(DataError, match="neither labels nor the detector say where the face is"):
+    with pytest.raises(DataError, match="or a face that the detector finds"):
         read(tmp_path, crop=0.1, size=8)
 
 
