@@ -57,7 +57,8 @@ class Placing:
                 return framing.frame(photo.pixels, (x - half, y - half, x + half, y + half), labels), "detector"
         if self.strict and self.detector is not None:
             raise FramingError(
-                f"{framing.kind} needs at least two labelled keypoints, or a face that the detector finds; leave this row out (--on-error skip), or read without crop"
+                f"{framing.kind} needs at least two labelled keypoints, or a face that the detector finds; leave this row out "
+                "(--on-error skip), or read without crop"
             )
         if self.strict:
             return framing.frame(photo.pixels, photo.box, labels), "labels"  # says what is wrong
