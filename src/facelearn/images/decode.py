@@ -59,7 +59,17 @@ _MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"GIF87a", b"GIF89a", b"
 _GREY_MODES = frozenset({"1", "L", "LA", "La", "I;16", "I;16B", "I;16L", "I;16N", "I"})
 _ORIENTATION = 0x0112
 # what Pillow's parsers let through when the bytes make no sense
-_DAMAGED = (OSError, ValueError, SyntaxError, TypeError, KeyError, IndexError, AttributeError, struct.error)
+_DAMAGED = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    MemoryError,
+    struct.error,
+)
 
 
 class ImageError(DataError):
@@ -146,8 +156,12 @@ def decode_with_facts(
         try:
             image.load()
             pixels = _to_uint8(_upright(image), color or ("grey" if grey else "rgb"))
-        except (ImageError, MemoryError):
+        except ImageError:
             raise
+        except MemoryError as error:  # a damaged part may claim any length
+            raise ImageError(
+                "the image asks for more memory than there is; it is damaged or too large: replace it"
+            ) from error
         except Exception as error:  # Pillow's decoders raise whatever the damaged bytes lead them to
             raise ImageError(f"the image is truncated or damaged ({_short(error)}); replace the file") from error
     return pixels, ImageFacts(pixels.shape[1], pixels.shape[0], 1 if grey else 3, frames, orientation)
