@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from facelearn.detect.detections import NO_FACES, Detections
 from facelearn.detect.finder import grey_of, session
 from facelearn.detect.refine import Levels, refine
 from facelearn.errors import DataError, Problem
+from facelearn.outside import parse_json, read_regular
 
 _CORNERS, _SIZES = ("left", "top", "right", "bottom"), ("x", "y", "width", "height")
 _SURE = 0.5  # of our refiner, to move a box that a person gave
@@ -93,14 +93,14 @@ def _of_coco(path: Path) -> dict[str, list[list[float]]]:
     boxes: dict[str, list[list[float]]] = {}
     number = 0
     try:
-        facts: Any = json.loads(path.read_text(encoding="utf-8-sig"))
+        facts: Any = parse_json(read_regular(path))
         names = {str(image["id"]): str(image["file_name"]).replace("\\", "/") for image in facts["images"]}
         for one in facts["annotations"]:
             number += 1
             if one.get("bbox") is not None:
                 name = names[str(one["image_id"])]
                 boxes.setdefault(name, []).append(_corners([float(value) for value in one["bbox"]], True))
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError, OSError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, OSError) as error:
         where = f", annotation {number}" if number else ""
         raise DataError(
             f"{path}{where} does not read as COCO boxes ({type(error).__name__}: {error}); needed are images with id and file_name, and "

@@ -42,8 +42,9 @@ class Libfacedetection:
         squares, scores = self.squares(photo)
         if not len(squares):
             return NO_FACES
-        looked = refine(session("refiner"), Levels(grey_of(photo)), squares, np.zeros(len(squares)))
-        again = refine(session("refiner"), Levels(grey_of(photo)), looked.squares, looked.angles)
+        levels = Levels(grey_of(photo))
+        looked = refine(session("refiner"), levels, squares, np.zeros(len(squares)))
+        again = refine(session("refiner"), levels, looked.squares, looked.angles)
         return Detections(again.squares, scores, again.points).as_boxed().chosen(self.min_size, self.min_score)
 
     def squares(self, photo: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

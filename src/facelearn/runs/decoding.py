@@ -117,7 +117,7 @@ def load_listing(
         elif framing is None:
             labelled = any(CROP.can_frame(record.box, record.points) for record in records)
             sizes = {(fact.width, fact.height) for fact in facts}
-            framing, note = choose_framing(sizes, labelled, crowded=_crowded(records), found=False)
+            framing, note = choose_framing(sizes, labelled, crowded=_crowded(records))
             if (
                 framing.size is not None
                 and not labelled

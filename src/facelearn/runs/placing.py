@@ -42,9 +42,9 @@ class Placing:
             FramingError: labels that cannot be right, or a face that cannot be placed where that is strict.
         """
         framing, labels = self.framing, photo.points
-        anchored = framing.kind == "template" and not framing.can_frame(photo.box, labels)
-        if framing.can_frame(photo.box, labels) and not anchored:
+        if framing.can_frame(photo.box, labels):
             return framing.frame(photo.pixels, photo.box, labels), "labels"
+        anchored = framing.kind == "template"
         if self.detector is not None:
             found = self.detector(photo.pixels)
             k = _whose(found, photo)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from facelearn.detect.refiner.face_networks import FinderNetwork
 from facelearn.detect.refiner.scenes import People, Scene, scene
 
 _SIDE, _BATCH, _RATE = 192, 32, 2e-3
+Made = TypeVar("Made")
 
 
 def cell_targets(scenes: Sequence[Scene], side: int) -> list[tuple[Tensor, Tensor, Tensor]]:
@@ -73,13 +75,8 @@ def loss(outputs: Sequence[Tensor], wanted: Sequence[tuple[Tensor, Tensor, Tenso
     return score / max(1, total), box / max(1, total)
 
 
-def _batches(people: People, backgrounds: Sequence[NDArray[np.uint8]], steps: int, seed: int) -> Iterator[list[Scene]]:
-    """`steps` batches of scenes, made ahead in a thread."""
-
-    def make(step: int) -> list[Scene]:
-        sizes = (SMALLEST, 1.2 * _SIDE)
-        return [scene(people, backgrounds, _SIDE, sizes, np.random.default_rng((seed, step, k))) for k in range(_BATCH)]
-
+def made_ahead(make: Callable[[int], Made], steps: int) -> Iterator[Made]:
+    """`make(step)` for each of `steps`, four of them ahead in a thread."""
     with ThreadPoolExecutor(1) as pool:
         waiting = [pool.submit(make, step) for step in range(min(4, steps))]
         for step in range(steps):
@@ -104,8 +101,12 @@ def train_finder(
     optimiser, schedule = optimiser_of(network, steps)
     seen = np.zeros(2)
     started = time.perf_counter()
-    made = _batches(people, backgrounds, steps, seed)
-    for step, scenes in enumerate(made, 1):
+
+    def make(step: int) -> list[Scene]:
+        sizes = (SMALLEST, 1.2 * _SIDE)
+        return [scene(people, backgrounds, _SIDE, sizes, np.random.default_rng((seed, step, k))) for k in range(_BATCH)]
+
+    for step, scenes in enumerate(made_ahead(make, steps), 1):
         picture = torch.from_numpy(np.stack([one.image for one in scenes]))[:, None].float() / 255
         outputs = network(picture.contiguous(memory_format=torch.channels_last))
         score, box = loss(outputs, cell_targets(scenes, _SIDE))

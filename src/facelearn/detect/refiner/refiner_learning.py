@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
@@ -15,7 +14,7 @@ from torch import nn
 from facelearn.detect.crops import AROUND, CROP_SIDE, crop_matrix
 from facelearn.detect.guesses import intersection_over_union
 from facelearn.detect.refiner.face_networks import RefinerNetwork
-from facelearn.detect.refiner.finder_learning import averaged, optimiser_of
+from facelearn.detect.refiner.finder_learning import averaged, made_ahead, optimiser_of
 from facelearn.detect.refiner.scenes import People, Scene, scene
 
 FACE, UNDECIDED = 1, 2  # kinds of guesses; 0 is none
@@ -102,20 +101,6 @@ def _made(
     return np.stack(crops), np.concatenate(kinds), np.concatenate(numbers)
 
 
-def _batches(
-    people: People, backgrounds: Sequence[NDArray[np.uint8]], mined: NDArray[np.uint8], steps: int, seed: int
-) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.float32]]]:
-    def make(step: int) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.float32]]:
-        return _made(people, backgrounds, mined, 16, 8, np.random.default_rng((seed, step)))
-
-    with ThreadPoolExecutor(1) as pool:
-        waiting = [pool.submit(make, step) for step in range(min(4, steps))]
-        for step in range(steps):
-            yield waiting.pop(0).result()
-            if step + 4 < steps:
-                waiting.append(pool.submit(make, step + 4))
-
-
 def train_refiner(
     people: People,
     backgrounds: Sequence[NDArray[np.uint8]],
@@ -139,7 +124,11 @@ def train_refiner(
     optimiser, schedule = optimiser_of(network, steps)
     seen = np.zeros(3)
     started = time.perf_counter()
-    for step, (crops, kinds, numbers) in enumerate(_batches(people, backgrounds, mined, steps, seed), 1):
+
+    def make(step: int) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.float32]]:
+        return _made(people, backgrounds, mined, 16, 8, np.random.default_rng((seed, step)))
+
+    for step, (crops, kinds, numbers) in enumerate(made_ahead(make, steps), 1):
         picture = (torch.from_numpy(crops)[:, None].float() / 255).contiguous(memory_format=torch.channels_last)
         kind, wanted = torch.from_numpy(kinds), torch.from_numpy(numbers)
         output = network(picture)
