@@ -9,9 +9,10 @@ import pytest
 from numpy.typing import NDArray
 
 from facelearn.detect.detections import NO_FACES, Detections
-from facelearn.errors import BundleError, RecipeError
+from facelearn.errors import BundleError, FacelearnError, RecipeError
 from facelearn.prediction import finding
 from facelearn.prediction.finding import Finding, FindSettings
+from facelearn.prediction.predict import predict
 from facelearn.prediction.stream import photo_batches
 from facelearn.transforms.detected import DetectedSquare
 from facelearn.transforms.framing import Framing
@@ -86,6 +87,12 @@ def test_a_model_of_whole_images_takes_those_of_their_kind_and_looks_in_others(m
     assert np.isnan(batch.boxes[0]).all() and batch.boxes[1].tolist() == [100, 100, 140, 140] and marks.photos == 1
 
 
+def test_a_detector_that_is_asked_for_looks_in_small_photos_too(marks: Marks) -> None:
+    alike = photo((5, 5, 20), height=48, width=48)
+    (batch,) = photo_batches([alike], SHAPE, 4, framing=WHOLE, find=FindSettings(detector="facelearn"))
+    assert batch.boxes.tolist() == [[5, 5, 25, 25]] and marks.photos == 1
+
+
 def test_a_model_to_which_no_detector_was_fitted(marks: Marks) -> None:
     (batch,) = photo_batches([photo((100, 100, 40))], SHAPE, 4, framing=Framing("whole", 24), find=FIND)
     assert np.isnan(batch.boxes).all() and "other proportions than the training images" in batch.notes[0]
@@ -144,3 +151,9 @@ def test_a_detector_file_of_another_kind(tmp_path: Path) -> None:
         _ = Finding(CROP, FindSettings(detector=str(tmp_path / "x.onnx"))).detector
     with pytest.raises(RecipeError, match="there is no detector file"):
         _ = Finding(CROP, FindSettings(detector=str(tmp_path / "y.onnx"))).detector
+
+
+@pytest.mark.parametrize("beside", [{"detector": "facelearn"}, {"min_score": 0.5}])
+def test_boxes_and_a_detector_are_not_asked_together(beside: dict[str, object]) -> None:
+    with pytest.raises(FacelearnError, match="boxes say where the faces are"):
+        predict("model.safetensors", "photos", boxes="boxes.csv", **beside)  # type: ignore[arg-type]

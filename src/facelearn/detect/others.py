@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import cv2
@@ -73,6 +74,7 @@ class YuNet:
         if not Path(path).is_file():
             raise RecipeError(f"there is no detector file {path}; give the path of a YuNet .onnx file")
         self.min_size, self.min_score = min_size or 0.0, 0.6 if min_score is None else min_score
+        self._one_at_a_time = Lock()  # the size of its input is a state of the network, and photos are read in threads
         try:
             self._net = cv2.FaceDetectorYN.create(str(path), "", (320, 320), self.min_score, 0.3, 5000)
             self._net.detect(np.zeros((320, 320, 3), np.uint8))
@@ -85,8 +87,10 @@ class YuNet:
     def __call__(self, photo: NDArray[np.uint8], source: str = "") -> Detections:
         """The faces of a photo uint8 (H, W, 1 or 3), RGB."""
         height, width = photo.shape[:2]
-        self._net.setInputSize((width, height))
-        _, found = self._net.detect(np.ascontiguousarray(_rgb(photo)[..., ::-1]))
+        picture = np.ascontiguousarray(_rgb(photo)[..., ::-1])
+        with self._one_at_a_time:
+            self._net.setInputSize((width, height))
+            _, found = self._net.detect(picture)
         if found is None:
             return NO_FACES
         rows = np.asarray(found, np.float64)

@@ -85,8 +85,11 @@ class Finding:
         return self.framing.kind != "whole" or self.framing.detected is not None or self.settings.detector != "auto"
 
     def is_a_crop(self, *, width: int, height: int) -> bool:
-        """Whether a photo of this size is of the kind that a model of whole images was trained on: it is taken as those were."""
-        if self.framing.kind != "whole" or not isinstance(self.framing.size, tuple):
+        """Whether a photo of this size is of the kind that a model of whole images was trained on: it is taken as those were.
+
+        Not where a detector or a file of boxes was asked for: who says so wants it asked.
+        """
+        if self.settings.detector != "auto" or self.framing.kind != "whole" or not isinstance(self.framing.size, tuple):
             return False
         rows, columns = self.framing.size
         alike = abs(np.log(width / height * rows / columns)) < _ALIKE

@@ -71,9 +71,13 @@ def predict(
     Raises:
         DataError: images that cannot be read.
         BundleError: not a whole model file.
-        FacelearnError: `out` names no format.
+        FacelearnError: `out` names no format, or boxes beside a detector or its least score.
     """
     target = None if out is None else Path(out)
+    if boxes is not None and (detector != "auto" or min_score is not None):
+        raise FacelearnError(
+            "boxes say where the faces are, and nobody is asked how sure it is; leave out --detector and --min-score, or --boxes"
+        )
     opened = OpenModel(
         model, device=device, scheme=scheme, threshold=threshold, detector=detector if boxes is None else str(boxes),
         largest=largest, min_size=min_size, min_score=min_score,
