@@ -29,6 +29,12 @@ def test_rows_of_a_photo_are_its_faces(tmp_path: Path) -> None:
     assert len(given(PHOTO, "b/1.jpg")) == 1 and len(given(PHOTO, "c/2.jpg")) == 0
 
 
+def test_boxes_of_photos_that_are_not_there_are_named(tmp_path: Path) -> None:
+    given = GivenBoxes(written(tmp_path, "boxes.csv", CORNERS))
+    assert given.without_photo(["/photos/a/1.jpg", "c/2.jpg"]) == ["b/1.jpg"]
+    assert given.without_photo([]) == ["a/1.jpg", "b/1.jpg"]
+
+
 def test_small_boxes_may_be_left_out(tmp_path: Path) -> None:
     given = GivenBoxes(written(tmp_path, "boxes.csv", CORNERS), min_size=40)
     assert len(given(PHOTO, "a/1.jpg")) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -54,12 +55,20 @@ class GivenBoxes:
         points = np.where(sure[:, None, None], looked.points, np.nan)
         return Detections(squares, np.ones(len(squares)), points).chosen(self.min_size, 0.0)
 
+    def without_photo(self, sources: Iterable[str]) -> list[str]:
+        """The files that have boxes, but are none of the photos `sources`."""
+        found = {self._name(source) for source in sources}
+        return [name for name in self._boxes if name not in found]
+
     def _of(self, source: str) -> NDArray[np.float64]:
+        name = self._name(source)
+        return np.zeros((0, 4)) if name is None else np.asarray(self._boxes[name], np.float64)
+
+    def _name(self, source: str) -> str | None:
+        """What the file of boxes calls the photo `source`: its whole path, else its last folders and name, else the name alone."""
         parts = Path(source).parts
-        for start in range(len(parts)):  # the whole path first, then its last folders, then the name alone
-            if (boxes := self._boxes.get("/".join(parts[start:]))) is not None:
-                return np.asarray(boxes, np.float64)
-        return np.zeros((0, 4))
+        names = ("/".join(parts[start:]) for start in range(len(parts)))
+        return next((name for name in names if name in self._boxes), None)
 
 
 def _of_csv(path: Path) -> dict[str, list[list[float]]]:

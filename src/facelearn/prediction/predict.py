@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -10,6 +11,7 @@ from facelearn.data import writers
 from facelearn.data.listing import write_skipped
 from facelearn.data.readers import locate
 from facelearn.data.readers.coco import CocoPlace, coco_places
+from facelearn.detect.given import GivenBoxes
 from facelearn.errors import FacelearnError, Problem
 from facelearn.images.decode import IMAGE_EXTENSIONS
 from facelearn.prediction.drawing import draw_answers
@@ -94,6 +96,11 @@ def predict(
             "a submission needs the table of asked values and a file to write; give --lookup IdLookupTable.csv --out submission.csv"
         )
     answers = opened.predict(source, on_error=on_error)
+    if boxes is not None:
+        photos = [*answers.source.tolist(), *answers.found.faceless]
+        if missed := GivenBoxes(boxes).without_photo(photos):
+            note = f"{len(missed)} files in {boxes} are none of the photos, the first of them {missed[0]}"
+            answers = dataclasses.replace(answers, notes=(*answers.notes, note))
     if target is not None:
         if kind == "submission" and lookup is not None:
             _write_submission(answers, source, Path(lookup), target, scheme)
