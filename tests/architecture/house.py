@@ -43,6 +43,7 @@ models/layers             sizes locally_connected initialise blocks maxout respo
 models/networks           facelearn_keypoints facelearn_identity w207 ml_resnet ucsd deepface facenet imagenet randwire clips temporal
 models                    zoo
 metrics                   measure stratified keypoint_errors keypoints answers class_tables class_averages calibration open_set classes
+metrics                   pair_curves pair_resamples pair_facts pairs pair_calibration ranks one_shot
 report                    style shown_numbers labels tiling finished_run headline plots contact_sheet tables page run_sections
 tasks                     study_numbers found settings task
 tasks/keypoints           settings schemes confidence answer learn measure point_results point_text error_curves keypoint_plots best_and_worst page point_study __init__
