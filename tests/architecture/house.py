@@ -37,7 +37,7 @@ transforms                detected framing align
 transforms/steps          pixel_steps number_steps
 transforms                preprocess
 transforms/augment        settings dct variation
-losses                    __init__ class_names classes keypoints
+losses                    __init__ class_names classes keypoints embedding_names class_directions compared embeddings
 models                    registry
 models/layers             sizes locally_connected initialise blocks maxout response_norm fused cosine imagenet_parts random_wiring profile convolutional
 models/networks           facelearn_keypoints facelearn_identity w207 ml_resnet ucsd deepface facenet imagenet randwire clips temporal

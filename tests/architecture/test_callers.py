@@ -12,6 +12,7 @@ DOCUMENTED = {
     "transforms/align": "api.md",
     "models/networks/clips": "api.md",
     "models/networks/temporal": "api.md",
+    "losses/embeddings": "api.md",
 }
 
 
