@@ -12,6 +12,8 @@ DOCUMENTED = {
     "transforms/align": "api.md",
     "models/networks/clips": "api.md",
     "models/networks/temporal": "api.md",
+    "losses/embeddings": "api.md",
+    "tasks/verification/batches_of_people": "api.md",
 }
 
 
