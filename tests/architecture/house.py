@@ -30,6 +30,7 @@ data                      listing filled coordinate_units cache
 data/readers              unpacked label_files xml_files unread dialects columns simple_yaml kaggle wide_csv image_list image_folder coco_wholebody json_files coco coco_folders pts dlib_xml
 data/readers              ultralytics shapes label_studio cvat labelme via mtfl celeba wflw helen muct udacity array_values parquet
 data/readers              npz_arrays saved sniffing __init__
+data                      pair_formats pair_lists row_pairs
 data/writers              to_files to_label_studio to_cvat submission __init__
 data/synthetic            numbers grid surface textures traits features camera paint labelling scene render __init__
 splits                    groups leaks split within_people listed

@@ -58,7 +58,7 @@ class Line:
     wrong: str = ""
 
 
-def sniff(text: Sequence[str], source: Path) -> PairFormat:
+def layout_of(text: Sequence[str], source: Path) -> PairFormat:
     """Which layout a list has, by its first line that holds anything.
 
     Raises:

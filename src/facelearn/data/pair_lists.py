@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facelearn.data.listing import OnError
-from facelearn.data.pair_formats import Line, MalformedError, PairFormat, read_lines, sniff
+from facelearn.data.pair_formats import Line, MalformedError, PairFormat, layout_of, read_lines
 from facelearn.data.readers.label_files import read_text
 from facelearn.errors import DataError, Problem
 from facelearn.images.decode import IMAGE_EXTENSIONS
@@ -122,7 +122,7 @@ def read_pairs(path: str | Path, images: str | Path, *, on_error: OnError = "sto
     if what_it_is(source) == "folder":
         raise DataError(f"{source} is a folder; give the list of pairs, such as pairsDevTest.txt")
     text = read_text(source).splitlines()
-    layout = sniff(text, source)
+    layout = layout_of(text, source)
     finder, table = _Photos(folder, source.parent), _Table()
     problems: list[Problem] = []
     total = 0

@@ -42,7 +42,7 @@ class TarFacts(TypedDict):
     warning: str
 
 
-class FoldFacts(TypedDict):
+class PairFoldFacts(TypedDict):
     """One fold, decided by the threshold that was the most accurate on all the others."""
 
     fold: int
@@ -110,7 +110,7 @@ class PairMetrics(TypedDict):
     pairs: PairCounts
     curve: RocFacts
     histogram: DistanceHistogram
-    folds: NotRequired[list[FoldFacts]]
+    folds: NotRequired[list[PairFoldFacts]]
     groups: NotRequired[list[GroupFacts]]
     worst_to_best: NotRequired[float | None]
     settings: PairMetricSettings
@@ -130,7 +130,7 @@ class PairFigures(TypedDict):
     eer_interval: list[float | None]
     tar: list[TarFacts]
     pairs: PairCounts
-    folds: NotRequired[list[FoldFacts]]
+    folds: NotRequired[list[PairFoldFacts]]
     groups: NotRequired[list[GroupFacts]]
     worst_to_best: NotRequired[float | None]
 

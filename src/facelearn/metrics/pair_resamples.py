@@ -35,7 +35,7 @@ class PairUnits:
 
 
 @dataclass(frozen=True, eq=False)
-class Weights:
+class PairWeights:
     """One resample.
 
     Attributes:
@@ -106,7 +106,7 @@ def _checked(people: ArrayLike, pairs: SortedPairs) -> Index:
     return given.astype(np.int64)
 
 
-def resampled(pairs: SortedPairs, units: PairUnits, resamples: int, seed: int) -> Iterator[Weights]:
+def resampled(pairs: SortedPairs, units: PairUnits, resamples: int, seed: int) -> Iterator[PairWeights]:
     """The weights of each resample, one after another; none with fewer than two units.
 
     Of the U units U are drawn with replacement. A resample without any pair of one of the kinds that there are is drawn again.
@@ -120,7 +120,7 @@ def resampled(pairs: SortedPairs, units: PairUnits, resamples: int, seed: int) -
     for _ in range(10 * resamples):  # with two people of whom one is in all pairs, most resamples are empty
         drawn = np.bincount(generator.integers(0, units.count, units.count), minlength=units.count)
         times = np.append(drawn, 1).astype(np.float64)
-        weights = Weights(
+        weights = PairWeights(
             same := times[same_first] * times[same_second],
             different := times[different_first] * times[different_second],
             _running(same),

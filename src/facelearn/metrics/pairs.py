@@ -25,9 +25,9 @@ from facelearn.metrics.pair_curves import (
 from facelearn.metrics.pair_facts import (
     FAR,
     AccuracyFacts,
-    FoldFacts,
     GroupFacts,
     PairCounts,
+    PairFoldFacts,
     PairMetrics,
     TarFacts,
     distance_histogram,
@@ -35,7 +35,7 @@ from facelearn.metrics.pair_facts import (
     needed_pairs,
     thinned_roc,
 )
-from facelearn.metrics.pair_resamples import RESAMPLES, Weights, interval, pair_units, resampled
+from facelearn.metrics.pair_resamples import RESAMPLES, PairWeights, interval, pair_units, resampled
 
 
 def pair_metrics(
@@ -100,7 +100,7 @@ class _Decided:
     wrong: NDArray[np.bool_]
     groups: tuple[tuple[str, ...], Index]
 
-    def wrong_by_group(self, weights: Weights) -> Array:
+    def wrong_by_group(self, weights: PairWeights) -> Array:
         """(K,) share of wrong decisions; NaN for a group that weighs nothing."""
         names, group = self.groups
         sums = np.zeros((2, len(names) + 1))
@@ -124,12 +124,12 @@ class _Figures:
     groups: Array
 
 
-def _all_once(pairs: SortedPairs) -> Weights:
+def _all_once(pairs: SortedPairs) -> PairWeights:
     same, different = pairs.counted
-    return Weights(np.ones(len(same) - 1), np.ones(len(different) - 1), same, different)
+    return PairWeights(np.ones(len(same) - 1), np.ones(len(different) - 1), same, different)
 
 
-def _figures(decided: _Decided, weights: Weights, far: Sequence[float]) -> _Figures:
+def _figures(decided: _Decided, weights: PairWeights, far: Sequence[float]) -> _Figures:
     pairs, sums = decided.pairs, (weights.same_sum, weights.different_sum)
     refused = float(weights.same @ decided.wrong[pairs.same_rows] / weights.same_sum[-1])
     accepted = float(weights.different @ decided.wrong[pairs.different_rows] / weights.different_sum[-1])
@@ -219,13 +219,13 @@ def _tar(pairs: SortedPairs, value: _Figures, draws: Sequence[_Figures], rates: 
 @dataclass(frozen=True, eq=False)
 class _Folds:
     limits: Array
-    facts: list[FoldFacts]
+    facts: list[PairFoldFacts]
 
 
 def _fold_thresholds(pairs: SortedPairs, folds: Index) -> _Folds:
     """(P,) the threshold that each pair is decided by, and what came of it in each fold."""
     limits = np.empty(len(folds))
-    facts: list[FoldFacts] = []
+    facts: list[PairFoldFacts] = []
     for fold in np.unique(folds).tolist():
         inside = folds == fold
         threshold = most_accurate_threshold(pairs.distance[~inside], pairs.same[~inside])
