@@ -65,7 +65,7 @@ runs                      train_result default_framing placing decoding prepare 
 studies                   measures study_file definition cell_numbers verdicts suggest storage store cells pool cost_plot study_plots page study
 studies                   search search_plots search_page search_files trial tune
 explaining                opened layers network_picture architecture kernels activations saliency excite receptive face_pictures map_plots page album parts units explain
-auditing                  people suspects findings page inspect
+auditing                  fault people suspects findings page inspect
 gallery
 serve
 cli                       app signals printing display options typed_settings train_command evaluate_command predict_command inspect_command
