@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from facelearn.auditing.inspect import inspect as inspect
+    from facelearn.auditing.patch import patch as patch
     from facelearn.bundle import Bundle as Bundle
     from facelearn.data.faces import Faces as Faces
     from facelearn.data.faces import concatenate as concatenate
@@ -60,6 +61,7 @@ _HOME = {
     "kfold": "facelearn.splits.split",
     "list_models": "facelearn.models.zoo",
     "open": "facelearn.prediction.open",
+    "patch": "facelearn.auditing.patch",
     "read": "facelearn.runs.prepare",
     "read_with_report": "facelearn.runs.prepare",
     "split": "facelearn.splits.split",

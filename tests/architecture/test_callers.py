@@ -13,7 +13,6 @@ DOCUMENTED = {
     "models/networks/clips": "api.md",
     "models/networks/temporal": "api.md",
     "losses/embeddings": "api.md",
-    "auditing/fault": "api.md",
     "tasks/verification/batches_of_people": "api.md",
     "data/pair_lists": "api.md",
     "data/row_pairs": "api.md",

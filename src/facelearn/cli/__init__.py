@@ -14,6 +14,7 @@ from facelearn.cli import (  # noqa: F401 - each registers its command
     explain_command,
     inspect_command,
     models_command,
+    patch_command,
     predict_command,
     quickstart_command,
     study_command,
