@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from facelearn.auditing.patch_file import read_patch
+from facelearn.auditing.corrected import corrections
+from facelearn.auditing.patch_file import Patch, read_patch
 from facelearn.auditing.replay import replay
+from facelearn.data.faces import Faces
 from facelearn.runs.convert import ConvertResult, Format, output_format, write_labels
 from facelearn.runs.prepare import read_with_report
 
@@ -46,7 +48,8 @@ def patch(
 
     Args:
         data: what was audited: what `facelearn.read` takes.
-        patch: the `patch.jsonl` of `facelearn.audit`, whole or with lines taken out.
+        patch: the `patch.jsonl` of `facelearn.audit`, whole or with lines taken out; or a label file with some of the faces, which a person
+            has corrected in CVAT or Label Studio (`convert` with `rows` wrote it).
         out: a `.csv`, `.json` (COCO keypoints) or `.xml` (CVAT) file or a folder (saved `Faces`), as `facelearn.convert` writes them.
             People are named in it; photos in folders are referred to, not moved.
         min_score: findings of a lower score are left out.
@@ -62,12 +65,28 @@ def patch(
     out = Path(out)
     to = output_format(out, to)
     read = read_with_report(data, **reading)
-    replayed = replay(read.faces, read_patch(patch, read.faces), min_score=min_score, kinds=kinds)
-    mended = dataclasses.replace(read, faces=replayed.faces, split=read.split[replayed.rows])
+    lines, notes = _lines(Path(patch), read.faces, reading)
+    replayed = replay(read.faces, lines, min_score=min_score, kinds=kinds)
+    mended = dataclasses.replace(
+        read, warnings=(*read.warnings, *notes), faces=replayed.faces, split=read.split[replayed.rows]
+    )
     written = write_labels(
         mended, data, out, to, **{name: reading.get(name) for name in ("schema", "missing", "units")}
     )
     return PatchResult(written, replayed.applied, _by_reason(replayed.left_out), len(read.faces) - len(replayed.faces))
+
+
+def _lines(path: Path, faces: Faces, reading: Mapping[str, Any]) -> tuple[Patch, list[str]]:
+    """The patch in a file, or what a person corrected in a label file; and what is to be known of it."""
+    if path.suffix.lower() in (".jsonl", ".ndjson") or not path.exists():
+        return read_patch(path, faces), []
+    asked = {name: reading[name] for name in ("color", "schema", "missing", "units") if name in reading}
+    back = read_with_report(path, framing="whole", detector="none", **asked)
+    found = corrections(faces, back.faces, path)
+    lost = f"; {found.unknown:,} of them are none of these data and are left out" if found.unknown else ""
+    return found.patch, [
+        f"{found.faces:,} faces came back in {path.name}, {len(found.patch.proposals):,} labels of them changed{lost}"
+    ]
 
 
 def _by_reason(left_out: Mapping[tuple[str, str], int]) -> dict[str, Counter[str]]:

@@ -18,7 +18,9 @@ from facelearn.cli.printing import print_json, say, warn, warn_left_out
 @command(epilog="Example: facelearn patch training.zip runs/audit/patch.jsonl --min-score 0.9 --out mended.csv")
 def patch(
     data: Annotated[Path, typer.Argument(help="The faces that were audited.")],
-    patch: Annotated[Path, typer.Argument(help="patch.jsonl, as 'facelearn audit' writes it.")],
+    patch: Annotated[
+        Path, typer.Argument(help="patch.jsonl of 'facelearn audit', or labels corrected in CVAT or Label Studio.")
+    ],
     out: Annotated[
         Path,
         typer.Option(
