@@ -65,11 +65,11 @@ runs                      train_result default_framing placing decoding prepare 
 studies                   measures study_file definition cell_numbers verdicts suggest storage store cells pool cost_plot study_plots page study
 studies                   search search_plots search_page search_files trial tune
 explaining                opened layers network_picture architecture kernels activations saliency excite receptive face_pictures map_plots page album parts units explain
-auditing                  fault people suspects findings page inspect patch_file replay patch
+auditing                  fault people suspects findings page inspect patch_file replay corrected patch decisions queue_page name_faults people_audit keypoint_audit audit regions pseudo_label
 gallery
 serve
 cli                       app signals printing display options typed_settings train_command evaluate_command predict_command inspect_command
-cli                       models_command card_command convert_command patch_command explain_command study_command tune_command quickstart_command __init__
+cli                       models_command card_command convert_command audit_command patch_command pseudo_label_command explain_command study_command tune_command quickstart_command __init__
 __main__.py
 """  # noqa: E501
 # The package itself names all its public functions, and fetches each where it is first used: it may know everybody.

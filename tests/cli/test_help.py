@@ -62,6 +62,6 @@ def test_all_commands_are_listed_by_what_one_wants_to_do(shown):
     groups = shown()
     assert list(groups) == ["Options", *COMMANDS]
     for heading, names in COMMANDS.items():
-        assert re.findall(r"^  (\w+)", groups[heading].split("\n\n")[0], flags=re.MULTILINE) == list(names)
+        assert re.findall(r"^  ([\w-]+)", groups[heading].split("\n\n")[0], flags=re.MULTILINE) == list(names)
     assert set(typer.main.get_command(app).commands) == {name for names in COMMANDS.values() for name in names}
     assert "130 ended by Ctrl-C, 143 by SIGTERM" in " ".join(groups["Look"].split())

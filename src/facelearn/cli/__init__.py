@@ -17,6 +17,7 @@ from facelearn.cli import (  # noqa: F401 - each registers its command
     models_command,
     patch_command,
     predict_command,
+    pseudo_label_command,
     quickstart_command,
     study_command,
     train_command,
