@@ -21,6 +21,7 @@ DOCUMENTED = {
     "metrics/pair_calibration": "api.md",
     "metrics/ranks": "api.md",
     "metrics/one_shot": "api.md",
+    "tasks/verification/pair_results": "api.md",
 }
 
 
