@@ -15,6 +15,7 @@ DOCUMENTED = {
     "losses/embeddings": "api.md",
     "auditing/fault": "api.md",
     "tasks/verification/batches_of_people": "api.md",
+    "tasks/verification/back_end_choice": "api.md",
     "data/pair_lists": "api.md",
     "data/row_pairs": "api.md",
     "metrics/pairs": "api.md",
