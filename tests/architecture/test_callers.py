@@ -23,7 +23,7 @@ DOCUMENTED = {
     "metrics/pair_calibration": "api.md",
     "metrics/ranks": "api.md",
     "metrics/one_shot": "api.md",
-    "tasks/verification/pair_results": "api.md",
+    "tasks/verification/page": "api.md",
 }
 
 
