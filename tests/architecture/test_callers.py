@@ -16,6 +16,7 @@ DOCUMENTED = {
     "auditing/fault": "api.md",
     "tasks/verification/batches_of_people": "api.md",
     "tasks/verification/back_end_choice": "api.md",
+    "bundle/adapter_file": "api.md",
     "data/pair_lists": "api.md",
     "data/row_pairs": "api.md",
     "metrics/pairs": "api.md",
