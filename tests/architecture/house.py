@@ -59,13 +59,15 @@ prediction                photos finding stream backends open __init__ drawing p
 record                    folder results
 training                  batches device schedule
 training/transfer         stages weights matching
-training                  state evaluation optimiser budget loop plan
+training                  state evaluation optimiser budget loop plan point_evidence
 detect/refiner            make
 runs                      train_result default_framing placing decoding prepare fit_rows train folds_summary folds deployed evaluate convert quickstart
 studies                   measures study_file definition cell_numbers verdicts suggest storage store cells pool cost_plot study_plots page study
 studies                   search search_plots search_page search_files trial tune
 explaining                opened layers network_picture architecture kernels activations saliency excite receptive face_pictures map_plots page album parts units explain
-auditing                  fault people suspects findings page inspect patch_file replay corrected patch decisions queue_page name_faults people_audit keypoint_audit audit regions pseudo_label
+auditing                  fault people suspects findings page inspect
+auditing                  judges residuals explanations label_faults missing_labels scheme_offsets image_faults error_split keypoint_audit
+auditing                  patch_file replay corrected patch decisions queue_page name_faults people_audit audit regions pseudo_label
 gallery
 serve
 cli                       app signals printing display options typed_settings train_command evaluate_command predict_command inspect_command

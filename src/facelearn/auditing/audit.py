@@ -24,6 +24,7 @@ from facelearn.runs.prepare import ReadResult, read_with_report
 from facelearn.training.loop import Reporter
 
 Subject = Literal["keypoints", "people"]
+PEOPLE: Subject = "people"
 Display = Callable[[], AbstractContextManager[Reporter | None]]
 FOUND, PATCH, PAGE, FACTS = "found.jsonl", "patch.jsonl", "audit.html", "audit.json"
 """Files of an audit's folder: what was found, and with decisions taken in: the patch, the page; and its facts."""
@@ -148,9 +149,8 @@ def _look(
     about: Subject, faces: Faces, folder: Path, model: str | Path | None, folds: int, reporter: Reporter | None,
     stop: Callable[[], bool] | None,
 ) -> AuditResult | PeopleAudit:  # fmt: skip
-    if about == "keypoints":
-        return audit_keypoints(faces, folds=folds, out=folder, model=model, reporter=reporter, stop=stop)
-    return audit_people(faces, folds=folds, out=folder, model=model, reporter=reporter, stop=stop)
+    engine = audit_people if about == PEOPLE else audit_keypoints
+    return engine(faces, folds=folds, out=folder, model=model, reporter=reporter, stop=stop)
 
 
 def _written(folder: Path, read: ReadResult, found: tuple[Fault, ...], said: list[Any] | None) -> Audit:

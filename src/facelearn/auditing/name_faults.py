@@ -2,8 +2,9 @@
 
 Wrong names. Confident learning (Northcutt, Jiang, Chuang 2021, "Confident learning: estimating uncertainty in dataset labels") counts a
 photo as one of person j where its probability of j reaches the mean that j's own photos have; those that count as somebody else than
-they are called say how common wrong names are (the noise rate e). With it, Bayes' rule says how likely each single name is wrong: a name
-that is right for a photo is written wrong with e, evenly among the others, so with p the probability of the given name
+they are called say how common wrong names are at most: a weak model adds its own mistakes. So the noise rate e and the temperature of the
+probabilities are those that make the given names likeliest, e no more than that count. Bayes' rule then says how likely each single name is
+wrong: a name that is right for a photo is written wrong with e, evenly among the others, so with p the probability of the given name
 
     P(right) = p (1 - e) / (p (1 - e) + (1 - p) e / (P - 1)).
 
@@ -97,25 +98,39 @@ def noise_rate(probabilities: Floats, given: NDArray[np.int64]) -> float:
 
 def wrong_name_chance(logits: Floats, given: NDArray[np.int64]) -> Floats:
     """float64 (M,): the probability that each name is wrong; arguments as `NameEvidence` and `noise_rate`."""
-    probabilities = _probabilities(logits, given)
-    noise = noise_rate(probabilities, given)
+    probabilities, noise = _probabilities(logits, given)
     own = probabilities[np.arange(len(given)), given]
-    others = max(1, probabilities.shape[1] - 1)
-    right, wrong = own * (1 - noise), (1 - own) * noise / others
+    right, wrong = own * (1 - noise), (1 - own) * noise / max(1, probabilities.shape[1] - 1)
     return np.asarray(wrong / np.maximum(right + wrong, _FLOOR))
 
 
-def _probabilities(logits: Floats, given: NDArray[np.int64]) -> Floats:
-    """Softmax at the temperature at which the given names are likeliest."""
+def _probabilities(logits: Floats, given: NDArray[np.int64]) -> tuple[Floats, float]:
+    """(M, P) softmax at a temperature, and a noise rate: those two under which the given names are likeliest.
+
+    A temperature alone would make a model doubt everything that a few wrong names contradict; wrong names alone would be blamed for all
+    that a weak model does not know. Of the two the likelihood tells which is which. The confident joint is the most that is believed.
+    """
     known = np.isfinite(logits)
-    floor = np.where(known, logits, np.inf).min() - 50.0
-    filled = np.where(known, logits, floor)
-    return np.asarray(softmax(filled, fit_temperature(filled, given)), np.float64)
+    filled = np.where(known, logits, np.where(known, logits, np.inf).min() - 50.0)
+    others = max(1, logits.shape[1] - 1)
+    best, found = -np.inf, (filled, _LEAST_NOISE)
+    for temperature in fit_temperature(filled, given) * np.geomspace(0.1, 1.5, 16):
+        probabilities = np.asarray(softmax(filled, temperature), np.float64)
+        own = probabilities[np.arange(len(given)), given]
+        noise = 0.05
+        for _ in range(50):  # expectation and maximisation
+            right, wrong = own * (1 - noise), (1 - own) * noise / others
+            noise = float(np.clip((wrong / (right + wrong + _FLOOR)).mean(), _LEAST_NOISE, _MOST_NOISE))
+        likelihood = float(np.log(own * (1 - noise) + (1 - own) * noise / others + _FLOOR).sum())
+        if likelihood > best:
+            best, found = likelihood, (probabilities, noise)
+    probabilities, noise = found
+    return probabilities, min(noise, noise_rate(probabilities, given))
 
 
 def _wrong_names(faces: Faces, evidence: NameEvidence, chance: Floats) -> list[Fault]:
     given = faces.identity[evidence.rows]
-    probabilities = _probabilities(evidence.logits, given)
+    probabilities, _ = _probabilities(evidence.logits, given)
     own = probabilities[np.arange(len(given)), given].copy()
     probabilities[np.arange(len(given)), given] = -1
     other = probabilities.argmax(1)

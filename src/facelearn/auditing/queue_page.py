@@ -52,7 +52,7 @@ def queue_html(faults: Sequence[Fault], faces: Faces, facts: Mapping[str, object
         page.section("To be known", page.bullets(list(notes))),
         page.section(
             "The queue",
-            page.filtered(cards, "all kinds"),
+            page.filtered_cards(cards, "all kinds"),
             page.details(_list_title(len(faults)), _lines(faults)),
             intro=f"The worst first{rest}. {drawn}",
         ),

@@ -67,7 +67,7 @@ def find_suspects(faces: Faces) -> list[Suspect]:
     known &= np.isfinite(shape)
     size = float(np.sqrt((np.abs(shape[np.isfinite(shape)]) ** 2).mean()))
     rest, scale = _laid_over(places, known, shape)
-    covariance = _covariance(rest)
+    covariance = robust_covariance(rest)
     units, distance = _expected(rest, covariance)
     typical = _typical(units, known)
     to_photo = scale_of(faces.to_photo)[usable]
@@ -120,7 +120,7 @@ def _laid_over(
     return np.where(known[..., None], np.stack([rest.real, rest.imag], -1), np.nan), np.abs(turn)
 
 
-def _covariance(rest: NDArray[np.float64]) -> NDArray[np.float64]:
+def robust_covariance(rest: NDArray[np.float64]) -> NDArray[np.float64]:
     """float64 (2K, 2K): how remainders (N, K, 2) go together, each clipped at three robust deviations."""
     flat = rest.reshape(len(rest), -1)
     known = np.isfinite(flat)

@@ -16,6 +16,7 @@ from facelearn.cli.printing import complain, print_json, say, warn, warn_left_ou
 from facelearn.cli.signals import stop_requests
 
 if TYPE_CHECKING:
+    from facelearn.auditing.audit import Audit
     from facelearn.training.loop import Reporter
 
 
@@ -61,7 +62,6 @@ def audit(
 ) -> None:
     """Find labels that are probably wrong, the worst first, with what to put instead."""
     from facelearn.auditing.audit import audit as run
-    from facelearn.auditing.audit import audit_text
     from facelearn.cli.display import ReadDisplay, training_display
 
     def display() -> AbstractContextManager[Reporter | None]:
@@ -73,10 +73,17 @@ def audit(
             display=display, stop=stop, size=size, crop=crop, color=color.value if color else None, schema=schema, list_file=list_file,
             missing=missing, units=units.value if units else None, on_error=on_error.value, progress=ReadDisplay(quiet=as_json),
         )  # fmt: skip
-    file, folder = shlex.quote(str(data)), shlex.quote(str(out))
-    if result.patch is None:
-        complain(f"stopped; go on with: facelearn audit {file} --out {folder} --resume")
+    if result.stopped:
+        complain(
+            f"stopped; go on with: facelearn audit {shlex.quote(str(data))} --out {shlex.quote(str(out))} --resume"
+        )
         raise typer.Exit(stop.exit_code)
+    _print_queue(result, data, as_json)
+
+
+def _print_queue(result: Audit, data: Path, as_json: bool) -> None:
+    from facelearn.auditing.audit import audit_text
+
     if as_json:
         faults = [fault.to_dict() for fault in result.faults]
         print_json(
@@ -92,4 +99,6 @@ def audit(
     warn(result.warnings)
     warn_left_out(result.skipped)
     say(*audit_text(result), "", f"queue:  {result.page}", f"patch:  {result.patch}")
-    say(f"next:   facelearn patch {file} {shlex.quote(str(result.patch))} --min-score 0.9 --out mended.csv")
+    say(
+        f"next:   facelearn patch {shlex.quote(str(data))} {shlex.quote(str(result.patch))} --min-score 0.9 --out mended.csv"
+    )

@@ -204,7 +204,7 @@ def faces(shown: Iterable[tuple[NDArray[np.uint8], str, Sequence[str]]]) -> str:
     return f'<div class="faces">{"".join(boxes)}</div>' if boxes else ""
 
 
-def filtered(cards: Sequence[tuple[str, str]], everything: str = "all") -> str:
+def filtered_cards(cards: Sequence[tuple[str, str]], everything: str = "all") -> str:
     """HTML cards beside each other, each with what it is, and buttons above that show one kind of them alone; no script is needed.
 
     Args:
