@@ -20,7 +20,7 @@ from facelearn.record.folder import RunFolder
 from facelearn.record.results import load_run, read_run
 from facelearn.runs.fit_rows import train_split
 from facelearn.splits.split import Split
-from facelearn.studies.definition import cell_key, network_facts
+from facelearn.studies.definition import cell_key, network_facts, same_network
 from facelearn.tasks import TASKS
 from facelearn.training.device import apply, choose_device
 from facelearn.training.loop import Reporter
@@ -66,18 +66,10 @@ def finished_cells(store: Path) -> dict[str, dict[str, Any]]:
             key = CellPlan(recipe, data, tuple(fold) if fold else None).key
         except (KeyError, TypeError, FacelearnError):
             continue
-        if not _same_network((facts or {}).get("network", {}), network_facts(recipe)):
+        if not same_network((facts or {}).get("network", {}), recipe):
             continue
         found[key] = {**(facts or {}), "folder": str(folder)}
     return found
-
-
-def _same_network(stored: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    """Whether the network that a cell trained is built like this today; options it did not know yet change nothing."""
-    options = stored.get("options", {})
-    return stored.get("parameters", now["parameters"]) == now["parameters"] and all(
-        now["options"].get(name) == value for name, value in options.items()
-    )
 
 
 def run_cell(

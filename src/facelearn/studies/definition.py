@@ -196,6 +196,22 @@ def network_facts(recipe: Recipe) -> dict[str, Any]:
     return {"options": json.loads(json.dumps(options)), "parameters": network.parameters}
 
 
+def same_network(stored: Mapping[str, Any], recipe: Recipe) -> bool:
+    """Whether the network that a cell trained is built like this today.
+
+    Options that the cell did not know yet are as they were built then (`ModelInfo.earlier`), or change nothing.
+
+    Args:
+        stored: the cell's `network_facts`; may be empty.
+        recipe: of the cell.
+    """
+    now, info = network_facts(recipe), zoo.model_info(recipe.model.name)
+    options = {**info.earlier, **stored.get("options", {})}
+    return stored.get("parameters", now["parameters"]) == now["parameters"] and all(
+        now["options"].get(name) == value for name, value in options.items()
+    )
+
+
 def _effective(recipe: Recipe) -> dict[str, Any]:
     """The recipe without what changes nothing: options spelled out at their defaults, and amounts of an augmentation that is off."""
     facts = {key: value for key, value in recipe.to_dict().items() if key not in _NOT_IN_THE_KEY}

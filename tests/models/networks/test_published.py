@@ -72,9 +72,30 @@ def test_a_basic_block_adds_its_input_after_the_second_norm():
     torch.testing.assert_close(down(x), torch.relu(y + down.downsample(x)))
 
 
-def test_the_order_of_tronnets_second_stage_is_relu_norm_pool():
-    kinds = [type(layer).__name__ for layer in build("tronnet", image_size=60)][:6]
-    assert kinds == ["Conv2d", "ReLU", "Conv2d", "ReLU", "BatchNorm2d", "MaxPool2d"]
+@pytest.mark.parametrize(
+    ("options", "kinds"),
+    [  # a rising nonlinearity and the max-pool commute, so that the pool stands before the last one
+        ({}, ["ReLU", "BatchNorm2d", "MaxPool2d", "ReLU"]),
+        ({"second_stage": "norm, activation"}, ["BatchNorm2d", "MaxPool2d", "ReLU"]),
+        ({"second_stage": "activation, norm"}, ["ReLU", "BatchNorm2d", "MaxPool2d"]),
+    ],
+)
+def test_what_follows_tronnets_second_convolution_is_as_printed_or_an_option(options, kinds):
+    network = build("tronnet", image_size=60, **options)
+    names = [type(layer).__name__ for layer in network]
+    assert names[:3] == ["Conv2d", "ReLU", "Conv2d"] and names[3 : 3 + len(kinds) + 1] == [*kinds, "Conv2d"]
+    printed = build("tronnet", image_size=60)
+    assert sum(p.numel() for p in network.parameters()) == sum(p.numel() for p in printed.parameters())
+
+
+def test_tronnets_pool_before_the_last_relu_gives_what_the_printed_order_gives():
+    torch.manual_seed(0)
+    network = build("tronnet", image_size=60).eval()
+    conv1, _, conv2, _, norm, pool, _, *rest = network
+    norm.weight.data[::2] *= -1  # a norm that turns values round is where the order would matter
+    x = torch.randn(2, 3, 60, 60)
+    printed = pool(torch.relu(norm(torch.relu(conv2(torch.relu(conv1(x)))))))
+    torch.testing.assert_close(nn.Sequential(*rest)(printed), network(x))
 
 
 def test_deepface_gives_its_f7_feature():
