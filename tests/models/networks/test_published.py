@@ -98,6 +98,20 @@ def test_tronnets_pool_before_the_last_relu_gives_what_the_printed_order_gives()
     torch.testing.assert_close(nn.Sequential(*rest)(printed), network(x))
 
 
+def test_what_the_ml_resnet_study_says_of_its_form_can_be_tried():
+    def build_small(**options):
+        return build("ml_resnet", image_size=(21, 24), **options).eval()
+
+    x, plain = torch.randn(2, 1, 21, 24), build_small()
+    deeper, pooled, small = build_small(extra_blocks=2), build_small(reduction="pool"), build_small(stem_kernel=3)
+    assert all(network(x).shape == (2, 30) for network in (deeper, pooled, small))
+    assert len(deeper) == len(plain) + 2 and sum(isinstance(layer, nn.MaxPool2d) for layer in pooled) == 3
+    assert small[0][0].kernel_size == (3, 3) and pooled[3].first[0].stride == (1, 1)
+    assert build("plain_cnn", image_size=24, extra_blocks=1)[5].shortcut is None
+    with pytest.raises(RecipeError, match="stem_kernel must be odd"):
+        build_small(stem_kernel=4)
+
+
 def test_deepface_gives_its_f7_feature():
     torch.manual_seed(0)
     network = build("deepface", image_size=72, hidden=16, outputs=5).eval()
