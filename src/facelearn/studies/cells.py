@@ -6,6 +6,7 @@ import json
 import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +154,7 @@ def _numbers(plan: CellPlan, folder: Path, summary: Mapping[str, Any]) -> dict[s
         "summary": dict(summary),
         "metrics": {key: value for key, value in run.metrics.items() if key not in ("curve", "summary")},
         "environment": dict(run.environment),
+        "finished": datetime.now(UTC).date().isoformat(),
         "history": [
             {key: value for key, value in row.items() if isinstance(value, (int, float)) and value == value}
             for row in run.history

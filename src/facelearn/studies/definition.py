@@ -17,8 +17,9 @@ from facelearn.outside import read_toml
 from facelearn.recipe.defaults import merged
 from facelearn.recipe.recipe import Recipe, has_setting
 from facelearn.recipe.starting_weights import hub_file
+from facelearn.studies.claims import Claim, ReachClaim, cells_of, measures_of
 from facelearn.studies.measures import MEASURES
-from facelearn.studies.study_file import CellEntry, Claim, Reach, ShortRuns, StudyFile
+from facelearn.studies.study_file import CellEntry, Checkpoint, Reach, ShortRuns, StudyFile
 
 FOLDER = Path(__file__).resolve().parent / "catalogue"
 BASES = "bases"
@@ -37,7 +38,9 @@ class Variation:
         position: its place on the study's axis, where it has one.
         published: measure -> published number; "epochs" and "seconds_per_epoch" among them where they were given.
         epochs: of the study's own recipe; the recipe here may run fewer.
-        published_best, published_worst: aggregated scores of the five best and five worst classes, as published; may be empty.
+        published_best, published_worst: rows of the five best and five worst classes by accuracy, as published (number of the
+            class, accuracy, precision, recall, BCR, aggregated); may be empty.
+        checkpoints: published places on its curves.
         lacks: what must be given before it can be trained, and how; "" where nothing is missing.
     """
 
@@ -46,9 +49,10 @@ class Variation:
     epochs: int
     position: float | None = None
     published: Mapping[str, float] = field(default_factory=dict)
-    published_best: tuple[float, ...] = ()
-    published_worst: tuple[float, ...] = ()
+    published_best: tuple[tuple[float, ...], ...] = ()
+    published_worst: tuple[tuple[float, ...], ...] = ()
     lacks: str = ""
+    checkpoints: tuple[Checkpoint, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,7 @@ class Study:
         folds: how many folds each cell is trained in; None for a plain split.
         against_cost: the measure that is drawn against multiply-adds, or None.
         variations: the cells in their published order.
-        claims: published orders to check.
+        claims: what was published, to be judged.
         reach: a loss to count epochs and seconds to, or None.
         normalise: draw the curves as shares of the largest loss.
         notes: where our setting differs from the published one, and why.
@@ -212,6 +216,31 @@ def same_network(stored: Mapping[str, Any], recipe: Recipe) -> bool:
     )
 
 
+def differences(then: Recipe, now: Recipe) -> list[str]:
+    """What decides a cell's numbers and is not the same in both recipes, setting by setting, "" where nothing is.
+
+    How long they ran, which rows they read, and which files they took up are facts of a run and not of a study: they are left out.
+    """
+    first, second = (_flat(_effective(recipe)) for recipe in (then, now))
+    changed = [name for name in sorted({*first, *second}) if first.get(name) != second.get(name)]
+    return [
+        f"{name} was {json.dumps(first.get(name))} and is {json.dumps(second.get(name))}"
+        for name in changed
+        if not name.startswith(_OF_A_RUN)
+    ]
+
+
+_OF_A_RUN = ("epochs", "read.", "transfer.source", "transfer.sha256", "split.train_list", "model.parameters")
+
+
+def _flat(facts: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in facts.items():
+        path = f"{above}{name}"
+        found |= _flat(value, f"{path}.") if isinstance(value, Mapping) and value else {path: value}
+    return found
+
+
 def _effective(recipe: Recipe) -> dict[str, Any]:
     """The recipe without what changes nothing: options spelled out at their defaults, and amounts of an augmentation that is off."""
     facts = {key: value for key, value in recipe.to_dict().items() if key not in _NOT_IN_THE_KEY}
@@ -237,8 +266,9 @@ def _variation(path: Path, facts: StudyFile, cell: CellEntry, short: ShortRuns |
         published.setdefault("epochs", facts.published_epochs)
     where = f"{path}, cell '{cell.name}'"
     planned = Recipe.from_dict(own, where=where)
-    over: dict[str, Any] = dict(short.recipe) if short and cell.name in (short.cells or (cell.name,)) else {}
-    over = merged(over, {**given.changes(planned), **({"epochs": given.epochs} if given.epochs else {})})
+    if short and cell.name in (short.cells or (cell.name,)):
+        own = merged(merged(own, short.recipe), cell.recipe)  # what a cell is about stays
+    over = {**given.changes(planned), **({"epochs": given.epochs} if given.epochs else {})}
     recipe = Recipe.from_dict(merged(own, over), where=where)
     lacks = ""
     if starts_from_weights(recipe) and not recipe.transfer.source:
@@ -247,7 +277,15 @@ def _variation(path: Path, facts: StudyFile, cell: CellEntry, short: ShortRuns |
             "network, or published weights as .safetensors or .pth)"
         )
     return Variation(
-        cell.name, recipe, planned.epochs, cell.position, published, cell.published_best, cell.published_worst, lacks
+        cell.name,
+        recipe,
+        planned.epochs,
+        cell.position,
+        published,
+        cell.published_best,
+        cell.published_worst,
+        lacks,
+        cell.checkpoints,
     )
 
 
@@ -256,12 +294,12 @@ def _check(path: Path, facts: StudyFile, variations: tuple[Variation, ...]) -> N
     if not names or len(set(names)) < len(names):
         raise RecipeError(f"{path}: a study needs cells of different names; received {names}")
     drawn = (facts.against_cost,) if facts.against_cost else ()
-    for measure in (*facts.measures, *(claim.measure for claim in facts.claims), *drawn):
+    for measure in (*facts.measures, *(name for claim in facts.claims for name in measures_of(claim)), *drawn):
         if measure not in MEASURES:
             raise RecipeError(f"{path}: " + unknown_name("measure", measure, list(MEASURES)))
-    wanted = [
-        name for claim in facts.claims for item in claim.order for name in ((item,) if isinstance(item, str) else item)
-    ]
+    wanted = [name for claim in facts.claims for name in cells_of(claim)]
+    if not facts.reach and any(isinstance(claim, ReachClaim) for claim in facts.claims):
+        raise RecipeError(f"{path}: a claim of kind 'reach' needs the study's [reach]: of which cell the best loss is")
     short = list(facts.short_runs.cells) if facts.short_runs else []
     for name in wanted + short + ([facts.reach.of] if facts.reach else []):
         if name not in names:
