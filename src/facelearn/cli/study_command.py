@@ -59,11 +59,11 @@ Only = Annotated[
     typer.Option(rich_help_panel=options.TRAINING, help="Run this cell only; may be given several times."),
 ]
 Source = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option(
         "--from",
         rich_help_panel=options.WEIGHTS,
-        help="Weights for the cells that start from some: a model file, .safetensors or .pth.",
+        help="Weights for the cells that start from some: a model file, .safetensors or .pth; NETWORK=FILE for each of several networks.",
     ),
 ]
 Checksum = Annotated[
@@ -117,10 +117,24 @@ def study(
         )
     reading = {path.removeprefix("read__"): value for path, value in settings_typed(context).items()}
     settings = {
-        "epochs": epochs, "rows": rows, "folds": folds, "only": tuple(only or ()), "jobs": jobs, "device": device, "source": source,
-        "sha256": sha256, "train_list": train_list, "keep_models": keep_models, "reading": reading,
+        "epochs": epochs, "rows": rows, "folds": folds, "only": tuple(only or ()), "jobs": jobs, "device": device,
+        "source": _sources(source), "sha256": sha256, "train_list": train_list, "keep_models": keep_models, "reading": reading,
     }  # fmt: skip
     _run(name, data, out, settings, as_json)
+
+
+def _sources(given: list[str] | None) -> str | dict[str, str] | None:
+    """What --from was given: one file for all, or a file for each network."""
+    if not given:
+        return None
+    if len(given) == 1 and ("=" not in given[0] or Path(given[0]).exists()):
+        return given[0]
+    pairs = [one.partition("=") for one in given]
+    if not all(network and file for network, _, file in pairs) or len({network for network, *_ in pairs}) < len(pairs):
+        raise typer.BadParameter(
+            "several --from name the network of each, e.g. --from resnet18=a.pth --from vgg16=b.pth"
+        )
+    return {network: file for network, _, file in pairs}
 
 
 def _run(name: str, data: Path, out: Path, settings: dict[str, Any], as_json: bool) -> None:

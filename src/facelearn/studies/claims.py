@@ -35,7 +35,7 @@ class OrderClaim(_Claim):
 
 
 class BestClaim(_Claim):
-    """One of `cells` has the best value (the highest of a score, else the lowest) of all in `among`, of all of the study where it is empty."""
+    """One of `cells` has the best value (the highest of a score, else the lowest) of `among`, of the whole study where that is empty."""
 
     kind: Literal["best"]
     measure: str
@@ -67,7 +67,7 @@ class RangeClaim(_Claim):
 
 class TrendClaim(_Claim):
     """A measure falls or rises along the cells as they are listed, or along their values of `along`: Spearman's rank correlation is 0.7 or
-    more that way. Cells that were not run are left out as long as three are there, the first and the last among them."""
+    more that way. Cells that were not run are left out as long as half of them are there, and three."""
 
     kind: Literal["trend"]
     measure: str
@@ -90,11 +90,16 @@ class OverfitsClaim(_Claim):
 
 
 class GapClaim(_Claim):
-    """Validation loss by training loss, over the last tenth of the epochs, is larger for `larger` than for `smaller`."""
+    """`larger` overfits more than `smaller`, over the last tenth of the epochs.
+
+    By "gap": validation loss by training loss is a tenth larger. By "rise": the validation loss stands further above its lowest, by 5% of
+    it; that is the one to take where dropout at work differs, which raises a training loss.
+    """
 
     kind: Literal["gap"]
     larger: str
     smaller: str
+    by: Literal["gap", "rise"] = "gap"
 
 
 class ReachClaim(_Claim):

@@ -104,7 +104,7 @@ def load_study(
     name: str | Path,
     *,
     epochs: int | None = None,
-    source: str | None = None,
+    source: str | Mapping[str, str] | None = None,
     sha256: str | None = None,
     train_list: str | Path | None = None,
 ) -> Study:
@@ -113,7 +113,8 @@ def load_study(
     Args:
         name: one of `study_names()`, or the path of a TOML file.
         epochs: of every cell instead of its own; with few of them, the study's settings for short runs are taken, and noted.
-        source: weights for every cell that freezes a part of its network, as `recipe.transfer.source` takes them.
+        source: weights for every cell that freezes a part of its network, as `recipe.transfer.source` takes them; or, where cells of
+            different networks do, the weights of each by its network's name.
         sha256: of that file; a local file's is found out, so that its cells are named by what it holds.
         train_list: a file that names the images to train on, for every cell; all others of these people are the test.
 
@@ -131,11 +132,15 @@ def load_study(
         raise RecipeError(f"{path}: the study is not valid\n{problems}") from error
     short = facts.short_runs if facts.short_runs and epochs and epochs < facts.short_runs.below else None
     cells = facts.cells or (tuple(facts.sweep.cells()) if facts.sweep else ())
-    given = _Given(epochs, source, sha256 or _checksum(source), train_list)
+    given = _Given(epochs, _sources(source, sha256), train_list)
     variations = tuple(_variation(path, facts, cell, short, given) for cell in cells)
     _check(path, facts, variations)
-    if source and not any(variation.recipe.transfer.source for variation in variations):
+    takers = {one.recipe.model.name for one in variations if starts_from_weights(one.recipe)}
+    if source and not takers:
         raise RecipeError(f"no cell of the study '{path.stem}' starts from given weights; leave out --from")
+    for network in given.sources:
+        if network and network not in takers:
+            raise RecipeError(unknown_name("network that starts from given weights", network, sorted(takers)))
     return Study(
         name=path.stem, title=facts.title, source=facts.source, question=facts.question, axis=facts.axis,
         measures=facts.measures, variations=variations, claims=facts.claims, reach=facts.reach,
@@ -149,8 +154,7 @@ class _Given:
     """What a person types for a study that its file cannot hold."""
 
     epochs: int | None
-    source: str | None
-    sha256: str | None
+    sources: Mapping[str, tuple[str, str | None]]
     train_list: str | Path | None
 
     def changes(self, recipe: Recipe) -> dict[str, Any]:
@@ -160,8 +164,9 @@ class _Given:
             if not has_setting(type(recipe), "split.train_list"):
                 raise RecipeError(f"this study learns {recipe.task}; --train-list belongs to studies of people")
             changes["split"] = {"train_list": str(self.train_list), "test": 0.0, "strangers": 0.0}
-        if self.source and starts_from_weights(recipe):
-            changes["transfer"] = {"source": self.source, **({"sha256": self.sha256} if self.sha256 else {})}
+        source, sha256 = self.sources.get(recipe.model.name) or self.sources.get("") or ("", None)
+        if source and starts_from_weights(recipe):
+            changes["transfer"] = {"source": source, **({"sha256": sha256} if sha256 else {})}
         return changes
 
 
@@ -170,9 +175,15 @@ def starts_from_weights(recipe: Recipe) -> bool:
     return recipe.transfer.freeze != "none"
 
 
-def _checksum(source: str | None) -> str | None:
+def _sources(source: str | Mapping[str, str] | None, sha256: str | None) -> dict[str, tuple[str, str | None]]:
+    """Network ("" for all) -> its weights and their checksum."""
+    each = {} if source is None else {"": source} if isinstance(source, str) else dict(source)
+    return {network: (file, sha256 or _checksum(file)) for network, file in each.items()}
+
+
+def _checksum(source: str) -> str | None:
     """SHA-256 of a local file; None of a file of the Hub, which must come with its own."""
-    if source is None or hub_file(source) is not None:
+    if hub_file(source) is not None:
         return None
     try:
         with Path(source).open("rb") as file:
@@ -273,8 +284,8 @@ def _variation(path: Path, facts: StudyFile, cell: CellEntry, short: ShortRuns |
     lacks = ""
     if starts_from_weights(recipe) and not recipe.transfer.source:
         lacks = (
-            "it starts from weights that were trained elsewhere: give them with --from FILE (a model file of facelearn with this "
-            "network, or published weights as .safetensors or .pth)"
+            f"it starts from weights that were trained elsewhere: give them with --from {recipe.model.name}=FILE (a model file of "
+            "facelearn with this network, or published weights as .safetensors or .pth)"
         )
     return Variation(
         cell.name,

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from facelearn.studies.cell_numbers import Number, Row, column, value_text
+from facelearn.studies.checkpoints import loss_at
 from facelearn.studies.claims import (
     BestClaim,
     Claim,
@@ -36,6 +37,8 @@ CORRELATED, UNCORRELATED = 0.7, 0.3
 """Rank correlation from which on a trend holds, and below which it does not."""
 _ALIKE = 0.1
 """Gaps between training and validation loss that differ by less than this share are alike."""
+_RISE = 0.05
+"""So are rises above the lowest validation loss, by this share of it."""
 
 
 @dataclass(frozen=True)
@@ -55,17 +58,14 @@ class Evidence:
     names: Sequence[str]
 
     def number(self, name: str, measure: str, epoch: int | None = None) -> Number | None:
-        """A cell's number, or its loss at `epoch`, with an interval as wide, relative to it, as the last one's; None where there is none."""
+        """A cell's number, or its loss at `epoch` with an interval as wide, relative to it, as the last one's; None where there is none."""
         row = self.rows.get(name)
         last = row.number(measure) if row else None
         if epoch is None or last is None:
             return last
-        (run, *_) = trained(self.cells[name])
-        epochs, values = column(run, "epoch"), column(run, measure)
-        known = np.isfinite(values) & (epochs <= epoch)
-        if epochs[-1] < epoch or not known.any():
+        value = loss_at(trained(self.cells[name])[0], measure, epoch)
+        if math.isnan(value):
             return None
-        value = float(values[known][-1])
         share = value / last.value if last.value else math.nan
         return Number(value, low=last.low * share, high=last.high * share)
 
@@ -119,14 +119,16 @@ def _order(claim: OrderClaim, evidence: Evidence) -> Finding:
                     close_pairs.append((lower, higher))
     for group in groups:
         known = [name for name in group if name in values]
-        broken += [pair for pair in itertools.combinations(known, 2) if _below(*(values[n] for n in pair)) is not None]
+        pairs = itertools.combinations(known, 2)
+        broken += [(one, other) for one, other in pairs if _below(values[one], values[other]) is not None]
     reasons = [f"{first} and {second} are published as equal and are apart" for first, second in broken]
     for lower, higher in reversed_pairs:
         reasons.append(f"{higher} is below {lower}, apart")
         reasons += _why_not(claim.measure, evidence.rows[lower], evidence.rows[higher])
     if reversed_pairs or broken:
         return Finding(False, found, _few(reasons))
-    reasons = [_not_apart(values, *pair) for pair in close_pairs] + _not_run(missing)
+    absent = _not_run(evidence, missing, f"fewer than {claim.epoch:,} epochs" if claim.epoch else "not measured")
+    reasons = [_not_apart(values, *pair) for pair in close_pairs] + absent
     return Finding(None if reasons else True, found, _few(reasons))
 
 
@@ -137,7 +139,7 @@ def _best(claim: BestClaim, evidence: Evidence) -> Finding:
     named = [name for name in claim.cells if name in values]
     rivals = [name for name in values if name not in claim.cells]
     if not named:
-        return Finding(None, _said(claim.measure, values), tuple(_not_run(missing)))
+        return Finding(None, _said(claim.measure, values), tuple(_not_run(evidence, missing)))
     sign = -1.0 if claim.measure.endswith("_score") else 1.0
     best = min(named, key=lambda name: sign * values[name].value)
     against = {rival: _below(values[best], values[rival], sign) for rival in rivals}
@@ -146,7 +148,7 @@ def _best(claim: BestClaim, evidence: Evidence) -> Finding:
     found = _said(claim.measure, values)
     if better:
         return Finding(False, found, _few([f"{rival} is better than {best}, apart" for rival in better]))
-    reasons = [_not_apart(values, best, rival) for rival in close] + _not_run(missing)
+    reasons = [_not_apart(values, best, rival) for rival in close] + _not_run(evidence, missing)
     return Finding(None if reasons else True, found, _few(reasons))
 
 
@@ -154,7 +156,7 @@ def _ratio(claim: RatioClaim, evidence: Evidence) -> Finding:
     values = _numbers(evidence, [claim.of, claim.to], claim.measure)
     missing = [name for name in (claim.of, claim.to) if name not in values]
     if missing or not values[claim.to].value:
-        return Finding(None, _said(claim.measure, values), tuple(_not_run(missing)) or (f"{claim.to} is 0",))
+        return Finding(None, _said(claim.measure, values), tuple(_not_run(evidence, missing)) or (f"{claim.to} is 0",))
     of, to = values[claim.of], values[claim.to]
     ratio, low, high = of.value / to.value, of.value / to.value, of.value / to.value
     between = ""
@@ -175,7 +177,7 @@ def _range(claim: RangeClaim, evidence: Evidence) -> Finding:
         each.append(_within(low, high, claim.at_least, claim.at_most, "", "an interval meets the limit"))
     if any(one.holds is False for one in each):
         return Finding(False, found)
-    reasons = [*dict.fromkeys(reason for one in each for reason in one.reasons), *_not_run(missing)]
+    reasons = [*dict.fromkeys(reason for one in each for reason in one.reasons), *_not_run(evidence, missing)]
     return Finding(None if reasons else True, found, _few(reasons))
 
 
@@ -192,9 +194,8 @@ def _trend(claim: TrendClaim, evidence: Evidence) -> Finding:
     along = _numbers(evidence, claim.cells, claim.along) if claim.along else {}
     names = [name for name in claim.cells if name in values and (not claim.along or name in along)]
     found, missing = _said(claim.measure, values), [name for name in claim.cells if name not in names]
-    ends = claim.along or {claim.cells[0], claim.cells[-1]} <= set(names)
-    if len(names) < 3 or not ends:
-        return Finding(None, found, tuple(_not_run(missing)))
+    if len(names) < max(3, len(claim.cells) / 2):
+        return Finding(None, found, tuple(_not_run(evidence, missing)))
     places = [along[name].value for name in names] if claim.along else list(range(len(names)))
     sign = 1.0 if claim.goes == "rises" else -1.0
     correlation = sign * _rank_correlation(places, [values[name].value for name in names])
@@ -261,7 +262,7 @@ def _overfits(claim: OverfitsClaim, evidence: Evidence) -> Finding:
     if any(one == claim.prevented for one in does.values()):
         names = [name for name, one in does.items() if one == claim.prevented]
         return Finding(False, found, (f"{', '.join(names)} {'overfits' if claim.prevented else 'does not overfit'}",))
-    return Finding(None if missing else True, found, tuple(_not_run(missing)))
+    return Finding(None if missing else True, found, tuple(_not_run(evidence, missing)))
 
 
 def _gap(claim: GapClaim, evidence: Evidence) -> Finding:
@@ -269,13 +270,16 @@ def _gap(claim: GapClaim, evidence: Evidence) -> Finding:
     missing = [name for name in (claim.larger, claim.smaller) if name not in fits]
     found = "; ".join(fit.text(name) for name, fit in fits.items())
     if missing:
-        return Finding(None, found, tuple(_not_run(missing)))
-    larger, smaller = fits[claim.larger].gap, fits[claim.smaller].gap
-    if larger >= smaller * (1 + _ALIKE):
+        return Finding(None, found, tuple(_not_run(evidence, missing)))
+    larger, smaller = (
+        fits[name].gap if claim.by == "gap" else 1 + fits[name].risen for name in (claim.larger, claim.smaller)
+    )
+    least = 1 + (_ALIKE if claim.by == "gap" else _RISE)
+    if larger >= smaller * least:
         return Finding(True, found)
-    if smaller >= larger * (1 + _ALIKE):
+    if smaller >= larger * least:
         return Finding(False, found)
-    return Finding(None, found, (f"the gaps differ by less than {_ALIKE:.0%}",))
+    return Finding(None, found, (f"they differ by less than {least - 1:.0%}",))
 
 
 def _reach(claim: ReachClaim, evidence: Evidence) -> Finding:
@@ -283,7 +287,7 @@ def _reach(claim: ReachClaim, evidence: Evidence) -> Finding:
     found = _said(claim.measure, values)
     not_run = [name for name in (claim.cell, claim.than) if name not in evidence.rows]
     if not_run or claim.than not in values:
-        return Finding(None, found, tuple(_not_run(not_run)) or (f"{claim.than} never reached the loss",))
+        return Finding(None, found, tuple(_not_run(evidence, not_run)) or (f"{claim.than} never reached the loss",))
     if claim.cell not in values:
         return Finding(False, found, (f"{claim.cell} never reached that loss",))
     share = values[claim.cell].value / values[claim.than].value
@@ -297,18 +301,19 @@ def _people(claim: PeopleClaim, evidence: Evidence) -> Finding:
         scores = evidence.kind.ranked_scores(runs[0]) if runs and name in evidence.rows else {}
         kept = scores.get("best" if claim.above is not None else "worst", ())
         if len(kept) < claim.count:
-            reasons.append(f"not run: {name}" if not runs else f"{name}: fewer than {claim.count} scores were kept")
+            reasons += [f"{name}: fewer than {claim.count} scores were kept"] if runs else _not_run(evidence, [name])
             continue
         last = kept[claim.count - 1]
         said.append(f"{name} {last:.3f}")
         answers.append(last > claim.above if claim.above is not None else last <= (claim.at_most or 0.0))
     place = "best" if claim.above is not None else "worst"
-    found = f"the {_ordinal(claim.count)} {place} person's aggregated score: {', '.join(said)}" if said else ""
+    nth = "" if claim.count == 1 else f"{_ordinal(claim.count)} "
+    found = f"The {nth}{place} person's aggregated score: {', '.join(said)}" if said else ""
     return Finding(False if not all(answers) else None if reasons else True, found, tuple(reasons))
 
 
 def _ordinal(number: int) -> str:
-    return {1: "", 2: "second", 3: "third"}.get(number, f"{number}th")
+    return {2: "second", 3: "third"}.get(number, f"{number}th")
 
 
 def _numbers(evidence: Evidence, names: Sequence[str], measure: str, epoch: int | None = None) -> dict[str, Number]:
@@ -361,8 +366,11 @@ def _not_apart(values: Mapping[str, Number], first: str, second: str) -> str:
     return f"{first} and {second} are not apart: {how}"
 
 
-def _not_run(names: Sequence[str]) -> list[str]:
-    return [f"not run: {', '.join(names)}"] if names else []
+def _not_run(evidence: Evidence, names: Sequence[str], what: str = "not measured") -> list[str]:
+    """What is missing of the cells `names`: the whole cell, or a number of it."""
+    groups = (("not run", [name for name in names if name not in evidence.rows]),
+              (what, [name for name in names if name in evidence.rows]))  # fmt: skip
+    return [f"{reason}: {', '.join(cells)}" for reason, cells in groups if cells]
 
 
 def _few(reasons: Sequence[str], most: int = 6) -> tuple[str, ...]:

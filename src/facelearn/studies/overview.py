@@ -23,7 +23,7 @@ def overview(runs: Sequence[tuple[str, Study, Sequence[Row], Cells]]) -> Table:
         counts = tally(verdicts(study, found, cells))
         body.append([
             label, *(str(count) for count in counts.values()), f"{len(found)} of {len(study.variations)}",
-            epochs_text(found), "; ".join(sorted({row.machine for row in found})) or "-",
+            epochs_text(found), "; ".join(sorted({row.machine.partition(", torch")[0] for row in found})) or "-",
             max((row.finished for row in found), default="") or "-",
         ])  # fmt: skip
     return HEADING, body

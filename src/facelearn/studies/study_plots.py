@@ -59,7 +59,7 @@ def study_curves(study: Study, cells: Cells) -> Figure:
             colour = _colour(index, len(names))
             curve(axes, epochs, losses[name, "train"] / scale, colour, "", thin=True)
             curve(axes, epochs, losses[name, "valid"] / scale, colour, plain_text(name, 40))
-        longest = max((float(line.get_xdata()[-1]) for line in axes.lines), default=1.0)  # type: ignore[index]
+        longest = max((float(np.max(line.get_xdata())) for line in axes.lines), default=1.0)
         top = _highest_after_the_start(axes)
         last = _published_marks(axes, study, names)
         log_scale(axes, top)

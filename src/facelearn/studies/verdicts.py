@@ -71,7 +71,7 @@ def tally(judged: Sequence[Verdict]) -> dict[bool | None, int]:
 
 def _verdict(claim: Claim, evidence: Evidence) -> Verdict:
     if isinstance(claim, AssertedClaim):
-        return Verdict(claim, True, f"by arithmetic; asserted in {claim.by}")
+        return Verdict(claim, True, f"By arithmetic, asserted in {claim.by}")
     if isinstance(claim, OpenClaim):
         return Verdict(claim, None, "", reasons=(claim.because,))
     names = cells_of(claim)
@@ -82,7 +82,8 @@ def _verdict(claim: Claim, evidence: Evidence) -> Verdict:
     ran = f"{epochs_text(behind)} epochs" if behind else ""
     seen = isinstance(claim, OverfitsClaim) and finding.holds is (not claim.prevented)
     doubts = [] if seen else _doubts(claim, behind, evidence.cells)
-    earlier = [f"{row.name} was trained in an earlier form: {row.earlier}" for row in behind if row.earlier]
+    former = [row.name for row in behind if row.earlier]
+    earlier = [f"trained in an earlier form: {', '.join(former)}"] if former else []
     if doubts or earlier:
         missing = [reason for reason in finding.reasons if reason.startswith("not run")]
         return Verdict(claim, None, finding.found, ran, (*earlier, *doubts, *missing))
@@ -94,9 +95,9 @@ def _doubts(claim: Claim, behind: Sequence[Row], cells: Cells) -> list[str]:
     if measures_of(claim) and set(measures_of(claim)) <= set(COSTS):  # what an epoch costs is known after one
         kinds = {row.machine for row in behind}
         return ["the cells ran on different machines"] if len(kinds) > 1 else []
-    return _together([too_short(row) for row in behind]) + [
-        f"{row.name} is no better than an answer that looks at no image" for row in behind if _knows_nothing(row, cells)
-    ]
+    blind = [row.name for row in behind if _knows_nothing(row, cells)]
+    doubts = _together([too_short(row) for row in behind])
+    return doubts + ([f"no better than an answer that looks at no image: {', '.join(blind)}"] if blind else [])
 
 
 def too_short(row: Row) -> str:

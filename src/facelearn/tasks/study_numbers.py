@@ -47,7 +47,8 @@ class KeptMetrics(TypedDict, total=False):
 class CellNumbers(TypedDict, total=False):
     """One cell of a study on one fold, as it is stored: what was trained and what came out.
 
-    `finished` is the day. One that diverged has "diverged", which says when, and neither history nor metrics. `groups` and `intervals` belong to identification.
+    `finished` is the day. One that diverged has "diverged", which says when, and neither history nor metrics. `groups` and
+    `intervals` belong to identification.
     """
 
     key: str
