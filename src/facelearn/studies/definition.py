@@ -227,7 +227,7 @@ def same_network(stored: Mapping[str, Any], recipe: Recipe) -> bool:
     )
 
 
-def differences(then: Recipe, now: Recipe) -> list[str]:
+def changed_settings(then: Recipe, now: Recipe) -> list[str]:
     """What decides a cell's numbers and is not the same in both recipes, setting by setting, "" where nothing is.
 
     How long they ran, which rows they read, and which files they took up are facts of a run and not of a study: they are left out.

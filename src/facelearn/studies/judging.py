@@ -71,7 +71,7 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class Finding:
+class Judgement:
     """Whether the numbers bear a claim out (None: they do not say), the numbers in words, and the reasons."""
 
     holds: bool | None
@@ -79,7 +79,7 @@ class Finding:
     reasons: tuple[str, ...] = ()
 
 
-def judge(claim: Claim, evidence: Evidence) -> Finding:
+def judge(claim: Claim, evidence: Evidence) -> Judgement:
     """What the cells that are there say about a claim that cells can judge."""
     match claim:
         case OrderClaim():
@@ -103,7 +103,7 @@ def judge(claim: Claim, evidence: Evidence) -> Finding:
     raise AssertionError(claim)  # asserted and open ones are no question of cells
 
 
-def _order(claim: OrderClaim, evidence: Evidence) -> Finding:
+def _order(claim: OrderClaim, evidence: Evidence) -> Judgement:
     groups = [(item,) if isinstance(item, str) else item for item in claim.order]
     values = _numbers(evidence, [name for group in groups for name in group], claim.measure, claim.epoch)
     missing = [name for group in groups for name in group if name not in values]
@@ -126,20 +126,20 @@ def _order(claim: OrderClaim, evidence: Evidence) -> Finding:
         reasons.append(f"{higher} is below {lower}, apart")
         reasons += _why_not(claim.measure, evidence.rows[lower], evidence.rows[higher])
     if reversed_pairs or broken:
-        return Finding(False, found, _few(reasons))
+        return Judgement(False, found, _few(reasons))
     absent = _not_run(evidence, missing, f"fewer than {claim.epoch:,} epochs" if claim.epoch else "not measured")
     reasons = [_not_apart(values, *pair) for pair in close_pairs] + absent
-    return Finding(None if reasons else True, found, _few(reasons))
+    return Judgement(None if reasons else True, found, _few(reasons))
 
 
-def _best(claim: BestClaim, evidence: Evidence) -> Finding:
+def _best(claim: BestClaim, evidence: Evidence) -> Judgement:
     names = list(dict.fromkeys((*claim.cells, *(claim.among or evidence.names))))
     values = _numbers(evidence, names, claim.measure, claim.epoch)
     missing = [name for name in names if name not in values]
     named = [name for name in claim.cells if name in values]
     rivals = [name for name in values if name not in claim.cells]
     if not named:
-        return Finding(None, _said(claim.measure, values), tuple(_not_run(evidence, missing)))
+        return Judgement(None, _said(claim.measure, values), tuple(_not_run(evidence, missing)))
     sign = -1.0 if claim.measure.endswith("_score") else 1.0
     best = min(named, key=lambda name: sign * values[name].value)
     against = {rival: _below(values[best], values[rival], sign) for rival in rivals}
@@ -147,16 +147,18 @@ def _best(claim: BestClaim, evidence: Evidence) -> Finding:
     close = [rival for rival, order in against.items() if order is None]
     found = _said(claim.measure, values)
     if better:
-        return Finding(False, found, _few([f"{rival} is better than {best}, apart" for rival in better]))
+        return Judgement(False, found, _few([f"{rival} is better than {best}, apart" for rival in better]))
     reasons = [_not_apart(values, best, rival) for rival in close] + _not_run(evidence, missing)
-    return Finding(None if reasons else True, found, _few(reasons))
+    return Judgement(None if reasons else True, found, _few(reasons))
 
 
-def _ratio(claim: RatioClaim, evidence: Evidence) -> Finding:
+def _ratio(claim: RatioClaim, evidence: Evidence) -> Judgement:
     values = _numbers(evidence, [claim.of, claim.to], claim.measure)
     missing = [name for name in (claim.of, claim.to) if name not in values]
     if missing or not values[claim.to].value:
-        return Finding(None, _said(claim.measure, values), tuple(_not_run(evidence, missing)) or (f"{claim.to} is 0",))
+        return Judgement(
+            None, _said(claim.measure, values), tuple(_not_run(evidence, missing)) or (f"{claim.to} is 0",)
+        )
     of, to = values[claim.of], values[claim.to]
     ratio, low, high = of.value / to.value, of.value / to.value, of.value / to.value
     between = ""
@@ -167,7 +169,7 @@ def _ratio(claim: RatioClaim, evidence: Evidence) -> Finding:
     return _within(low, high, claim.at_least, claim.at_most, found, "the interval of the ratio meets the limit")
 
 
-def _range(claim: RangeClaim, evidence: Evidence) -> Finding:
+def _range(claim: RangeClaim, evidence: Evidence) -> Judgement:
     values = _numbers(evidence, claim.cells, claim.measure)
     missing = [name for name in claim.cells if name not in values]
     found = _said(claim.measure, values)
@@ -176,35 +178,37 @@ def _range(claim: RangeClaim, evidence: Evidence) -> Finding:
         low, high = (number.low, number.high) if math.isfinite(number.low) else (number.value, number.value)
         each.append(_within(low, high, claim.at_least, claim.at_most, "", "an interval meets the limit"))
     if any(one.holds is False for one in each):
-        return Finding(False, found)
+        return Judgement(False, found)
     reasons = [*dict.fromkeys(reason for one in each for reason in one.reasons), *_not_run(evidence, missing)]
-    return Finding(None if reasons else True, found, _few(reasons))
+    return Judgement(None if reasons else True, found, _few(reasons))
 
 
-def _within(low: float, high: float, at_least: float | None, at_most: float | None, found: str, unsure: str) -> Finding:
+def _within(
+    low: float, high: float, at_least: float | None, at_most: float | None, found: str, unsure: str
+) -> Judgement:
     """Whether a number between `low` and `high` keeps to the limits."""
     least, most = -math.inf if at_least is None else at_least, math.inf if at_most is None else at_most
     if high < least or low > most:
-        return Finding(False, found)
-    return Finding(True, found) if low >= least and high <= most else Finding(None, found, (unsure,))
+        return Judgement(False, found)
+    return Judgement(True, found) if low >= least and high <= most else Judgement(None, found, (unsure,))
 
 
-def _trend(claim: TrendClaim, evidence: Evidence) -> Finding:
+def _trend(claim: TrendClaim, evidence: Evidence) -> Judgement:
     values = _numbers(evidence, claim.cells, claim.measure)
     along = _numbers(evidence, claim.cells, claim.along) if claim.along else {}
     names = [name for name in claim.cells if name in values and (not claim.along or name in along)]
     found, missing = _said(claim.measure, values), [name for name in claim.cells if name not in names]
     if len(names) < max(3, len(claim.cells) / 2):
-        return Finding(None, found, tuple(_not_run(evidence, missing)))
+        return Judgement(None, found, tuple(_not_run(evidence, missing)))
     places = [along[name].value for name in names] if claim.along else list(range(len(names)))
     sign = 1.0 if claim.goes == "rises" else -1.0
     correlation = sign * _rank_correlation(places, [values[name].value for name in names])
     found += f": rank correlation {sign * correlation:.2f}"
     if correlation >= CORRELATED:
-        return Finding(True, found)
+        return Judgement(True, found)
     if correlation < UNCORRELATED:
-        return Finding(False, found)
-    return Finding(None, found, (f"a rank correlation of {CORRELATED} is asked for",))
+        return Judgement(False, found)
+    return Judgement(None, found, (f"a rank correlation of {CORRELATED} is asked for",))
 
 
 def _rank_correlation(first: Sequence[float], second: Sequence[float]) -> float:
@@ -254,47 +258,47 @@ def _fits(evidence: Evidence, names: Sequence[str]) -> dict[str, _Fit]:
     return found
 
 
-def _overfits(claim: OverfitsClaim, evidence: Evidence) -> Finding:
+def _overfits(claim: OverfitsClaim, evidence: Evidence) -> Judgement:
     fits = _fits(evidence, claim.cells)
     missing = [name for name in claim.cells if name not in fits]
     found = "; ".join(fit.text(name) for name, fit in fits.items())
     does = {name: fit.risen >= RISEN or fit.gap >= claim.gap for name, fit in fits.items()}
     if any(one == claim.prevented for one in does.values()):
         names = [name for name, one in does.items() if one == claim.prevented]
-        return Finding(False, found, (f"{', '.join(names)} {'overfits' if claim.prevented else 'does not overfit'}",))
-    return Finding(None if missing else True, found, tuple(_not_run(evidence, missing)))
+        return Judgement(False, found, (f"{', '.join(names)} {'overfits' if claim.prevented else 'does not overfit'}",))
+    return Judgement(None if missing else True, found, tuple(_not_run(evidence, missing)))
 
 
-def _gap(claim: GapClaim, evidence: Evidence) -> Finding:
+def _gap(claim: GapClaim, evidence: Evidence) -> Judgement:
     fits = _fits(evidence, [claim.larger, claim.smaller])
     missing = [name for name in (claim.larger, claim.smaller) if name not in fits]
     found = "; ".join(fit.text(name) for name, fit in fits.items())
     if missing:
-        return Finding(None, found, tuple(_not_run(evidence, missing)))
+        return Judgement(None, found, tuple(_not_run(evidence, missing)))
     larger, smaller = (
         fits[name].gap if claim.by == "gap" else 1 + fits[name].risen for name in (claim.larger, claim.smaller)
     )
     least = 1 + (_ALIKE if claim.by == "gap" else _RISE)
     if larger >= smaller * least:
-        return Finding(True, found)
+        return Judgement(True, found)
     if smaller >= larger * least:
-        return Finding(False, found)
-    return Finding(None, found, (f"they differ by less than {least - 1:.0%}",))
+        return Judgement(False, found)
+    return Judgement(None, found, (f"they differ by less than {least - 1:.0%}",))
 
 
-def _reach(claim: ReachClaim, evidence: Evidence) -> Finding:
+def _reach(claim: ReachClaim, evidence: Evidence) -> Judgement:
     values = _numbers(evidence, [claim.cell, claim.than], claim.measure)
     found = _said(claim.measure, values)
     not_run = [name for name in (claim.cell, claim.than) if name not in evidence.rows]
     if not_run or claim.than not in values:
-        return Finding(None, found, tuple(_not_run(evidence, not_run)) or (f"{claim.than} never reached the loss",))
+        return Judgement(None, found, tuple(_not_run(evidence, not_run)) or (f"{claim.than} never reached the loss",))
     if claim.cell not in values:
-        return Finding(False, found, (f"{claim.cell} never reached that loss",))
+        return Judgement(False, found, (f"{claim.cell} never reached that loss",))
     share = values[claim.cell].value / values[claim.than].value
-    return Finding(share <= claim.share, f"{found}: {share:.2f} times")
+    return Judgement(share <= claim.share, f"{found}: {share:.2f} times")
 
 
-def _people(claim: PeopleClaim, evidence: Evidence) -> Finding:
+def _people(claim: PeopleClaim, evidence: Evidence) -> Judgement:
     said, answers, reasons = [], [], []
     for name in claim.cells:
         runs = trained(evidence.cells.get(name, ()))
@@ -309,7 +313,7 @@ def _people(claim: PeopleClaim, evidence: Evidence) -> Finding:
     place = "best" if claim.above is not None else "worst"
     nth = "" if claim.count == 1 else f"{_ordinal(claim.count)} "
     found = f"The {nth}{place} person's aggregated score: {', '.join(said)}" if said else ""
-    return Finding(False if not all(answers) else None if reasons else True, found, tuple(reasons))
+    return Judgement(False if not all(answers) else None if reasons else True, found, tuple(reasons))
 
 
 def _ordinal(number: int) -> str:
@@ -324,11 +328,11 @@ def _numbers(evidence: Evidence, names: Sequence[str], measure: str, epoch: int 
 def _said(measure: str, values: Mapping[str, Number]) -> str:
     """The numbers with their intervals, from the lowest to the highest."""
     return ", ".join(
-        f"{name} {number_text(measure, values[name])}" for name in sorted(values, key=lambda n: values[n].value)
+        f"{name} {with_interval(measure, values[name])}" for name in sorted(values, key=lambda n: values[n].value)
     )
 
 
-def number_text(measure: str, number: Number) -> str:
+def with_interval(measure: str, number: Number) -> str:
     """A number as its measure is read, with its interval where it has one."""
     shown = value_text(measure, number.value)
     if not math.isfinite(number.low):
@@ -353,7 +357,7 @@ def _why_not(measure: str, lower: Row, higher: Row) -> list[str]:
     if not alike or measure == "unsteadiness" or not train[0] or not train[1]:
         return []
     loss = "train_cross_entropy_loss" if lower.criterion else "train_loss"
-    numbers = f"({number_text(loss, train[0])} against {number_text(loss, train[1])})"
+    numbers = f"({with_interval(loss, train[0])} against {with_interval(loss, train[1])})"
     better, score = train[0].value <= train[1].value, measure.endswith("_score")
     # of a score the higher is better: there the worse fit is what has to be explained
     beyond = (" and generalises better" if score else " and generalises less") if better != score else ""

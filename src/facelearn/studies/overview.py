@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from facelearn.studies.cell_numbers import Row
 from facelearn.studies.checkpoints import epochs_text
 from facelearn.studies.definition import Study, load_study, study_names
 from facelearn.studies.store import as_it_ran, restored
-from facelearn.studies.verdicts import Verdict, tally, verdict_text, verdicts
+from facelearn.studies.verdicts import Verdict, tally, verdicts
 from facelearn.tasks.study_numbers import Cells, Table
 
 HEADING = ["study", "hold", "do not", "undecided", "cells", "epochs run of published", "machine", "date"]
@@ -29,45 +30,41 @@ def overview(runs: Sequence[tuple[str, Study, Sequence[Row], Cells]]) -> Table:
     return HEADING, body
 
 
-def catalogue(out: str | Path) -> list[tuple[Study, str, list[Verdict]]]:
-    """Each study that comes with facelearn, in which folder of `out` it ran longest ("" for none), and what that says of its claims.
+@dataclass(frozen=True)
+class Listed:
+    """A study of the catalogue, the folder in which it ran longest ("" where it did not), and what that says of its claims."""
+
+    study: Study
+    label: str
+    verdicts: list[Verdict]
+
+    @property
+    def state(self) -> str:
+        """How many claims hold, do not hold and are not decided."""
+        if not self.label:
+            return "not run"
+        holds, fails, undecided = tally(self.verdicts).values()
+        return f"{holds} hold, {fails} do not, {undecided} undecided ({self.label})"
+
+
+def catalogue(out: str | Path) -> list[Listed]:
+    """Each study that comes with facelearn, with the state of its claims by the results in `out`.
 
     Folders whose numbers cannot be read count as none.
     """
-    places: dict[str, list[Path]] = {}
+    longest: dict[str, tuple[int, Listed]] = {}
     for path in sorted(Path(out).glob("*/study.json")):
-        places.setdefault(_study_of(path), []).append(path)
+        try:
+            facts = json.loads(path.read_text(encoding="utf-8"))
+            study = as_it_ran(facts, path.parent.name)
+            found, cells = restored(facts, study)
+        except (OSError, ValueError, LookupError, TypeError, AttributeError):  # RecipeError is a ValueError
+            continue
+        epochs = sum(row.epochs for row in found)
+        if epochs > longest.get(study.name, (0, None))[0]:
+            longest[study.name] = (epochs, Listed(study, path.parent.name, verdicts(study, found, cells)))
     listed = []
     for name in study_names():
-        study, label, judged = load_study(name), "", verdicts(load_study(name), [], {})
-        longest = -1
-        for path in places.get(name, ()):
-            facts = json.loads(path.read_text(encoding="utf-8"))
-            ran = as_it_ran(facts, path.parent.name)
-            found, cells = restored(facts, ran)
-            epochs = sum(row.epochs for row in found)
-            if epochs > longest:
-                study, label, longest, judged = ran, path.parent.name, epochs, verdicts(ran, found, cells)
-        listed.append((study, label, judged))
+        study = load_study(name)
+        listed.append(longest[name][1] if name in longest else Listed(study, "", verdicts(study, [], {})))
     return listed
-
-
-def _study_of(path: Path) -> str:
-    try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-        return str(facts["study"]) if {"study", "rows", "cells"} <= set(facts) else ""
-    except (OSError, ValueError, TypeError, KeyError):
-        return ""
-
-
-def state_of(judged: Sequence[Verdict], label: str) -> str:
-    """How many claims hold, do not hold and are not decided; "not run" without a folder."""
-    if not label:
-        return "not run"
-    holds, fails, undecided = tally(judged).values()
-    return f"{holds} hold, {fails} do not, {undecided} undecided"
-
-
-def claim_lines(judged: Sequence[Verdict]) -> list[str]:
-    """A sentence or more for each claim, with its verdict in front."""
-    return [f"- {verdict_text(one)}" for one in judged]

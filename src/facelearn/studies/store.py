@@ -15,7 +15,7 @@ from facelearn.recipe.recipe import Recipe
 from facelearn.record.results import plain
 from facelearn.runs.folds_summary import FoldsSummary
 from facelearn.studies.cell_numbers import Number, Row, rows
-from facelearn.studies.definition import Study, Variation, differences, load_study, same_network
+from facelearn.studies.definition import Study, Variation, changed_settings, load_study, same_network
 from facelearn.tasks import TASKS
 from facelearn.tasks.study_numbers import CellNumbers, Cells, StudyNumbers
 
@@ -86,7 +86,7 @@ def _earlier(run: Mapping[str, Any], now: Variation) -> str:
         recipe = Recipe.from_dict(run["recipe"])
     except FacelearnError:
         return "settings that are no longer known"
-    found = differences(recipe, now.recipe)
+    found = changed_settings(recipe, now.recipe)
     if not found and not same_network(run.get("network", {}), recipe):
         return f"the network '{recipe.model.name}' was built otherwise then"
     return "; ".join(found)

@@ -121,9 +121,9 @@ def _together(reasons: Sequence[str]) -> list[str]:
 def _knows_nothing(row: Row, cells: Cells) -> bool:
     runs = trained(cells.get(row.name, ()))
     for task in TASKS.values():
-        baseline = task.study.baseline(runs[0]) if runs else None
-        if baseline is not None and baseline[0] in row.ours:
-            return row.ours[baseline[0]].value > _NO_BETTER * baseline[1]
+        blind_answer = task.study.blind_answer(runs[0]) if runs else None
+        if blind_answer is not None and blind_answer[0] in row.ours:
+            return row.ours[blind_answer[0]].value > _NO_BETTER * blind_answer[1]
     return False
 
 

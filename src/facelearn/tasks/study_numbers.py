@@ -112,7 +112,7 @@ class StudyNumbers(Protocol):
     def tables(self, cells: Cells, published: Mapping[str, Ranked]) -> list[Table]:
         """Further tables; `published` has every cell of the study, in its order."""
 
-    def baseline(self, run: CellNumbers) -> tuple[str, float] | None:
+    def blind_answer(self, run: CellNumbers) -> tuple[str, float] | None:
         """An error measure and its value for an answer that looks at no image; None where there is none."""
 
     def ranked_scores(self, run: CellNumbers) -> Scores:

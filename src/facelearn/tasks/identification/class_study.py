@@ -104,7 +104,7 @@ def by_accuracy(metrics: Mapping[str, Any]) -> dict[str, list[list[float]]]:
     return {"best": known[::-1][:_SHOWN], "worst": known[:_SHOWN]}
 
 
-def baseline(run: CellNumbers) -> tuple[str, float] | None:
+def blind_answer(run: CellNumbers) -> tuple[str, float] | None:
     """None: people who are not looked at are told apart by chance alone."""
     return None
 

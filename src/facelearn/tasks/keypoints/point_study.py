@@ -78,7 +78,7 @@ def tables(cells: Cells, published: Mapping[str, Ranked]) -> list[Table]:
     return []
 
 
-def baseline(run: CellNumbers) -> tuple[str, float] | None:
+def blind_answer(run: CellNumbers) -> tuple[str, float] | None:
     """The RMSE of the mean face of the training rows."""
     found = _mean_face(run).get("rmse_error")
     return ("rmse_error", found["value"]) if found else None
