@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,17 +15,17 @@ from facelearn.studies.store import as_it_ran, restored
 from facelearn.studies.verdicts import Verdict, tally, verdicts
 from facelearn.tasks.study_numbers import Cells, Table
 
-HEADING = ["study", "hold", "do not", "undecided", "cells", "epochs run of published", "machine", "date"]
+HEADING = ["study", "hold / do not / undecided", "cells run", "epochs run of published", "machine", "date"]
 
 
 def overview(runs: Sequence[tuple[str, Study, Sequence[Row], Cells]]) -> Table:
     """`HEADING` and a row of texts for each (label, study, its rows, its cells)."""
     body = []
     for label, study, found, cells in runs:
-        counts = tally(verdicts(study, found, cells))
+        counts = " / ".join(str(count) for count in tally(verdicts(study, found, cells)).values())
+        machines = {re.sub(r", \d+ threads? a cell|, torch .*", "", row.machine) for row in found}
         body.append([
-            label, *(str(count) for count in counts.values()), f"{len(found)} of {len(study.variations)}",
-            epochs_text(found), "; ".join(sorted({row.machine.partition(", torch")[0] for row in found})) or "-",
+            label, counts, f"{len(found)} of {len(study.variations)}", epochs_text(found), "; ".join(sorted(machines)) or "-",
             max((row.finished for row in found), default="") or "-",
         ])  # fmt: skip
     return HEADING, body
