@@ -6,6 +6,7 @@ how it is shown. Its learner, which needs torch, owns the network and the loss a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +35,11 @@ TRAIN, VALID, TEST = "train", "valid", "test"
 FALSE_ALARM = 0.01
 """Share of strangers that may be called by a name."""
 Outputs = NDArray[np.float32]
+
+
+def batches_in(rows: int, batch_size: int) -> int:
+    """Batches of an epoch over so many rows; a batch of one row has no statistics for batch norm: it goes with the one before."""
+    return max(1, math.ceil(rows / batch_size) - (rows % batch_size == 1))
 
 
 @dataclass(frozen=True)
@@ -127,12 +133,14 @@ class AnswerFacts:
         people: names of the classes, in the order of the outputs.
         prediction: the numbers of `Answering`: mirrored, temperature, label_offset, schemes, ...
         thresholds: decision thresholds and where they were tuned.
+        arrays: float32, fitted numbers of `Answering` that are many: verification's back end.
     """
 
     schema: KeypointSchema | None = None
     people: tuple[str, ...] = ()
     prediction: dict[str, Any] = field(default_factory=dict)
     thresholds: dict[str, Any] = field(default_factory=dict)
+    arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
 
 class Learner(Protocol):
@@ -151,8 +159,8 @@ class Learner(Protocol):
     def targets(self, faces: Faces) -> Mapping[str, NDArray[Any]]:
         """Per-row targets beside the keypoints, first dimension N."""
 
-    def epoch(self, generator: np.random.Generator) -> NDArray[np.int64]:
-        """The training rows of one epoch in the order in which they are trained on, int64."""
+    def epoch(self, generator: np.random.Generator, batch_size: int) -> NDArray[np.int64]:
+        """The training rows of one epoch in the order in which they are trained on, int64, enough for `batches_in` batches of that size."""
 
     def outputs(self, images: Tensor) -> Tensor:
         """The network's outputs for images float32 (B, C, H, W), float32 with first dimension B."""
@@ -171,6 +179,12 @@ class Learner(Protocol):
     def settled_offset(self, data: BatchSource) -> float:
         """The offset that `data` assumes at the end of training, or 0 where the trained network does not show it beyond its own error."""
 
+    def step_facts(self) -> dict[str, float]:
+        """What the last batch says of how training goes beside its loss, for the progress bar; {} where that is nothing."""
+
+    def warning(self) -> str | None:
+        """One sentence where the last batch shows that training goes astray; None where it does not."""
+
     def measure(self, combined: NDArray[Any], targets: Mapping[str, NDArray[Any]]) -> dict[str, float]:
         """Short metrics for the history of a run; names end in _error, _loss or _score."""
 
@@ -185,7 +199,7 @@ class HeldOut:
     Attributes:
         train: the rows it was trained on.
         parts: held-out rows by the name of their part; "valid" is always there and may be empty.
-        combined: float32, `Answering.combine` of each part.
+        combined: float32, `Answering.combine` of each part; where the task `answers_train`, of "train" too.
         facts: `Learner.answer_facts`.
         label_offset: as measured in training.
         preprocess: fitted.
@@ -290,6 +304,10 @@ class Task(Protocol):
     @property
     def in_folds(self) -> bool:
         """Whether `train` makes k models of it on k folds, whose answers are averaged."""
+
+    @property
+    def answers_train(self) -> bool:
+        """Whether what is fitted after training needs the network's answers for the training rows too."""
 
     def teaches(self, faces: Faces) -> bool:
         """Whether the table has the labels that this task learns."""

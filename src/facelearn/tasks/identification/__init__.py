@@ -59,6 +59,7 @@ class Identification:
     search_columns: Mapping[str, str] = {}
     study: StudyNumbers = class_study
     in_folds = True
+    answers_train = False
     usage = 'names = model.predict("photos/").names  # "unknown" where nobody is likely enough'
     answers_file = "names.csv"
     answer_formats = ("csv",)

@@ -45,6 +45,7 @@ class Keypoints:
     search_columns: Mapping[str, str] = {"rmse": "valid_rmse_error", "loss": "valid_loss"}
     study: StudyNumbers = point_study
     in_folds = False
+    answers_train = False
     usage = 'points = model.predict("photos/").points  # float32 (N, K, 2), x and y in pixels of each photo'
     answers_file = "points.csv"
     answer_formats = ("csv", "coco", "submission")

@@ -1,0 +1,165 @@
+"""What is measured of verification: which back end tells held-out people apart, up to which distance two faces are one person's, and how often that is right."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facelearn.data.faces import Faces
+from facelearn.errors import DataError
+from facelearn.metrics.pair_calibration import Method, calibrate_pairs
+from facelearn.metrics.measure import number
+from facelearn.metrics.pair_curves import most_accurate_threshold
+from facelearn.metrics.pair_facts import lowest_far
+from facelearn.metrics.pairs import PairMetrics, pair_metrics
+from facelearn.tasks.task import TEST, VALID, AnswerFacts, HeldOut, Measured, Outputs
+from facelearn.tasks.verification.answer import (
+    CALIBRATION,
+    EQUAL_COST,
+    SAME,
+    SPACE,
+    Embeddings,
+    VerificationAnswering,
+)
+from facelearn.tasks.verification.back_end import BACK_ENDS, BackEnd, choose_back_end, fit_back_end
+from facelearn.tasks.verification.pairs_of_rows import CHOSEN_FAR, all_pairs
+from facelearn.tasks.verification.settings import VerificationSettings
+
+TRAIN_OUTPUTS = "train"
+
+
+def measure(held_out: HeldOut) -> Measured:
+    """Choose the back end and the thresholds on the validation people, measure on the test people.
+
+    Without test people the validation people are measured, and the metrics say so.
+    """
+    settings = held_out.settings
+    assert isinstance(settings, VerificationSettings)
+    back_end, tried = _back_end(held_out, settings.back_end)
+    vectors = {name: back_end.transform(raw) for name, raw in held_out.combined.items() if len(raw)}
+    part = TEST if len(held_out.parts.get(TEST, ())) else VALID
+    thresholds = _thresholds(back_end, held_out.parts[VALID], vectors.get(VALID), "held-out people of the training data")
+    facts = dataclasses.replace(
+        held_out.facts,
+        prediction={**held_out.facts.prediction, "back_end": back_end.facts, SPACE: _space(held_out.facts, back_end)},
+        arrays=back_end.arrays,
+        thresholds=thresholds,
+    )
+    shown = held_out.parts[part]
+    if part not in vectors:
+        return Measured({}, facts)
+    answering = VerificationAnswering.from_facts(facts)
+    found = measure_table(answering, vectors[part], shown.identity)
+    if found is None:
+        return Measured({}, facts)
+    metrics = {**found, "measured_on": part, "back_ends": tried}
+    return Measured(metrics, facts, _evaluation(shown, vectors[part]))
+
+
+def measure_answers(found: Embeddings, faces: Faces) -> Measured:
+    """Measure embeddings of labelled faces over all their pairs, at the model's threshold.
+
+    Raises:
+        DataError: no two photos of one person, or only one person.
+    """
+    assert found.answering is not None
+    metrics = measure_table(found.answering, found.vectors, faces.identity)
+    if metrics is None:
+        raise DataError(
+            "pairs need two photos of one person, and two people; put each person's photos into a folder of that name, or give pairs: "
+            "facelearn verify-eval MODEL --pairs FILE --images DIR"
+        )
+    return Measured(dict(metrics), AnswerFacts(), _evaluation(faces, found.vectors))
+
+
+def measure_table(
+    answering: VerificationAnswering, vectors: NDArray[np.float32], person: NDArray[np.int64]
+) -> PairMetrics | None:
+    """All pairs of the rows (N, D) of people (N,), measured at the model's threshold of most right answers.
+
+    None without pairs of both kinds.
+    """
+    first, second = all_pairs(person)
+    same = person[first] == person[second]
+    if not (same.any() and (~same).any()):
+        return None
+    distance = answering.back_end.distance(vectors[first], vectors[second])
+    return pair_metrics(
+        distance,
+        same,
+        people=np.stack([person[first], person[second]], 1),
+        threshold=None if np.isnan(answering.most_right) else answering.most_right,
+        threshold_from=answering.most_right_from,
+    )
+
+
+def thresholds_of(
+    distance: NDArray[np.float64],
+    same: NDArray[np.bool_],
+    people: NDArray[np.int64] | None,
+    far: float,
+    where: str,
+    method: Method = "platt",
+) -> dict[str, Any]:
+    """What a model file keeps of pairs that it was calibrated on: both thresholds, and the way from distances to probabilities.
+
+    Raises:
+        DataError: too few pairs for such a rate.
+    """
+    found = calibrate_pairs(distance, same, far=far, people=people, method=method)
+    pairs = {"same": int(same.sum()), "different": int((~same).sum())}
+    return {
+        SAME: {
+            "value": found.threshold, "low": number(found.low), "high": number(found.high), "false_accept": far, "tuned_on": where,
+            **pairs,
+        },
+        EQUAL_COST: {"value": most_accurate_threshold(distance, same), "tuned_on": where, **pairs},
+        CALIBRATION: found.to_dict(),
+    }  # fmt: skip
+
+
+def _thresholds(back_end: BackEnd, valid: Faces, vectors: Outputs | None, where: str) -> dict[str, Any]:
+    """Both thresholds from all pairs of the held-out people; none where those are too few."""
+    if vectors is None:
+        return {}
+    first, second = all_pairs(valid.identity)
+    same = valid.identity[first] == valid.identity[second]
+    if not (same.any() and (~same).any()):
+        return {}
+    lowest = lowest_far(int((~same).sum()))
+    if lowest > 0.5:
+        return {}
+    distance = back_end.distance(vectors[first], vectors[second])
+    people = np.stack([valid.identity[first], valid.identity[second]], 1)
+    return thresholds_of(distance, same, people, max(CHOSEN_FAR, lowest), where)
+
+
+def _back_end(held_out: HeldOut, asked: str) -> tuple[BackEnd, dict[str, Any]]:
+    """The back end that was asked for, or the best of all on the validation people; and what each of them reached."""
+    train, person = held_out.combined[TRAIN_OUTPUTS], held_out.train.identity
+    if asked != "auto":
+        return fit_back_end(asked, train, person), {}
+    valid = held_out.parts[VALID]
+    if not len(valid):
+        return fit_back_end("none", train, person), {}
+    return choose_back_end(BACK_ENDS, train, person, held_out.combined[VALID], valid.identity)
+
+
+def _space(facts: AnswerFacts, back_end: BackEnd) -> str:
+    """Which embeddings these are: of which network, behind which back end."""
+    digest = hashlib.sha256(str(facts.prediction.get(SPACE)).encode())
+    for name, array in sorted(back_end.arrays.items()):
+        digest.update(name.encode() + np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _evaluation(shown: Faces, vectors: NDArray[np.float32]) -> Mapping[str, Any]:
+    return {
+        "images": shown.images, "vectors": vectors, "identity": shown.identity, "people": shown.people, "source": shown.source,
+        "row": shown.row,
+    }  # fmt: skip
