@@ -19,9 +19,9 @@ _LEAST_GUESS = 0.1
 _MOST_GUESSES = 400
 _SMALLEST_PICTURE, _LARGEST_PICTURE = 128, 2048
 USUAL_PICTURE = 640  # pixels of the longer side that the network sees, where nobody asks for smaller faces
-FILLING = (0.7, 0.9, 1.15)
+FILLING = (0.5, 0.7, 0.9, 1.15)
 """Sides of the squares, in shorter sides of the picture, in which a face is guessed without having been seen."""
-UNSEEN = 0.3  # how sure such a guess is at first
+UNSEEN = 0.6  # how sure such a guess is at first
 AGAIN = 3.0  # the second pass sees the picture so many times smaller: faces too large for the first
 
 

@@ -21,6 +21,8 @@ _SMALL = 256
 _LARGE, _EDGE = 0.45, 1.4
 """Of a photo of one person: a face of this share of its longer side is as large as any; beyond a fifth of it off the middle, less likely."""
 
+_KNOWN_TO_BE_THERE = 0.1  # least score of a face in a photo of one person
+
 FIVE = 5  # points of a detector
 # a face whose points are not known, for a template that was fitted to no squares: its square with some room
 _AS_FOUND = DetectedSquare("", 0.0, 0.0, 1.4, (0.0, 0.0, 0.0), 0, 0)
@@ -134,7 +136,9 @@ class Finding:
         if self._detector is None:
             settings, own = self.settings, self.framing.detected
             name = settings.detector if settings.detector != "auto" else own.detector if own else "facelearn"
-            self._detector = open_detector(name, min_size=settings.min_size, min_score=settings.min_score)
+            # where a photo is known to show a face, the likeliest place is better than none
+            least = _KNOWN_TO_BE_THERE if settings.one_face and settings.min_score is None else settings.min_score
+            self._detector = open_detector(name, min_size=settings.min_size, min_score=least)
         return self._detector
 
     @property

@@ -197,7 +197,7 @@ def compare_listed(opened: OpenModel, lists: list[Pairs]) -> list[Compared]:
         first, second = found.vectors[rows[pairs.first]], found.vectors[rows[pairs.second]]
         distance = opened.comparing().back_end.distance(first, second)
         compared.append(
-            Compared(distance, pairs.same, _numbered(pairs.person), pairs, (*pairs.notes, *notes), pairs.source)
+            Compared(distance, pairs.same, pairs.people, pairs, (*pairs.notes, *notes), str(pairs.source))
         )
     return compared
 
@@ -228,11 +228,3 @@ def _unfound(opened: OpenModel, files: list[str], boxes: NDArray[np.float64]) ->
     if not opened.finding.asked or not len(missed):
         return []
     return [_NO_FACE.format(count=len(missed), photos=len(files), first=", ".join(files[i] for i in missed[:3]))]
-
-
-def _numbered(names: NDArray[np.str_]) -> NDArray[np.int64]:
-    """int64, shaped as `names`: each name's number, -1 where it is empty."""
-    found, number = np.unique(names, return_inverse=True)
-    number = number.reshape(names.shape).astype(np.int64)
-    return np.where(names == "", -1, number) if len(found) else number
-

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 TRAIN, VALID, TEST = "train", "valid", "test"
 """Parts of a table: trained on, chosen by, measured at the end."""
+JPEG = "jpeg_"
+"""Before a quality: the part that holds the test images after JPEG encoding of that quality."""
 FALSE_ALARM = 0.01
 """Share of strangers that may be called by a name."""
 Outputs = NDArray[np.float32]
@@ -235,6 +237,21 @@ class Measured:
 
 
 @dataclass(frozen=True)
+class Elsewhere:
+    """Another data set whose rows are measured at the end.
+
+    Attributes:
+        data: its path.
+        list_file: a text file of the images that are read; None: all.
+        jpeg: qualities at which the images are measured once more.
+    """
+
+    data: str
+    list_file: str | None = None
+    jpeg: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
 class Asked:
     """What a person may ask of an opened model.
 
@@ -320,6 +337,9 @@ class Task(Protocol):
 
     def split(self, faces: Faces, settings: TaskSettings) -> Split:
         """Rows to train on and rows held out."""
+
+    def elsewhere(self, settings: TaskSettings) -> Elsewhere | None:
+        """Another data set that is the test, where the settings name one."""
 
     def folds(self, faces: Faces, settings: TaskSettings, k: int, held_out: Split | None = None) -> list[Split]:
         """k splits; the parts of `held_out` other than train and valid stay out of all of them."""

@@ -35,7 +35,7 @@ from facelearn.tasks.task import (
     TRAIN,
     VALID,
     AnswerFacts,
-    Asked,
+    Asked, Elsewhere,
     HeldOut,
     Learner,
     Measured,
@@ -93,6 +93,10 @@ class Identification:
         return split_within_people(
             faces, fractions, by=_within(own.by, "its training rows"), strangers=own.strangers, seed=settings.seed
         )
+
+    def elsewhere(self, settings: TaskSettings) -> Elsewhere | None:
+        """None: the test is of the same data."""
+        return None
 
     def folds(self, faces: Faces, settings: TaskSettings, k: int, held_out: Split | None = None) -> list[Split]:
         """Every row is in exactly one "valid", but those of a person with a single unit, who is always trained on.

@@ -23,7 +23,7 @@ from facelearn.tasks.keypoints.schemes import scheme_differences
 from facelearn.tasks.keypoints.settings import DEFAULTS, NEUTRAL, OF_ANOTHER_NETWORK, KeypointSettings
 from facelearn.tasks.settings import TaskSettings
 from facelearn.tasks.study_numbers import StudyNumbers
-from facelearn.tasks.task import NOTHING_ASKED, VALID, AnswerFacts, Asked, HeldOut, Learner, Measured
+from facelearn.tasks.task import NOTHING_ASKED, VALID, AnswerFacts, Asked, Elsewhere, HeldOut, Learner, Measured
 
 if TYPE_CHECKING:
     from torch import nn
@@ -72,6 +72,10 @@ class Keypoints:
         if valid == 0:
             return Split(parts={"train": np.arange(len(faces)), VALID: np.arange(0)}, by="none")
         return split(faces, {"train": 1 - valid, VALID: valid}, by=settings.split.by, seed=settings.seed)
+
+    def elsewhere(self, settings: TaskSettings) -> Elsewhere | None:
+        """None: the test is of the same data."""
+        return None
 
     def folds(self, faces: Faces, settings: TaskSettings, k: int, held_out: Split | None = None) -> list[Split]:
         """Every row is in exactly one "valid"."""

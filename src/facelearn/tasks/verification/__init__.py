@@ -26,6 +26,7 @@ from facelearn.tasks.task import (
     VALID,
     AnswerFacts,
     Asked,
+    Elsewhere,
     HeldOut,
     Learner,
     Measured,
@@ -91,6 +92,11 @@ class Verification:
         if len(fractions) == 1:
             return Split({TRAIN: np.arange(len(faces))}, "person")
         return split_rows(faces, fractions, by="person", seed=settings.seed)
+
+    def elsewhere(self, settings: TaskSettings) -> Elsewhere | None:
+        """The people of `split.test_data`."""
+        own = _own(settings).split
+        return Elsewhere(own.test_data, own.test_list, own.test_jpeg) if own.test_data else None
 
     def folds(self, faces: Faces, settings: TaskSettings, k: int, held_out: Split | None = None) -> list[Split]:
         """Embeddings of several models cannot be averaged.

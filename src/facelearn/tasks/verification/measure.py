@@ -17,7 +17,7 @@ from facelearn.metrics.measure import number
 from facelearn.metrics.pair_curves import most_accurate_threshold
 from facelearn.metrics.pair_facts import lowest_far
 from facelearn.metrics.pairs import PairMetrics, pair_metrics
-from facelearn.tasks.task import TEST, VALID, AnswerFacts, HeldOut, Measured, Outputs
+from facelearn.tasks.task import JPEG, TEST, VALID, AnswerFacts, HeldOut, Measured, Outputs
 from facelearn.tasks.verification.answer import (
     CALIBRATION,
     EQUAL_COST,
@@ -57,7 +57,11 @@ def measure(held_out: HeldOut) -> Measured:
     found = measure_table(answering, vectors[part], shown.identity)
     if found is None:
         return Measured({}, facts)
-    metrics = {**found, "measured_on": part, "back_ends": tried}
+    metrics: dict[str, Any] = {**found, "measured_on": part, "back_ends": tried}
+    qualities = sorted((int(name.removeprefix(JPEG)), name) for name in vectors if name.startswith(JPEG))
+    if qualities:
+        again = {quality: measure_table(answering, vectors[name], shown.identity) for quality, name in qualities}
+        metrics["jpeg"] = [{"quality": q, "tar": one["tar"], "auc_score": one["auc_score"]} for q, one in again.items() if one]
     return Measured(metrics, facts, _evaluation(shown, vectors[part]))
 
 

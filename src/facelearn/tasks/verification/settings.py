@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -22,9 +22,20 @@ class WholePeopleSettings(SplitSettings):
 
     by: Literal["auto", "person"] = "auto"  # type: ignore[assignment]
     test: float = Field(0.0, ge=0, lt=1, description="share of the people measured at the end")
+    test_data: str | None = Field(
+        None, description="instead, another data set of other people, measured at the end: a folder a person, or what else names them"
+    )
+    test_list: str | None = Field(None, description="a text file of the images of test_data, one path a line; without it, all")
+    test_jpeg: tuple[Annotated[int, Field(ge=1, le=100)], ...] = Field(
+        (), description="JPEG qualities at which the test images are measured once more"
+    )
 
     @model_validator(mode="after")
     def _people_to_train_on_are_left(self) -> Self:
+        if self.test and self.test_data:
+            raise ValueError("split.test and split.test_data both say who is measured; give one of them")
+        if (self.test_list or self.test_jpeg) and not self.test_data:
+            raise ValueError("split.test_list and split.test_jpeg are about split.test_data; give it too")
         if self.valid + self.test >= 1:
             raise ValueError(
                 f"split.valid and split.test hold out {self.valid + self.test:.0%} of the people; leave some to train on"
@@ -53,6 +64,7 @@ class VerificationSettings(TaskSettings):
 
 DEFAULTS: dict[str, Any] = {
     "model": {"name": "facelearn_embedding"},
+    "read": {"framing": "tight"},
     "preprocess": [{"name": "resize", "size": 80}, "standardise"],
     "augment": {
         "shift": 0.08, "scale": [0.8, 1.25], "stretch": 0.08, "rotate": 15.0, "brightness": 0.2, "contrast": [0.6, 1.67],
@@ -71,5 +83,6 @@ OF_ANOTHER_NETWORK: dict[str, Any] = {
 """Instead of these where another network is named: its input is larger."""
 NEUTRAL: dict[str, Any] = {
     "embedding": (256,), "images_per_person": (None,), "back_end": ("auto",), "split.test": (0,),
+    "split.test_data": (None, ""), "split.test_list": (None, ""), "split.test_jpeg": ((), []),
 }  # fmt: skip
 """Settings of this task alone, with the values that mean nothing elsewhere."""
