@@ -44,9 +44,10 @@ models/networks           facelearn_keypoints facelearn_identity w207 ml_resnet 
 models                    zoo
 metrics                   measure stratified keypoint_errors keypoints answers class_tables class_averages calibration open_set classes
 report                    style shown_numbers labels tiling finished_run headline plots contact_sheet tables page run_sections
-tasks                     study_numbers found settings task
+tasks                     study_numbers found settings task draws
 tasks/keypoints           settings schemes confidence answer learn measure point_results point_text error_curves keypoint_plots best_and_worst page point_study __init__
 tasks/identification      settings answer sampling learn class_results measure class_text class_plots unknown_plots confusion pictures sections page class_study __init__
+tasks/verification        batches_of_people
 tasks                     __init__
 recipe                    starting_weights space defaults recipe keywords resolve
 bundle                    seal document_types document file onnx_file graph onnx card __init__

@@ -13,6 +13,7 @@ DOCUMENTED = {
     "models/networks/clips": "api.md",
     "models/networks/temporal": "api.md",
     "losses/embeddings": "api.md",
+    "tasks/verification/batches_of_people": "api.md",
 }
 
 

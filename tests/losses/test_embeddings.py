@@ -355,12 +355,12 @@ def test_facts_tell_a_collapse():
     loss(ROWS[[0, 3]], PEOPLE[[0, 3]])
     apart = math.sqrt(squared(*unit(ROWS[[0, 3]])))
     assert loss.facts() == {
-        "pairwise_distance": pytest.approx(apart),
+        "mean_distance": pytest.approx(apart),
         "active_share": pytest.approx(math.nan, nan_ok=True),
     }
     loss(torch.ones(8, 3), PEOPLE)
-    assert loss.facts() == {"pairwise_distance": 0.0, "active_share": 1.0}
-    assert list(_with(made("cosface")).facts()) == ["pairwise_distance"]
+    assert loss.facts() == {"mean_distance": 0.0, "active_share": 1.0}
+    assert list(_with(made("cosface")).facts()) == ["mean_distance"]
     assert "active_share" in _with(made("joint")).facts()
 
 

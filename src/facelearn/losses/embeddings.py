@@ -18,7 +18,7 @@ from facelearn.losses import LossSum
 from facelearn.losses.class_directions import AdaptiveCosines, ClassDirections, LinearClasses, unit_rows
 from facelearn.losses.embedding_names import CLASS_LOSSES, embedding_loss_options
 
-DISTANCE, ACTIVE = "pairwise_distance", "active_share"
+DISTANCE, ACTIVE = "mean_distance", "active_share"
 """What `EmbeddingLoss.facts` says."""
 
 
@@ -80,7 +80,7 @@ class EmbeddingLoss(nn.Module):
             )
 
     def facts(self) -> dict[str, float]:
-        """Of the last batch `pairwise_distance`, the mean Euclidean distance of its unit vectors: 1.4 at random, 0 where all fell together.
+        """Of the last batch `mean_distance`, the mean Euclidean distance of its unit vectors: 1.4 at random, 0 where all fell together.
 
         Where triplets or pairs are compared also `active_share`, 0 to 1: how many of them (of pairs, those of two people) have a loss.
         NaN where there were none; empty before the first batch.

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from facelearn.errors import DataError
 from facelearn.losses.class_names import SAMPLERS, check_imbalance
+from facelearn.tasks.draws import allotted
 
 Index = NDArray[np.int64]
 
@@ -39,26 +40,12 @@ def row_order(rows: int, identity: NDArray[np.int64] | None, imbalance: str, gen
         return np.empty(0, np.int64)
     label, images = np.unique(identity[known], return_inverse=True, return_counts=True)[1:]
     wanted = np.ones(len(images)) if imbalance == "balanced_sampler" else np.sqrt(images)
-    times = _allotted(wanted / wanted.sum(), len(known), generator)  # (C,) draws of each class, N in all
+    times = allotted(wanted / wanted.sum(), len(known), generator)  # (C,) draws of each class, N in all
     drawn = known[_cycled(label, images, times, generator)]  # class by class
     order = generator.permutation(np.repeat(np.arange(len(images)), times))  # (N,) which class comes when
     shown = np.empty(len(drawn), np.int64)
     shown[np.argsort(order, kind="stable")] = drawn  # the j-th time of a class is its j-th drawn image
     return shown
-
-
-def _allotted(share: NDArray[np.float64], draws: int, generator: np.random.Generator) -> Index:
-    """(C,) how often each class is drawn: `draws` in all, each the whole number below or above its expectation, fair on average.
-
-    Systematic sampling: one random offset, then equal steps through the cumulated shares, classes in random order.
-    """
-    order = generator.permutation(len(share))
-    ends = np.cumsum(share[order])
-    ends[-1] = np.inf  # whatever the rounding
-    steps = (np.arange(draws) + generator.random()) / draws
-    times = np.empty(len(share), np.int64)
-    times[order] = np.bincount(np.searchsorted(ends, steps, side="right"), minlength=len(share))
-    return times
 
 
 def _cycled(label: Index, images: Index, times: Index, generator: np.random.Generator) -> Index:
