@@ -30,6 +30,7 @@ data                      listing filled coordinate_units cache
 data/readers              unpacked label_files xml_files unread dialects columns simple_yaml kaggle wide_csv image_list image_folder coco_wholebody json_files coco coco_folders pts dlib_xml
 data/readers              ultralytics shapes label_studio cvat labelme via mtfl celeba wflw helen muct udacity array_values parquet
 data/readers              npz_arrays saved sniffing __init__
+data                      pair_formats pair_lists row_pairs
 data/writers              to_files to_label_studio to_cvat submission __init__
 data/synthetic            numbers grid surface textures traits features camera paint labelling scene render __init__
 splits                    groups leaks split within_people listed
@@ -43,6 +44,7 @@ models/layers             sizes locally_connected initialise blocks maxout respo
 models/networks           facelearn_keypoints facelearn_identity w207 ml_resnet ucsd deepface facenet imagenet randwire clips temporal
 models                    zoo
 metrics                   measure stratified keypoint_errors keypoints answers class_tables class_averages calibration open_set classes
+metrics                   pair_curves pair_resamples pair_facts pairs pair_calibration ranks one_shot
 report                    style shown_numbers labels tiling finished_run headline plots contact_sheet tables page run_sections
 tasks                     study_numbers found settings task draws
 tasks/keypoints           settings schemes confidence answer learn measure point_results point_text error_curves keypoint_plots best_and_worst page point_study __init__
@@ -63,7 +65,7 @@ runs                      train_result default_framing placing decoding prepare 
 studies                   measures study_file definition cell_numbers verdicts suggest storage store cells pool cost_plot study_plots page study
 studies                   search search_plots search_page search_files trial tune
 explaining                opened layers network_picture architecture kernels activations saliency excite receptive face_pictures map_plots page album parts units explain
-auditing                  people suspects findings page inspect
+auditing                  fault people suspects findings page inspect
 gallery
 serve
 cli                       app signals printing display options typed_settings train_command evaluate_command predict_command inspect_command

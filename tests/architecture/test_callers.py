@@ -13,7 +13,14 @@ DOCUMENTED = {
     "models/networks/clips": "api.md",
     "models/networks/temporal": "api.md",
     "losses/embeddings": "api.md",
+    "auditing/fault": "api.md",
     "tasks/verification/batches_of_people": "api.md",
+    "data/pair_lists": "api.md",
+    "data/row_pairs": "api.md",
+    "metrics/pairs": "api.md",
+    "metrics/pair_calibration": "api.md",
+    "metrics/ranks": "api.md",
+    "metrics/one_shot": "api.md",
 }
 
 

@@ -32,6 +32,10 @@ COUNTS = {
     "vgg16": 138_357_544,
     "deepface": 118_923_774,
     "facenet_nn1": 140_025_664,
+    "facelearn_identity": 3_401_344,
+    "facelearn_embedding": 4_954_752,
+    "resnet18_embedding": 11_439_168,
+    "deepface_embedding": 102_412_864,
 }
 SIZES = {  # side of the maps after each convolution and pool
     "ml_resnet": [96, 48, 24, 24, 24, 12, 12, 12],
@@ -86,6 +90,12 @@ def test_parameters_of_the_text_form(name, golden):
 @pytest.mark.parametrize(("name", "golden"), [("resnet18", 11_279_625), ("vgg16", 135_084_041)])
 def test_parameters_with_201_classes(name, golden):
     assert parameters(meta(name, outputs=201)) == golden
+
+
+def test_the_embedding_forms_have_all_but_the_last_layer():
+    assert COUNTS["deepface_embedding"] == COUNTS["deepface"] - 4_097 * 4_030
+    assert COUNTS["resnet18_embedding"] - 513 * 512 == COUNTS["resnet18"] - 513 * 1_000
+    assert parameters(meta("facelearn_embedding", image_size=80)) == COUNTS["facelearn_identity"] - 76 * 256
 
 
 @pytest.mark.parametrize("name", SIZES)

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from facelearn.errors import DataError
 
 Array = NDArray[np.float64]
-Over = Literal["coordinates", "points", "faces", "images", "classes"]
+Over = Literal["coordinates", "points", "faces", "images", "classes", "pairs"]
 _CHUNK = 4_000_000  # resample counts held at once: 32 MB
 
 

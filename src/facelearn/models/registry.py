@@ -24,7 +24,8 @@ TASK_ARGUMENTS = ("outputs", "schemes")
 
 Gives = Literal["points", "logits", "embedding"]
 """What the numbers of a network are: places in the image by its very construction; plain numbers of a linear last layer, which a task
-reads as scores of classes or trains to be coordinates; a row of Euclidean length 1."""
+reads as scores of classes or trains to be coordinates; a row whose direction says whose face it is: of any length, unless it was
+published with length 1."""
 
 
 @dataclass(frozen=True)

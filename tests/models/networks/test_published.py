@@ -44,7 +44,8 @@ def torchvision_resnet18_names():
 def test_resnet18_has_the_names_and_shapes_of_torchvision():
     with torch.device("meta"):
         state = build("resnet18", dropout=0.5).state_dict()
-    assert list(state) == torchvision_resnet18_names()
+        embedding = build("resnet18_embedding").state_dict()
+    assert list(state) == list(embedding) == torchvision_resnet18_names()
     assert state["conv1.weight"].shape == (64, 3, 7, 7)
     assert state["layer3.0.conv1.weight"].shape == (256, 128, 3, 3)
     assert state["layer4.0.downsample.0.weight"].shape == (512, 256, 1, 1)

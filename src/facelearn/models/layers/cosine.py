@@ -1,4 +1,4 @@
-"""The parts of `facelearn_identity`. Tensors are float (B, C, H, W)."""
+"""The parts of `facelearn_identity` and `facelearn_embedding`. Tensors are float (B, C, H, W)."""
 
 from __future__ import annotations
 
@@ -61,21 +61,19 @@ class CosineHead(nn.Module):
         )
 
 
-class FoldedClassifier(nn.Module):
-    """Pixels folded into channels, levels of blocks at falling sizes, one product over all places, a cosine head."""
+class FoldedEmbedding(nn.Module):
+    """Pixels folded into channels, levels of blocks at falling sizes, one product over all places."""
 
     def __init__(
         self,
         in_channels: int,
         image_size: tuple[int, int],
-        outputs: int,
+        embedding: int,
         widths: Sequence[int],
         depths: Sequence[int],
         fold: int,
         *,
         separable: bool,
-        embedding: int,
-        scale: float,
         dropout: float,
     ) -> None:
         super().__init__()
@@ -97,15 +95,39 @@ class FoldedClassifier(nn.Module):
             nn.Linear(previous * places, embedding, bias=False),
             RowNorm(embedding),
         )
-        self.head = CosineHead(embedding, outputs, scale)
 
-    def features(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """(B, in_channels, H, W) -> (B, embedding)."""
         x = self.stem(x)  # (B, widths[0], H/fold, W/fold)
         for level in self.levels:
             x = level(x)
         features: Tensor = self.embedding(x)
         return features
+
+
+class FoldedClassifier(FoldedEmbedding):
+    """A folded embedding, and a cosine head on it."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        image_size: tuple[int, int],
+        outputs: int,
+        widths: Sequence[int],
+        depths: Sequence[int],
+        fold: int,
+        *,
+        separable: bool,
+        embedding: int,
+        scale: float,
+        dropout: float,
+    ) -> None:
+        super().__init__(in_channels, image_size, embedding, widths, depths, fold, separable=separable, dropout=dropout)
+        self.head = CosineHead(embedding, outputs, scale)
+
+    def features(self, x: Tensor) -> Tensor:
+        """(B, in_channels, H, W) -> (B, embedding)."""
+        return super().forward(x)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_channels, H, W) -> logits (B, outputs)."""

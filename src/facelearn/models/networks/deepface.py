@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from facelearn.models.layers.sizes import SizeChange, sizes_after
-from facelearn.models.registry import choice, rates, register, whole_numbers
+from facelearn.models.registry import Kin, choice, rates, register, whole_numbers
 
 if TYPE_CHECKING:
     from torch import nn
@@ -22,6 +22,7 @@ MAPS = 16  # of C3 and of the locally connected layers
     outputs=4_030,
     parameters=118_923_774,
     source="DeepFace, Taigman et al., CVPR 2014",
+    kin={"embedding": Kin("deepface_embedding")},
 )
 def deepface(
     *,
@@ -43,8 +44,65 @@ def deepface(
     Raises:
         RecipeError: an option out of its range, or images smaller than the layers can carry.
     """
-    name = "deepface"
-    units = whole_numbers(name, "hidden", hidden, empty=True)
+    units = whole_numbers("deepface", "hidden", hidden, empty=True)
+    layers = _layers("deepface", in_channels, image_size, units, outputs, dropout, nonlinearity)
+
+    from torch import nn
+
+    from facelearn.models.layers.initialise import initialise
+
+    network = nn.Sequential()
+    network.add_module("features", nn.Sequential(*layers[:-1]))  # up to F7
+    network.add_module("classifier", layers[-1])
+    return initialise(network, "kaiming")
+
+
+@register(
+    task="verification",
+    input=(3, 152, 152),
+    outputs=4_096,
+    parameters=102_412_864,
+    source="DeepFace, Taigman et al., CVPR 2014",
+    gives="embedding",
+    kin={"logits": Kin("deepface")},
+)
+def deepface_embedding(
+    *,
+    in_channels: int = 3,
+    image_size: tuple[int, int] = (152, 152),
+    outputs: int = 4_096,
+    dropout: Any = 0.5,
+    nonlinearity: str = "relu",
+) -> nn.Module:
+    """DeepFace up to its F7 feature, which is the embedding; the weights of `deepface` fit.
+
+    Float (B, in_channels, H, W) -> (B, outputs), of any length and, after a ReLU, none below 0. `outputs`: units of F7 (4,096 as
+    published); `dropout`: the rate after it while training; `nonlinearity`: relu, sigmoid or tanh.
+
+    Raises:
+        RecipeError: an option out of its range, or images smaller than the layers can carry.
+    """
+    layers = _layers("deepface_embedding", in_channels, image_size, (outputs,), 1, dropout, nonlinearity)
+
+    from torch import nn
+
+    from facelearn.models.layers.initialise import initialise
+
+    network = nn.Sequential()
+    network.add_module("features", nn.Sequential(*layers[:-1]))
+    return initialise(network, "kaiming")
+
+
+def _layers(
+    name: str,
+    in_channels: int,
+    image_size: tuple[int, int],
+    units: tuple[int, ...],
+    outputs: int,
+    dropout: Any,
+    nonlinearity: str,
+) -> list[nn.Module]:
+    """All layers, the last of them linear with `outputs` units, behind fully connected ones with `units`."""
     dropped = rates(name, "dropout", dropout, len(units))
     choice(name, "nonlinearity", nonlinearity, NONLINEARITIES)
     sizes_after(name, image_size, STEPS)
@@ -56,7 +114,6 @@ def deepface(
 
     from facelearn.models.layers.blocks import NONLINEARITIES as ACTIVATIONS
     from facelearn.models.layers.blocks import dense_head
-    from facelearn.models.layers.initialise import initialise
     from facelearn.models.layers.locally_connected import LocallyConnected2d
 
     activation = ACTIVATIONS[nonlinearity]
@@ -67,10 +124,5 @@ def deepface(
     ]  # fmt: skip
     for step, size in zip(STEPS[3:], sizes[3:-1], strict=True):
         layers += [LocallyConnected2d(MAPS, MAPS, step.kernel, image_size=size, stride=step.stride), activation()]
-    head = dense_head(
-        MAPS * sizes[-1][0] * sizes[-1][1], units, outputs, nonlinearity=nonlinearity, dropout_after=dropped
-    )
-    network = nn.Sequential()
-    network.add_module("features", nn.Sequential(*layers, *list(head)[:-1]))  # up to F7
-    network.add_module("classifier", head[-1])
-    return initialise(network, "kaiming")
+    places = sizes[-1][0] * sizes[-1][1]
+    return [*layers, *dense_head(MAPS * places, units, outputs, nonlinearity=nonlinearity, dropout_after=dropped)]

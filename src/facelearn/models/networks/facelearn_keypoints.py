@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     parameters=617_295,
     source="facelearn",
     gives="points",
-    kin={"logits": Kin("facelearn_identity", {"fold": 4, "block": "separable"})},
+    kin={
+        "logits": Kin("facelearn_identity", {"fold": 4, "block": "separable"}),
+        "embedding": Kin("facelearn_embedding", {"fold": 4, "block": "separable"}),
+    },
 )
 def facelearn_keypoints(
     *,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from facelearn.models.layers.sizes import SizeChange, sizes_after
-from facelearn.models.registry import rate, register, whole_numbers
+from facelearn.models.registry import Kin, rate, register, whole_numbers
 
 if TYPE_CHECKING:
     from torch import nn
@@ -19,6 +19,7 @@ _VGG16 = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512
     outputs=1_000,
     parameters=11_689_512,
     source="He et al., CVPR 2016",
+    kin={"embedding": Kin("resnet18_embedding")},
     torchvision=True,
 )
 def resnet18(
@@ -37,7 +38,37 @@ def resnet18(
     Raises:
         RecipeError: an option out of its range.
     """
-    dropped = rate("resnet18", "dropout", dropout)
+    return _resnet18("resnet18", in_channels, outputs, dropout)
+
+
+@register(
+    task="verification",
+    input=(3, 224, 224),
+    outputs=512,
+    parameters=11_439_168,
+    source="He et al., CVPR 2016",
+    gives="embedding",
+    kin={"logits": Kin("resnet18")},
+)
+def resnet18_embedding(
+    *,
+    in_channels: int = 3,
+    image_size: tuple[int, int] = (224, 224),
+    outputs: int = 512,
+    dropout: float = 0.0,
+) -> nn.Module:
+    """ResNet-18 whose last layer gives an embedding; the weights of `resnet18`, torchvision's files too, fit below that layer.
+
+    Float (B, in_channels, H, W) -> embeddings (B, outputs) of any length. Any image size. `dropout`: rate before the last layer (`fc`).
+
+    Raises:
+        RecipeError: an option out of its range.
+    """
+    return _resnet18("resnet18_embedding", in_channels, outputs, dropout)
+
+
+def _resnet18(name: str, in_channels: int, outputs: int, dropout: float) -> nn.Module:
+    dropped = rate(name, "dropout", dropout)
     from facelearn.models.layers.imagenet_parts import ResNet
     from facelearn.models.layers.initialise import initialise
 
