@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from facelearn.report.headline import estimate, table_of
-from facelearn.report.shown_numbers import percent, to_number
+from facelearn.tasks.identification.class_text import percent
+from facelearn.report.shown_numbers import to_number
 from facelearn.report.tables import text_table
 
 TITLES = {"accuracy_score": "Accuracy", "auc_score": "Area under the ROC curve", "equal_error": "Equal error rate"}
