@@ -16,7 +16,7 @@ _SPELLINGS = re.compile(
     r"|(?<![\w-])--[a-z][\w-]*(?: [^\s()]+)?(?: to the command)? \((?P<python>[^()]*) in Python\)"
     r"|(?P<aside> \(--[^()]*\))"
     r"|(?<![\w-])--(?P<option>[a-z][a-z0-9-]+)(?: (?P<value>-?\d+(?:\.\d+)?(?:,-?\d+(?:\.\d+)?)*(?!\w)|[A-Z]{2,}\b|[\w/-]*[./\d][\w./-]*\w|"
-    r"(?:skip|stop|none|pixels|fraction|percent|identification|keypoints|auto|cpu|cuda|grey|rgb|label-studio|cvat)\b))?"
+    r"(?:skip|stop|none|pixels|fraction|percent|identification|keypoints|verification|auto|cpu|cuda|grey|rgb|label-studio|cvat)\b))?"
 )
 _FLAGS = ("resume", "overwrite", "no-mirror")
 _IN_PYTHON = re.compile(r" \([^()]* in Python\)")
