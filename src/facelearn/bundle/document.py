@@ -22,7 +22,7 @@ from facelearn.transforms.preprocess import Preprocess
 
 _NETWORK = "network."
 _PREPROCESS = "preprocess."
-_ANSWER = "answer."
+ANSWER = "answer."
 _BUFFERS = ("running_mean", "running_var")
 _WEIGHT_DTYPES = (np.dtype(np.float32), np.dtype(np.int64))
 _FACTS = ("thresholds", "metrics", "data", "recipe", "versions")
@@ -87,7 +87,7 @@ class Bundle:
         for name in (*_FACTS, "prediction"):
             put(self, name, _plain(getattr(self, name)))
         put(self, "weights", {name: _checked(name, array) for name, array in self.weights.items()})
-        put(self, "arrays", {name: _checked(_ANSWER + name, array) for name, array in self.arrays.items()})
+        put(self, "arrays", {name: _checked(ANSWER + name, array) for name, array in self.arrays.items()})
         if self.task not in TASKS:
             raise BundleError(
                 f"the model is for the task '{self.task}', which this version does not know: {', '.join(TASKS)}"
@@ -95,7 +95,13 @@ class Bundle:
         self.of_task.check_facts(self.answer_facts)
 
     def __repr__(self) -> str:
-        answers = f"{len(self.people)} people" if self.people else f"{len(self.schema)} keypoints" if self.schema else "embeddings"
+        answers = (
+            f"{len(self.people)} people"
+            if self.people
+            else f"{len(self.schema)} keypoints"
+            if self.schema
+            else "embeddings"
+        )
         return f"Bundle({self.task} with {self.network}, {self.parameters:,} parameters, {answers})"
 
     @property
@@ -175,7 +181,7 @@ def from_version_1(document: dict[str, Any]) -> dict[str, Any]:
 def to_tensors(bundle: Bundle) -> dict[str, NDArray[Any]]:
     """The weights as "network.NAME", the fitted arrays of preprocessing as "preprocess.NAME" and of answering as "answer.NAME"."""
     tensors = {_NETWORK + name: array for name, array in bundle.weights.items()}
-    tensors.update({_ANSWER + name: array for name, array in bundle.arrays.items()})
+    tensors.update({ANSWER + name: array for name, array in bundle.arrays.items()})
     tensors.update(
         {_PREPROCESS + name: np.array(array, order="C") for name, array in bundle.preprocess.arrays().items()}
     )
@@ -191,7 +197,7 @@ def from_document(document: Mapping[str, Any], tensors: Mapping[str, NDArray[Any
     check_document(document, source)
     weights, arrays, fitted = (
         {name.removeprefix(prefix): array for name, array in tensors.items() if name.startswith(prefix)}
-        for prefix in (_NETWORK, _PREPROCESS, _ANSWER)
+        for prefix in (_NETWORK, _PREPROCESS, ANSWER)
     )
     try:
         answer = dict(document["answer"])

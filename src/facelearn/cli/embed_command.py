@@ -17,9 +17,7 @@ from facelearn.cli.printing import print_json, say, warn, warn_left_out
 def embed(
     model: Annotated[Path, typer.Argument(help="Model file of a verification model.")],
     source: Annotated[Path, typer.Argument(help="An image, a folder, or a data file.")],
-    out: Annotated[
-        Path, typer.Option(help="photos.npy (ids in photos.json beside it), photos.parquet or photos.csv.")
-    ],
+    out: Annotated[Path, typer.Option(help="photos.npy (ids in photos.json beside it), photos.parquet or photos.csv.")],
     on_error: options.BadRows = options.OnError.stop,
     detector: Finder = "auto",
     largest: Largest = False,
@@ -39,7 +37,14 @@ def embed(
     path = write_embeddings(found, out)
     if as_json:
         facts = {"out": path, "faces": len(found), "size": found.vectors.shape[1], "space": found.space}
-        print_json({**facts, "notes": list(found.notes), "faceless": list(found.found.faceless), "skipped": list(map(str, found.skipped))})
+        print_json(
+            {
+                **facts,
+                "notes": list(found.notes),
+                "faceless": list(found.found.faceless),
+                "skipped": list(map(str, found.skipped)),
+            }
+        )
         return
     warn(found.notes)
     warn_left_out(found.skipped, "images")

@@ -24,7 +24,8 @@ def verify_eval(
     pairs: PairList,
     images: Images,
     threshold: Annotated[
-        float | None, typer.Option(help="Largest distance of one person's photos (default: the model's, or the folds').")
+        float | None,
+        typer.Option(help="Largest distance of one person's photos (default: the model's, or the folds')."),
     ] = None,
     threshold_pairs: Annotated[
         Path | None, typer.Option(help="Other pairs of these images, on which the threshold is chosen.")

@@ -69,7 +69,9 @@ def read_embeddings(path: str | Path) -> Embeddings:
     try:
         vectors: NDArray[Any] = np.load(io.BytesIO(read_regular(path)), allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
-        raise DataError(f"{path} holds no embeddings ({error}); write them with: facelearn embed MODEL PHOTOS --out {path.name}") from error
+        raise DataError(
+            f"{path} holds no embeddings ({error}); write them with: facelearn embed MODEL PHOTOS --out {path.name}"
+        ) from error
     try:
         facts = parse_json(read_regular(beside))
     except OSError as error:
@@ -77,7 +79,12 @@ def read_embeddings(path: str | Path) -> Embeddings:
             f"{beside}, which says whose embeddings {path.name} holds and of which model, cannot be read ({error}); keep the two together"
         ) from error
     files = facts.get("file") if isinstance(facts, dict) else None
-    if vectors.ndim != 2 or not isinstance(files, list) or len(files) != len(vectors) or not isinstance(facts.get(SPACE), str):
+    if (
+        vectors.ndim != 2
+        or not isinstance(files, list)
+        or len(files) != len(vectors)
+        or not isinstance(facts.get(SPACE), str)
+    ):
         raise DataError(
             f"{beside.name} does not belong to {path.name} (shape {vectors.shape}); write both again with: facelearn embed"
         )

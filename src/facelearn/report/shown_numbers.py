@@ -25,6 +25,12 @@ def number_text(value: float) -> str:
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}" if abs(value) >= 0.1 or value == 0 else f"{value:.2g}"
 
 
+def percent(value: Any) -> str:
+    """A share as per cent with three significant digits, e.g. "83.7%"; "-" for what is missing."""
+    number = to_number(value)
+    return f"{number_text(number * 100) if number else 0}%" if math.isfinite(number) else "-"
+
+
 def short_number(value: float) -> str:
     """1,234 as "1.23 k", 9,513,130 as "9.51 M"."""
     for size, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from facelearn import bundle as bundles
 from facelearn.data.pair_lists import Pairs, read_pairs
 from facelearn.errors import BundleError, DataError, FacelearnError, RecipeError
+from facelearn.images.decode import decode_image
 from facelearn.metrics.pair_calibration import Method
 from facelearn.metrics.pair_curves import most_accurate_threshold
 from facelearn.metrics.pair_facts import pair_figures
@@ -21,10 +22,13 @@ from facelearn.prediction.open import OpenModel
 from facelearn.record.folder import RunFolder
 from facelearn.record.results import load_run, save_metrics
 from facelearn.runs.prepare import read_with_report
-from facelearn.tasks.verification.answer import CALIBRATION, EQUAL_COST, SAME
+from facelearn.tasks.verification.answer import CALIBRATION, EQUAL_COST, SAME, Embeddings
 from facelearn.tasks.verification.measure import thresholds_of
+from facelearn.tasks.verification.pair_results import hardest_pairs
 from facelearn.tasks.verification.pairs_of_rows import all_pairs
+from facelearn.transforms.framing import Framing
 
+_THUMBNAIL = 112  # pixels of a photo's side on the page
 _NO_FACE = "no face was found in {count} of {photos} photos, which were taken whole: {first}"
 
 
@@ -37,6 +41,7 @@ class Compared:
         same: bool (P,).
         people: int64 (P, 2), who is on each photo, -1 where not known.
         pairs: as listed; None for all pairs of labelled faces.
+        embeddings: of `pairs.files`, in their order.
         notes: what is to be known of the photos.
         source: where they were listed, for people.
     """
@@ -47,6 +52,7 @@ class Compared:
     pairs: Pairs | None
     notes: tuple[str, ...]
     source: str
+    embeddings: Embeddings | None = None
 
 
 def verify_eval(
@@ -84,7 +90,9 @@ def verify_eval(
         RecipeError: two thresholds.
     """
     if threshold is not None and threshold_pairs is not None:
-        raise RecipeError("threshold and threshold_pairs (--threshold, --threshold-pairs) both say it; give one of them")
+        raise RecipeError(
+            "threshold and threshold_pairs (--threshold, --threshold-pairs) both say it; give one of them"
+        )
     opened = OpenModel(model, device=device, detector=detector, one_face=True)
     answering = opened.comparing()
     lists = [read_pairs(path, images) for path in (pairs, threshold_pairs) if path is not None]
@@ -94,7 +102,10 @@ def verify_eval(
     said = {"threshold": threshold, "threshold_from": "given"}
     if threshold_pairs is not None:
         other = compared[1]
-        said = {"threshold": most_accurate_threshold(other.distance, other.same), "threshold_from": f"the most accurate on {other.source}"}
+        said = {
+            "threshold": most_accurate_threshold(other.distance, other.same),
+            "threshold_from": f"the most accurate on {other.source}",
+        }
     folds = found.pairs.fold if (found.pairs.fold >= 0).all() else None
     if said["threshold"] is None and folds is None and not np.isnan(answering.most_right):
         said = {"threshold": answering.most_right, "threshold_from": f"the model's, from {answering.most_right_from}"}
@@ -108,6 +119,7 @@ def verify_eval(
         folder = RunFolder(out)
         save_metrics(folder.path, dict(metrics), data={"source": found.source, "model": str(model)})
         task = opened.bundle.of_task
+        task.save_evaluation(folder.evaluation, **_evaluation(found, metrics["threshold"]))
         run = load_run(folder.path, name=Path(model).stem)
         task.page(folder.report, run, f"{Path(model).name} on {Path(pairs).name}")
     return {"task": opened.bundle.task, **metrics, **pair_figures(metrics), "warnings": notes}
@@ -147,7 +159,9 @@ def calibrate(
         BundleError: no verification model, or an exported one.
     """
     if (pairs is None) == (people is None):
-        raise FacelearnError("calibrate takes pairs and their images (--pairs FILE --images DIR), or people (--people DIR); give one of the two")
+        raise FacelearnError(
+            "calibrate takes pairs and their images (--pairs FILE --images DIR), or people (--people DIR); give one of the two"
+        )
     if pairs is not None and images is None:
         raise FacelearnError("pairs name images; give the folder they are in (--images DIR)")
     target = Path(model if out is None else out)
@@ -179,6 +193,23 @@ def calibrate(
     }  # fmt: skip
 
 
+def _evaluation(found: Compared, threshold: float) -> dict[str, Any]:
+    """What the page draws from: the photos, small, their embeddings, and the pairs that are most wrong."""
+    pairs, faces = found.pairs, found.embeddings
+    assert pairs is not None and faces is not None
+    size = Framing("whole", _THUMBNAIL)
+    images = [size.frame(decode_image(file, color="rgb")).image for file in pairs.files]
+    names, numbers = np.unique(pairs.person, return_inverse=True)
+    person = np.full(len(pairs.files), -1, np.int64)
+    for column, rows in enumerate((pairs.first, pairs.second)):
+        person[rows] = numbers.reshape(pairs.person.shape)[:, column]
+    hard, distance = hardest_pairs(pairs.first, pairs.second, found.distance, pairs.same, threshold)
+    return {
+        "images": np.stack(images), "vectors": faces.vectors, "identity": person, "people": tuple(map(str, names)),
+        "source": [str(file) for file in pairs.files], "row": np.full(len(pairs.files), -1), "hard_pairs": hard, "hard_distance": distance,
+    }  # fmt: skip
+
+
 def compare_listed(opened: OpenModel, lists: list[Pairs]) -> list[Compared]:
     """The distances of listed pairs; a photo that several name is looked at once.
 
@@ -197,7 +228,9 @@ def compare_listed(opened: OpenModel, lists: list[Pairs]) -> list[Compared]:
         first, second = found.vectors[rows[pairs.first]], found.vectors[rows[pairs.second]]
         distance = opened.comparing().back_end.distance(first, second)
         compared.append(
-            Compared(distance, pairs.same, pairs.people, pairs, (*pairs.notes, *notes), str(pairs.source))
+            Compared(
+                distance, pairs.same, pairs.people, pairs, (*pairs.notes, *notes), str(pairs.source), found.take(rows)
+            )
         )
     return compared
 
@@ -210,7 +243,10 @@ def compare_people(opened: OpenModel, data: str) -> Compared:
     """
     trained = opened.bundle.recipe.get("read") or {}
     result = read_with_report(
-        data, framing=opened.bundle.framing, detector=trained.get("detector") or "facelearn", missing=trained.get("missing")
+        data,
+        framing=opened.bundle.framing,
+        detector=trained.get("detector") or "facelearn",
+        missing=trained.get("missing"),
     )
     task, faces = opened.bundle.of_task, result.faces
     if not task.teaches(faces):

@@ -43,8 +43,8 @@ HISTORY_SECONDS = 1.0
 class Reporter:
     """Callbacks of a run, all of which may do nothing.
 
-    `on_open` is told in words what is about to be trained, `on_note` what is to be known while it runs, `on_batch` is called after each batch, `on_epoch` with each finished row of the
-    history.
+    `on_open` is told in words what is about to be trained, `on_note` what is to be known while it runs, `on_batch` is called after each
+    batch, `on_epoch` with each finished row of the history.
     """
 
     on_start: Callable[[Progress, int], None] = lambda progress, batches: None

@@ -104,7 +104,9 @@ class Verification:
         Raises:
             RecipeError: always.
         """
-        raise RecipeError("verification is not trained in folds: embeddings of two models cannot be averaged; leave out --folds")
+        raise RecipeError(
+            "verification is not trained in folds: embeddings of two models cannot be averaged; leave out --folds"
+        )
 
     def rows(
         self, train: Faces, held_out: Mapping[str, Faces], settings: TaskSettings
@@ -251,9 +253,13 @@ class Verification:
         """What was measured, and on how many people."""
         people = len(np.unique(held_out[VALID].identity)) if len(held_out.get(VALID, ())) else 0
         if not people:
-            return ["nobody was held out, so nothing was measured and the model has no threshold; find one with: facelearn calibrate"]
+            return [
+                "nobody was held out, so nothing was measured and the model has no threshold; find one with: facelearn calibrate"
+            ]
         said = f"epoch, back end and threshold were chosen on {people} people held out"
-        return [f"{said}; calibrate on pairs like those that the model will meet: facelearn calibrate MODEL --pairs FILE --images DIR"]
+        return [
+            f"{said}; calibrate on pairs like those that the model will meet: facelearn calibrate MODEL --pairs FILE --images DIR"
+        ]
 
     def card_rows(self, facts: AnswerFacts) -> list[tuple[str, str]]:
         """How faces are compared, and up to which distance they are one person's."""

@@ -185,14 +185,14 @@ class Comparison:
     def lines(self) -> list[str]:
         """Text for a terminal."""
         if self.same is None:
-            verdict = (
-                "the model has no threshold; find one with: facelearn calibrate MODEL --pairs FILE --images DIR --far 0.01"
-            )
+            verdict = "the model has no threshold; find one with: facelearn calibrate MODEL --pairs FILE --images DIR --far 0.01"
         else:
             verdict = "same person" if self.same else "different people"
         lines = [verdict, f"distance {self.distance:.4f}" + self._beside_the_threshold()]
         if not np.isnan(self.probability):
-            lines.append(f"probability {self.probability:.1%} that it is one person, if both answers were as likely before")
+            lines.append(
+                f"probability {self.probability:.1%} that it is one person, if both answers were as likely before"
+            )
         if not np.isnan(self.accepted_at):
             lines.append(f"of pairs of different people {self.accepted_at:.2%} are as near as this")
         return lines
@@ -290,7 +290,10 @@ class Embeddings:
         if path is not None:
             return [f"{len(self)} embeddings of {size} numbers, space {self.space}: {path}"]
         return [
-            f"{row['file']}" + (f", row {row['row']}" if "row" in row else "") + self.found.text(i) + f": {size} numbers"
+            f"{row['file']}"
+            + (f", row {row['row']}" if "row" in row else "")
+            + self.found.text(i)
+            + f": {size} numbers"
             for i, row in enumerate(self.rows())
         ]
 

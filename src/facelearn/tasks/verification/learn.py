@@ -63,9 +63,7 @@ class VerificationLearner(nn.Module):
         if not self.images_per_person:
             return generator.permutation(rows).astype(np.int64)
         people = batch_size // self.images_per_person
-        return people_order(
-            self.person_of_row, people, self.images_per_person, batches_in(rows, batch_size), generator
-        )
+        return people_order(self.person_of_row, people, self.images_per_person, batches_in(rows, batch_size), generator)
 
     def forward(self, images: Tensor, targets: Mapping[str, Tensor]) -> LossSum:
         """The loss of a batch."""
@@ -116,4 +114,3 @@ class VerificationLearner(nn.Module):
             digest.update(name.encode())
             digest.update(tensor.detach().to("cpu", torch.float32).numpy().tobytes())
         return AnswerFacts(prediction={"mirrored": self.mirrored, SPACE: digest.hexdigest()[:16]})
-

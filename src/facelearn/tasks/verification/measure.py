@@ -5,15 +5,15 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facelearn.data.faces import Faces
 from facelearn.errors import DataError
-from facelearn.metrics.pair_calibration import Method, calibrate_pairs
 from facelearn.metrics.measure import number
+from facelearn.metrics.pair_calibration import Method, calibrate_pairs
 from facelearn.metrics.pair_curves import most_accurate_threshold
 from facelearn.metrics.pair_facts import lowest_far
 from facelearn.metrics.pairs import PairMetrics, pair_metrics
@@ -26,7 +26,9 @@ from facelearn.tasks.verification.answer import (
     Embeddings,
     VerificationAnswering,
 )
-from facelearn.tasks.verification.back_end import BACK_ENDS, BackEnd, choose_back_end, fit_back_end
+from facelearn.tasks.verification.back_end import BACK_ENDS, BackEnd, fit_back_end
+from facelearn.tasks.verification.back_end_choice import choose_back_end
+from facelearn.tasks.verification.pair_results import hardest_pairs
 from facelearn.tasks.verification.pairs_of_rows import CHOSEN_FAR, all_pairs
 from facelearn.tasks.verification.settings import VerificationSettings
 
@@ -43,7 +45,9 @@ def measure(held_out: HeldOut) -> Measured:
     back_end, tried = _back_end(held_out, settings.back_end)
     vectors = {name: back_end.transform(raw) for name, raw in held_out.combined.items() if len(raw)}
     part = TEST if len(held_out.parts.get(TEST, ())) else VALID
-    thresholds = _thresholds(back_end, held_out.parts[VALID], vectors.get(VALID), "held-out people of the training data")
+    thresholds = _thresholds(
+        back_end, held_out.parts[VALID], vectors.get(VALID), "held-out people of the training data"
+    )
     facts = dataclasses.replace(
         held_out.facts,
         prediction={**held_out.facts.prediction, "back_end": back_end.facts, SPACE: _space(held_out.facts, back_end)},
@@ -57,12 +61,16 @@ def measure(held_out: HeldOut) -> Measured:
     found = measure_table(answering, vectors[part], shown.identity)
     if found is None:
         return Measured({}, facts)
-    metrics: dict[str, Any] = {**found, "measured_on": part, "back_ends": tried}
+    metrics: dict[str, Any] = {**found.metrics, "measured_on": part, "back_ends": tried}
     qualities = sorted((int(name.removeprefix(JPEG)), name) for name in vectors if name.startswith(JPEG))
     if qualities:
         again = {quality: measure_table(answering, vectors[name], shown.identity) for quality, name in qualities}
-        metrics["jpeg"] = [{"quality": q, "tar": one["tar"], "auc_score": one["auc_score"]} for q, one in again.items() if one]
-    return Measured(metrics, facts, _evaluation(shown, vectors[part]))
+        metrics["jpeg"] = [
+            {"quality": quality, "tar": one.metrics["tar"], "auc_score": one.metrics["auc_score"]}
+            for quality, one in again.items()
+            if one is not None
+        ]
+    return Measured(metrics, facts, _evaluation(shown, vectors[part], found))
 
 
 def measure_answers(found: Embeddings, faces: Faces) -> Measured:
@@ -72,18 +80,26 @@ def measure_answers(found: Embeddings, faces: Faces) -> Measured:
         DataError: no two photos of one person, or only one person.
     """
     assert found.answering is not None
-    metrics = measure_table(found.answering, found.vectors, faces.identity)
-    if metrics is None:
+    measured = measure_table(found.answering, found.vectors, faces.identity)
+    if measured is None:
         raise DataError(
             "pairs need two photos of one person, and two people; put each person's photos into a folder of that name, or give pairs: "
             "facelearn verify-eval MODEL --pairs FILE --images DIR"
         )
-    return Measured(dict(metrics), AnswerFacts(), _evaluation(faces, found.vectors))
+    return Measured(dict(measured.metrics), AnswerFacts(), _evaluation(faces, found.vectors, measured))
+
+
+class Table(NamedTuple):
+    """Metrics of all pairs of a table, and the pairs that are most wrong (`pair_results.hardest_pairs`)."""
+
+    metrics: PairMetrics
+    hard_pairs: NDArray[np.int64]
+    hard_distance: NDArray[np.float64]
 
 
 def measure_table(
     answering: VerificationAnswering, vectors: NDArray[np.float32], person: NDArray[np.int64]
-) -> PairMetrics | None:
+) -> Table | None:
     """All pairs of the rows (N, D) of people (N,), measured at the model's threshold of most right answers.
 
     None without pairs of both kinds.
@@ -93,13 +109,14 @@ def measure_table(
     if not (same.any() and (~same).any()):
         return None
     distance = answering.back_end.distance(vectors[first], vectors[second])
-    return pair_metrics(
+    metrics = pair_metrics(
         distance,
         same,
         people=np.stack([person[first], person[second]], 1),
         threshold=None if np.isnan(answering.most_right) else answering.most_right,
         threshold_from=answering.most_right_from,
     )
+    return Table(metrics, *hardest_pairs(first, second, distance, same, metrics["threshold"]))
 
 
 def thresholds_of(
@@ -140,7 +157,10 @@ def _thresholds(back_end: BackEnd, valid: Faces, vectors: Outputs | None, where:
         return {}
     distance = back_end.distance(vectors[first], vectors[second])
     people = np.stack([valid.identity[first], valid.identity[second]], 1)
-    return thresholds_of(distance, same, people, max(CHOSEN_FAR, lowest), where)
+    try:
+        return thresholds_of(distance, same, people, max(CHOSEN_FAR, lowest), where)
+    except DataError:  # of a network that has learned nothing, distances tell nothing; the metrics say so
+        return {}
 
 
 def _back_end(held_out: HeldOut, asked: str) -> tuple[BackEnd, dict[str, Any]]:
@@ -162,8 +182,8 @@ def _space(facts: AnswerFacts, back_end: BackEnd) -> str:
     return digest.hexdigest()[:16]
 
 
-def _evaluation(shown: Faces, vectors: NDArray[np.float32]) -> Mapping[str, Any]:
+def _evaluation(shown: Faces, vectors: NDArray[np.float32], measured: Table) -> Mapping[str, Any]:
     return {
         "images": shown.images, "vectors": vectors, "identity": shown.identity, "people": shown.people, "source": shown.source,
-        "row": shown.row,
+        "row": shown.row, "hard_pairs": measured.hard_pairs, "hard_distance": measured.hard_distance,
     }  # fmt: skip

@@ -10,7 +10,12 @@ from typing import Any
 from facelearn.report.shown_numbers import to_number
 from facelearn.tasks.study_numbers import CellNumbers, Cells, KeptMetrics, Ranked, Table, Value, trained
 
-_RATES = {"tar_at_0.1_score": 0.1, "tar_at_0.01_score": 0.01, "tar_at_0.001_score": 0.001, "tar_at_0.0001_score": 0.0001}
+_RATES = {
+    "tar_at_0.1_score": 0.1,
+    "tar_at_0.01_score": 0.01,
+    "tar_at_0.001_score": 0.001,
+    "tar_at_0.0001_score": 0.0001,
+}
 MEASURES = {
     "accuracy_score": "accuracy",
     "auc_score": "area under ROC",

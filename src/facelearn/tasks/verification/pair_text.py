@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from facelearn.report.headline import estimate, table_of
-from facelearn.tasks.identification.class_text import percent
-from facelearn.report.shown_numbers import to_number
+from facelearn.report.shown_numbers import percent, to_number
 from facelearn.report.tables import text_table
 
 TITLES = {"accuracy_score": "Accuracy", "auc_score": "Area under the ROC curve", "equal_error": "Equal error rate"}
@@ -31,7 +30,9 @@ def pair_rows(metrics: Mapping[str, Any]) -> list[list[str]]:
     for one in metrics.get("tar") or ():
         title = f"Accepted at a false accept rate of {one['far']:g}"
         if one.get("tar") is None:
-            rows.append([title, f"needs {one['needs']:,} pairs", "", f"{one['impostor_pairs']:,} different", "rule of 30"])
+            rows.append(
+                [title, f"needs {one['needs']:,} pairs", "", f"{one['impostor_pairs']:,} different", "rule of 30"]
+            )
             continue
         interval = f"{percent(one['low'])} to {percent(one['high'])}".replace("%", "", 1)
         rows.append([title, percent(one["tar"]), interval, over, one.get("warning") or ""])
@@ -47,7 +48,10 @@ def pair_headline(metrics: Mapping[str, Any]) -> str:
     lines += [text_table([""] * 5, [[*row[:2], f"({row[2]})" if row[2] else "", *row[3:]] for row in rows])]
     groups = metrics.get("groups") or ()
     if groups:
-        table = [[one["name"], percent(one["error"]), f"{one['same']:,} same, {one['different']:,} different"] for one in groups]
+        table = [
+            [one["name"], percent(one["error"]), f"{one['same']:,} same, {one['different']:,} different"]
+            for one in groups
+        ]
         lines += ["", text_table(["group", "errors", "pairs"], table)]
         ratio = to_number(metrics.get("worst_to_best"))
         lines += [f"the worst group has {ratio:.2g} times the errors of the best"] if ratio == ratio else []

@@ -29,7 +29,7 @@ def all_pairs(person: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.
 
 
 def quick_scores(vectors: NDArray[Any], person: NDArray[np.int64]) -> dict[str, float]:
-    """"valid_tar_score" (at `CHOSEN_FAR`) and "valid_auc_score" of the angles between vectors; NaN without pairs of both kinds.
+    """ "valid_tar_score" (at `CHOSEN_FAR`) and "valid_auc_score" of the angles between vectors; NaN without pairs of both kinds.
 
     Args:
         vectors: (N, D) embeddings of any length.

@@ -23,9 +23,12 @@ class WholePeopleSettings(SplitSettings):
     by: Literal["auto", "person"] = "auto"  # type: ignore[assignment]
     test: float = Field(0.0, ge=0, lt=1, description="share of the people measured at the end")
     test_data: str | None = Field(
-        None, description="instead, another data set of other people, measured at the end: a folder a person, or what else names them"
+        None,
+        description="instead, another data set of other people, measured at the end: a folder a person, or what else names them",
     )
-    test_list: str | None = Field(None, description="a text file of the images of test_data, one path a line; without it, all")
+    test_list: str | None = Field(
+        None, description="a text file of the images of test_data, one path a line; without it, all"
+    )
     test_jpeg: tuple[Annotated[int, Field(ge=1, le=100)], ...] = Field(
         (), description="JPEG qualities at which the test images are measured once more"
     )
@@ -53,7 +56,8 @@ class VerificationSettings(TaskSettings):
     images_per_person: int | None = Field(
         None,
         ge=0,
-        description="a batch holds so many images of each of its people; 0 draws rows at random; None: 4 for losses of pairs and triplets, else 0",
+        description="a batch holds so many images of each of its people; 0 draws rows at random; None: 4 for losses that compare images, "
+        "else 0",
     )
     back_end: BackEndName = Field(
         "auto",
