@@ -49,10 +49,10 @@ report                    style shown_numbers labels tiling finished_run headlin
 tasks                     study_numbers found settings task draws
 tasks/keypoints           settings schemes confidence answer learn measure point_results point_text error_curves keypoint_plots best_and_worst page point_study __init__
 tasks/identification      settings answer sampling learn class_results measure class_text class_plots unknown_plots confusion pictures sections page class_study __init__
-tasks/verification        batches_of_people two_covariances chi_square back_end back_end_choice pair_results
+tasks/verification        batches_of_people two_covariances chi_square back_end back_end_choice adapter pair_results pair_text pair_plots embedding_map hard_pairs page
 tasks                     __init__
 recipe                    starting_weights space defaults recipe keywords resolve
-bundle                    seal document_types document file onnx_file graph onnx card __init__
+bundle                    seal document_types document file adapter_file onnx_file graph onnx card __init__
 detect                    face_box guesses crops detections refine finder others given __init__ fitted
 detect/refiner            scenes face_networks finder_learning refiner_learning graphs
 prediction                photos finding stream backends open __init__ drawing predict

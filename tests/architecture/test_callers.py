@@ -16,13 +16,14 @@ DOCUMENTED = {
     "auditing/fault": "api.md",
     "tasks/verification/batches_of_people": "api.md",
     "tasks/verification/back_end_choice": "api.md",
+    "bundle/adapter_file": "api.md",
     "data/pair_lists": "api.md",
     "data/row_pairs": "api.md",
     "metrics/pairs": "api.md",
     "metrics/pair_calibration": "api.md",
     "metrics/ranks": "api.md",
     "metrics/one_shot": "api.md",
-    "tasks/verification/pair_results": "api.md",
+    "tasks/verification/page": "api.md",
 }
 
 

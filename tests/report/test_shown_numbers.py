@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from facelearn.report.shown_numbers import duration, number_text, short_number
+from facelearn.report.shown_numbers import duration, number_text, percent, short_number
 
 
 @pytest.mark.parametrize(
@@ -43,3 +43,8 @@ def test_short_numbers(value, text):
 )
 def test_durations(seconds, text):
     assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(("value", "text"), [(None, "-"), (0, "0%"), (0.5, "50.0%"), (1, "100%"), (0.0123, "1.23%")])
+def test_shares_read_as_per_cent(value, text):
+    assert percent(value) == text

@@ -56,7 +56,7 @@ def save(bundle: Bundle, path: str | Path) -> Path:
     content = serialise(
         to_tensors(bundle), metadata={"facelearn": str(FORMAT_VERSION), "document": document, "seal": BLANK_SEAL}
     )
-    return write_bytes(path, seal(_in_order(content)))
+    return write_bytes(path, seal(in_order(content)))
 
 
 def load(path: str | Path) -> Bundle:
@@ -183,7 +183,7 @@ def _version(metadata: Mapping[str, str], path: str | Path) -> int:
     return version
 
 
-def _in_order(content: bytes) -> bytes:
+def in_order(content: bytes) -> bytes:
     """The same safetensors file with its header's texts sorted, which the library writes in a random order."""
     length = int.from_bytes(content[:_LENGTH_BYTES], "little")
     header = json.loads(content[_LENGTH_BYTES : _LENGTH_BYTES + length])

@@ -8,7 +8,7 @@ import numpy as np
 
 from facelearn.report import page, plots
 from facelearn.report.finished_run import FinishedRun
-from facelearn.report.headline import training_cost
+from facelearn.report.headline import table_of, training_cost
 from facelearn.report.page import Tile
 from facelearn.report.shown_numbers import duration, number_text
 from facelearn.report.style import plain_text, svg
@@ -71,3 +71,16 @@ def recipes(runs: Sequence[FinishedRun]) -> str:
         for run in shown
     ]
     return page.section("Recipe", *parts, intro="Train the same again with: facelearn train --recipe recipe.toml")
+
+
+def data_section(run: FinishedRun, *more: str) -> str:
+    """A section with the facts of the data, the split, and `more` HTML."""
+    facts = page.facts_table({name: value for name, value in run.data.items() if name != "split"})
+    split = page.facts_table(run.split or table_of(run.data, "split"))
+    return page.section("Data and split", facts, f"<h3>Split</h3>{split}" if split else "", *more)
+
+
+def written_by(run: FinishedRun, remark: str) -> str:
+    """The last line of a report: what wrote it, and a sentence about its numbers."""
+    version = run.environment.get("facelearn")
+    return f"Written by facelearn{f' {plain_text(version)}' if version else ''}. {remark}"

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import pytest
-
 from facelearn.tasks.identification.class_text import (
     average_rows,
     best_name,
@@ -9,7 +7,6 @@ from facelearn.tasks.identification.class_text import (
     class_comparison,
     class_headline,
     class_rows,
-    percent,
     zero_division_lines,
 )
 
@@ -129,8 +126,3 @@ def test_zero_divisions_are_cut_and_counted():
     names = [f"p{i}" for i in range(50)]
     (line,) = zero_division_lines({"never_predicted": names}, most=2)
     assert line.endswith("p0, p1 and 48 more")
-
-
-@pytest.mark.parametrize(("value", "text"), [(None, "-"), (0, "0%"), (0.5, "50.0%"), (1, "100%"), (0.0123, "1.23%")])
-def test_shares_read_as_per_cent(value, text):
-    assert percent(value) == text

@@ -49,14 +49,17 @@ def test_a_run_that_has_only_begun(tmp_path):
 
 def test_hard_pairs_are_the_wrong_ones_farthest_from_the_threshold(monkeypatch):
     monkeypatch.setattr(pair_results, "HARD_PAIRS_KEPT", 2)
-    distance = np.array([0.4, 0.1, 0.9, 0.6, 0.5, 0.2, 0.3, 0.8])
-    same = np.array([False, True, True, True, False, False, False, False])
-    rows, apart = hardest_pairs(np.arange(8), np.arange(8) + 10, distance, same, 0.45)
-    assert rows.tolist() == [[5, 15], [6, 16], [2, 12], [3, 13]] and apart.tolist() == [0.2, 0.3, 0.9, 0.6]
-    none, apart = hardest_pairs(np.arange(8), np.arange(8), distance, distance < 0.45, 0.45)
+    person = np.array([7, 7, 3, 3, 5, 5, 9])
+    first, second = np.array([0, 0, 2, 4, 6, 1, 0, 3, 5]), np.array([1, 2, 3, 5, 0, 2, 4, 6, 1])
+    #                     7      7-3  3    5    9-7  7-3  7-5  3-9  5-7
+    distance = np.array([0.9, 0.3, 0.8, 0.4, 0.2, 0.1, 0.6, 0.4, 0.45])
+    rows, apart = hardest_pairs(first, second, distance, person, 0.45)
+    # 7 and 3 count once with 0.1, then 9 and 7; the others of different people are no worse than these
+    assert rows.tolist() == [[1, 2], [6, 0], [0, 1], [2, 3]] and apart.tolist() == [0.1, 0.2, 0.9, 0.8]
+    at = hardest_pairs([5], [1], [0.45], person, 0.45)[0]
+    assert at.tolist() == [[5, 1]]  # at the threshold a pair is accepted
+    none, apart = hardest_pairs([0], [1], [0.1], person, 0.45)
     assert none.shape == (0, 2) and apart.shape == (0,)
-    at = hardest_pairs([0], [1], [0.5], [False], 0.5)[0]
-    assert at.tolist() == [[0, 1]]  # at the threshold a pair is accepted
 
 
 def test_a_run_of_another_task_is_refused(tmp_path):

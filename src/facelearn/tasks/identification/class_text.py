@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from facelearn.report.headline import Estimate, estimate, table_of
-from facelearn.report.shown_numbers import number_text, to_number
+from facelearn.report.shown_numbers import number_text, percent, to_number
 from facelearn.report.style import plain_text
 from facelearn.report.tables import markdown_table, text_table
 
@@ -252,12 +252,6 @@ def best_text(runs: Mapping[str, Mapping[str, Any]]) -> str:
     remark = f"; the intervals of {names_text(close)} meet its own" if close else "; no other's interval meets its own"
     known = top is not None and math.isfinite(top.low)
     return f"highest balanced accuracy: {plain_text(best)}{remark if known else ''}"
-
-
-def percent(value: Any) -> str:
-    """A share as per cent with three significant digits, e.g. "83.7%"; "-" for what is missing."""
-    number = to_number(value)
-    return f"{number_text(number * 100) if number else 0}%" if math.isfinite(number) else "-"
 
 
 def class_list(metrics: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -14,7 +14,15 @@ from facelearn.files import write_text
 from facelearn.report import page, plots
 from facelearn.report.headline import estimate, table_of, training_cost
 from facelearn.report.page import Tile
-from facelearn.report.run_sections import cost_tile, recipe_differences, recipes, training_curves, unique_names
+from facelearn.report.run_sections import (
+    cost_tile,
+    data_section,
+    recipe_differences,
+    recipes,
+    training_curves,
+    unique_names,
+    written_by,
+)
 from facelearn.report.shown_numbers import to_number
 from facelearn.report.style import RUN_COLOURS, plain_text, svg
 from facelearn.tasks.identification import class_text as class_tables
@@ -77,13 +85,13 @@ def write_class_report(
         calibration_section(best, whose),
         stranger_section(runs, names, best, whose),
         _everybody(best, whose),
-        page.section(
-            "Data and split", page.facts_table({k: v for k, v in best.data.items() if k != "split"}), _split(best)
-        ),
+        data_section(best),
         recipes(runs),
         page.section("Environment", page.facts_table(best.environment)),
     ]
-    return write_text(path, page.page(title, _subtitle(runs, best), body, footer=_footer(best)))
+    return write_text(
+        path, page.page(title, _subtitle(runs, best), body, footer=written_by(best, "Intervals are 95%."))
+    )
 
 
 def best_run(runs: Sequence[ClassResult]) -> ClassResult:
@@ -104,11 +112,6 @@ def _subtitle(runs: Sequence[ClassResult], best: ClassResult) -> str:
     if len(runs) == 1:
         return f"Run {plain_text(best.name)}. {measured}"
     return f"{len(runs)} runs compared; the highest balanced accuracy is that of {plain_text(best.name)}. {measured}"
-
-
-def _footer(run: ClassResult) -> str:
-    version = run.environment.get("facelearn")
-    return f"Written by facelearn{f' {plain_text(version)}' if version else ''}. Intervals are 95%."
 
 
 def _tiles(run: ClassResult) -> list[Tile]:
@@ -184,8 +187,3 @@ def _everybody(run: ClassResult, whose: str) -> str:
     heading, rows = class_tables.class_rows(run.metrics)
     table = page.table(heading, rows) if rows else ""
     return page.section(f"Everybody{whose}", page.details(f"All {len(rows):,} people, the lowest score first", table))
-
-
-def _split(run: ClassResult) -> str:
-    split = page.facts_table(run.split or table_of(run.data, "split"))
-    return f"<h3>Split</h3>{split}" if split else ""

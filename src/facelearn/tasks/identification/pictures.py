@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from facelearn.report import page
 from facelearn.report.contact_sheet import face_panel
 from facelearn.report.page import place_text
-from facelearn.report.shown_numbers import to_number
+from facelearn.report.shown_numbers import percent, to_number
 from facelearn.report.style import plain_text
 from facelearn.tasks.identification.class_results import ClassResult
-from facelearn.tasks.identification.class_text import class_list, percent
+from facelearn.tasks.identification.class_text import class_list
 
 PAIRS_SHOWN, STRANGERS_SHOWN = 12, 12
 _CARD = 4  # pictures of a person beside each other, the example first

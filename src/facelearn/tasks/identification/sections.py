@@ -11,11 +11,10 @@ import numpy as np
 from facelearn.metrics.answers import confusion_matrix
 from facelearn.report import page
 from facelearn.report.headline import estimate, table_of
-from facelearn.report.shown_numbers import to_number
+from facelearn.report.shown_numbers import percent, to_number
 from facelearn.report.style import plain_text, svg
 from facelearn.tasks.identification import class_plots, unknown_plots
 from facelearn.tasks.identification.class_results import ClassResult
-from facelearn.tasks.identification.class_text import percent
 from facelearn.tasks.identification.confusion import MOST_COUNTED, MOST_SHOWN, confusion_figure, most_confused
 from facelearn.tasks.identification.pictures import accepted_strangers, confused_pairs
 

@@ -13,7 +13,15 @@ from facelearn.files import write_text
 from facelearn.report import page, plots
 from facelearn.report.headline import estimate, training_cost
 from facelearn.report.page import Tile
-from facelearn.report.run_sections import cost_tile, recipe_differences, recipes, training_curves, unique_names
+from facelearn.report.run_sections import (
+    cost_tile,
+    data_section,
+    recipe_differences,
+    recipes,
+    training_curves,
+    unique_names,
+    written_by,
+)
 from facelearn.report.style import RUN_COLOURS, plain_text, svg
 from facelearn.tasks.keypoints import error_curves, keypoint_plots
 from facelearn.tasks.keypoints.best_and_worst import all_faces, best_and_worst
@@ -68,7 +76,9 @@ def write_report(
         _measures(runs, best),
         page.section("Environment", page.facts_table(best.environment)),
     ]
-    document = page.page(title, _subtitle(runs, best), body, footer=_footer(best))
+    document = page.page(
+        title, _subtitle(runs, best), body, footer=written_by(best, "Missing labels are counted nowhere.")
+    )
     return write_text(path, document)
 
 
@@ -85,11 +95,6 @@ def _subtitle(runs: Sequence[PointResult], best: PointResult) -> str:
     if len(runs) == 1:
         return f"Run {plain_text(best.name)}. {measured}"
     return f"{len(runs)} runs compared; the lowest error is that of {plain_text(best.name)}. {measured}"
-
-
-def _footer(run: PointResult) -> str:
-    version = run.environment.get("facelearn")
-    return f"Written by facelearn{f' {plain_text(version)}' if version else ''}. Missing labels are counted nowhere."
 
 
 def _headline(run: PointResult) -> list[Tile]:
@@ -166,14 +171,12 @@ def _errors(runs: Sequence[PointResult], best: PointResult) -> str:
 
 
 def _data(run: PointResult) -> str:
-    facts: dict[str, Any] = {key: value for key, value in run.data.items() if key != "split"}
     missing = len(run.schema) and len(run) and bool(np.isnan(run.truth).any())
     pattern = ""
     if missing:
         drawn = svg(keypoint_plots.missing_pattern(run.truth, run.schema), "Which labels of the held-out faces exist")
         pattern = "<h3>Labels of the held-out faces</h3>" + page.figure(drawn)
-    split = page.facts_table(run.split)
-    return page.section("Data and split", page.facts_table(facts), f"<h3>Split</h3>{split}" if split else "", pattern)
+    return data_section(run, pattern)
 
 
 def _measures(runs: Sequence[PointResult], best: PointResult) -> str:

@@ -74,14 +74,14 @@ class BackEnd:
             brought to length 1.
         """
         if self.name == "none":
-            return _of_unit_length(vectors)
+            return of_unit_length(vectors)
         as_given = getattr(vectors, "new_tensor", np.asarray)
         arrays = {name: as_given(array) for name, array in self.arrays.items()}
         if self.name == "chi_square":
-            return _of_unit_length(vectors / arrays["maxima"])
-        rows = _of_unit_length(vectors) if self.unit else vectors
+            return of_unit_length(vectors / arrays["maxima"])
+        rows = of_unit_length(vectors) if self.unit else vectors
         rows = (rows - arrays["mean"]) @ arrays["matrix"]
-        return _of_unit_length(rows) if self.name == "whitening" else rows
+        return of_unit_length(rows) if self.name == "whitening" else rows
 
     def distance(self, first: NDArray[Any], second: NDArray[Any]) -> NDArray[np.float64]:
         """(N,) distances of rows (N, d) and rows (N, d), both transformed; smaller is closer.
@@ -148,7 +148,7 @@ def fit_back_end(
         maxima = np.maximum(rows.max(0), LEAST_MAXIMUM).astype(np.float32)
         scaled = BackEnd(name, {"maxima": maxima}).transform(rows)
         return BackEnd(name, {"maxima": maxima, "weights": chi_square_weights(scaled, person).astype(np.float32)})
-    exact = np.asarray(_of_unit_length(rows) if unit else rows, np.float64)
+    exact = np.asarray(of_unit_length(rows) if unit else rows, np.float64)
     principal = _principal_axes(exact)
     fit = two_covariances.by_expectation_maximisation if name == "joint_bayes" else two_covariances.from_moments
     axes = fit(exact @ principal, person)
@@ -190,7 +190,7 @@ def _principal_axes(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(fitted.components_.T, np.float64)
 
 
-def _of_unit_length(rows: Any) -> Any:
+def of_unit_length(rows: Any) -> Any:
     """(N, D), NumPy or torch, each row divided by its length; zeros stay zeros."""
     return rows / (((rows * rows).sum(-1) ** 0.5).clip(min=_SHORTEST))[..., None]
 

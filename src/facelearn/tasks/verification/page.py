@@ -14,7 +14,15 @@ from facelearn.files import write_text
 from facelearn.report import page, plots
 from facelearn.report.headline import estimate, table_of, training_cost, whole
 from facelearn.report.page import Tile
-from facelearn.report.run_sections import cost_tile, recipe_differences, recipes, training_curves, unique_names
+from facelearn.report.run_sections import (
+    cost_tile,
+    data_section,
+    recipe_differences,
+    recipes,
+    training_curves,
+    unique_names,
+    written_by,
+)
 from facelearn.report.shown_numbers import duration, percent, to_number
 from facelearn.report.style import RUN_COLOURS, plain_text, svg
 from facelearn.tasks.verification import pair_plots
@@ -67,13 +75,16 @@ def write_pair_report(
         hard_pairs_section(best, whose),
         map_section(best, whose),
         _choices(best, whose),
-        page.section(
-            "Data and split", page.facts_table({k: v for k, v in best.data.items() if k != "split"}), _split(best)
-        ),
+        data_section(best),
         recipes(runs),
         page.section("Environment", page.facts_table(best.environment)),
     ]
-    return write_text(path, page.page(title, _subtitle(runs, best), body, footer=_footer(best)))
+    return write_text(
+        path,
+        page.page(
+            title, _subtitle(runs, best), body, footer=written_by(best, "Intervals are 95%, over resampled people.")
+        ),
+    )
 
 
 def _best_run(runs: Sequence[PairResult]) -> PairResult:
@@ -95,13 +106,6 @@ def _subtitle(runs: Sequence[PairResult], best: PairResult) -> str:
     if len(runs) == 1:
         return f"Run {plain_text(best.name)}. {measured}"
     return f"{len(runs)} runs compared; the largest area under the ROC curve is that of {plain_text(best.name)}. {measured}"
-
-
-def _footer(run: PairResult) -> str:
-    version = run.environment.get("facelearn")
-    return (
-        f"Written by facelearn{f' {plain_text(version)}' if version else ''}. Intervals are 95%, over resampled people."
-    )
 
 
 def _tiles(run: PairResult) -> list[Tile]:
@@ -248,8 +252,3 @@ def _choices(run: PairResult, whose: str) -> str:
 def _metric(facts: Mapping[str, Any], key: str) -> str:
     found = estimate(facts, key)
     return found.text if found else "-"
-
-
-def _split(run: PairResult) -> str:
-    split = page.facts_table(run.split or table_of(run.data, "split"))
-    return f"<h3>Split</h3>{split}" if split else ""

@@ -72,27 +72,35 @@ class PairResult(FinishedRun):
 
 
 def hardest_pairs(
-    first: ArrayLike, second: ArrayLike, distance: ArrayLike, same: ArrayLike, threshold: float
+    first: ArrayLike, second: ArrayLike, distance: ArrayLike, person: ArrayLike, threshold: float
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """The pairs that are decided wrong, those farthest on the wrong side of the threshold first: at most `HARD_PAIRS_KEPT` of each kind.
+
+    Of the wrong pairs of the same two people, or of one person, only the worst is kept.
 
     Args:
         first, second: (P,) rows of each pair.
         distance: (P,), smaller is closer.
-        same: bool (P,), whether both are one person.
+        person: (N,) whole numbers, who is on each row.
         threshold: pairs at or below it are taken for one person.
 
     Returns:
         `hard_pairs` and `hard_distance` of a `PairResult`, different people who were taken for one before the others.
     """
-    apart, kind = np.asarray(distance, np.float64), np.asarray(same, np.bool_)
-    taken = np.flatnonzero(~kind & (apart <= threshold))
-    refused = np.flatnonzero(kind & (apart > threshold))
-    chosen = np.concatenate([
-        taken[np.argsort(apart[taken], kind="stable")][:HARD_PAIRS_KEPT],
-        refused[np.argsort(-apart[refused], kind="stable")][:HARD_PAIRS_KEPT],
-    ])  # fmt: skip
-    return np.stack([np.asarray(first)[chosen], np.asarray(second)[chosen]], 1).astype(np.int64), apart[chosen]
+    rows, apart = (
+        np.stack([np.asarray(first), np.asarray(second)], 1).astype(np.int64),
+        np.asarray(distance, np.float64),
+    )
+    who = np.sort(np.asarray(person)[rows], axis=1)
+    same = who[:, 0] == who[:, 1]
+    chosen = [np.empty(0, np.int64)]
+    for wrong, key in ((~same & (apart <= threshold), apart), (same & (apart > threshold), -apart)):
+        worst = np.flatnonzero(wrong)
+        worst = worst[np.argsort(key[worst], kind="stable")]
+        place = np.sort(np.unique(who[worst], axis=0, return_index=True)[1])
+        chosen.append(worst[place[:HARD_PAIRS_KEPT]])
+    kept = np.concatenate(chosen)
+    return rows[kept], apart[kept]
 
 
 def save_pair_results(
