@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +14,7 @@ from facelearn.cli.predict_command import Finder
 from facelearn.cli.printing import print_json, say, warn
 
 
-class Method(str, Enum):
+class Method(StrEnum):
     """How probabilities follow from distances."""
 
     platt = "platt"

@@ -19,7 +19,7 @@ _SMALL = 256
 """Photos up to this many pixels a side, or twice the training images' side, of their proportions, are crops of faces as those were."""
 
 _LARGE, _EDGE = 0.45, 1.4
-"""Of a photo of one person: a face of this share of its longer side is as large as any; beyond a fifth of it off the middle, less likely."""
+"""In a photo of one person a face of this share of its longer side is as large as any; a fifth of it off the middle, it is less likely."""
 
 _KNOWN_TO_BE_THERE = 0.1  # least score of a face in a photo of one person
 

@@ -125,8 +125,8 @@ class Verification:
             known &= np.isin(train.identity, people_with_two(train.identity))
             if len(np.unique(train.identity[known])) < 2:
                 raise DataError(
-                    f"the loss '{settings.loss.name}' compares images of one person, and fewer than two of the training people have two; add "
-                    "photos, or take a loss that needs one photo a person: --loss cosine_softmax"
+                    f"the loss '{settings.loss.name}' compares images of one person, and fewer than two of the training people have two; "
+                    "add photos, or take a loss that needs one photo a person: --loss cosine_softmax"
                 )
         parts = {name: _without_keypoints(part) for name, part in held_out.items()}
         return _without_keypoints(train if known.all() else train[known]), parts

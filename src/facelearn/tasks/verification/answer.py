@@ -269,7 +269,7 @@ class Embeddings:
         )  # fmt: skip
 
     def rows(self) -> list[dict[str, Any]]:
-        """One dict for each face: file, row (only where photos are rows of a file), embedding; where faces were looked for, score and box."""
+        """One dict for each face: file, row (only where photos are rows of a file), embedding; where faces were looked for, score, box."""
         found = []
         for i in range(len(self)):
             place: dict[str, Any] = {"file": str(self.source[i])}

@@ -1,4 +1,4 @@
-"""What is measured of verification: which back end tells held-out people apart, up to which distance two faces are one person's, and how often that is right."""
+"""What is measured of verification: which back end tells people apart, which distance is one person's, how often that is right."""
 
 from __future__ import annotations
 

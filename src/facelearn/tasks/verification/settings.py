@@ -65,6 +65,15 @@ class VerificationSettings(TaskSettings):
         "(DeepFace's), or auto: what tells held-out people apart best",
     )
 
+    @model_validator(mode="after")
+    def _batches_are_whole_people(self) -> Self:
+        images, rows = self.images_per_person, getattr(self, "batch_size", 0)  # of the recipe that these settings join
+        if images and rows % images:
+            raise ValueError(
+                f"batch_size must be a multiple of images_per_person; received {rows} and {images}: take {max(1, rows // images) * images}"
+            )
+        return self
+
 
 DEFAULTS: dict[str, Any] = {
     "model": {"name": "facelearn_embedding"},
