@@ -34,7 +34,7 @@ def make_pair_run(
     who = np.stack([identity[pairs.first], identity[pairs.second]], 1)
     of_group = np.where(who[:, 0] % 2 == 0, "even", "odd") if groups else None
     metrics: dict[str, Any] = dict(pair_metrics(distance, pairs.same, people=who, groups=of_group, resamples=20))
-    hard, apart = hardest_pairs(pairs.first, pairs.second, distance, identity, metrics["threshold"])
+    hard, apart = hardest_pairs(pairs.first, pairs.second, distance, pairs.same, metrics["threshold"], person=identity)
     called = names or tuple(f"Person {i}" for i in range(people))
     return PairResult(
         name=name,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import cast
 
 import numpy as np
@@ -100,12 +101,25 @@ class _Decided:
     wrong: NDArray[np.bool_]
     groups: tuple[tuple[str, ...], Index]
 
+    @cached_property
+    def wrong_same(self) -> Array:
+        """(S,) 1 for a pair of one person that is refused, in its order of distance."""
+        return self.wrong[self.pairs.same_rows].astype(np.float64)
+
+    @cached_property
+    def wrong_different(self) -> Array:
+        """(D,) 1 for a pair of different people that is accepted, in its order of distance."""
+        return self.wrong[self.pairs.different_rows].astype(np.float64)
+
     def wrong_by_group(self, weights: PairWeights) -> Array:
         """(K,) share of wrong decisions; NaN for a group that weighs nothing."""
         names, group = self.groups
         sums = np.zeros((2, len(names) + 1))
-        for rows, weight in ((self.pairs.same_rows, weights.same), (self.pairs.different_rows, weights.different)):
-            sums[0] += np.bincount(group[rows], weight * self.wrong[rows], len(names) + 1)
+        for rows, wrong, weight in (
+            (self.pairs.same_rows, self.wrong_same, weights.same),
+            (self.pairs.different_rows, self.wrong_different, weights.different),
+        ):
+            sums[0] += np.bincount(group[rows], weight * wrong, len(names) + 1)
             sums[1] += np.bincount(group[rows], weight, len(names) + 1)
         with np.errstate(invalid="ignore"):
             return np.asarray(sums[0, :-1] / sums[1, :-1], np.float64)
@@ -131,8 +145,8 @@ def _all_once(pairs: SortedPairs) -> PairWeights:
 
 def _figures(decided: _Decided, weights: PairWeights, far: Sequence[float]) -> _Figures:
     pairs, sums = decided.pairs, (weights.same_sum, weights.different_sum)
-    refused = float(weights.same @ decided.wrong[pairs.same_rows] / weights.same_sum[-1])
-    accepted = float(weights.different @ decided.wrong[pairs.different_rows] / weights.different_sum[-1])
+    refused = float(weights.same @ decided.wrong_same / weights.same_sum[-1])
+    accepted = float(weights.different @ decided.wrong_different / weights.different_sum[-1])
     share = len(pairs.same_rows) / len(pairs.distance)
     return _Figures(
         accuracy=1 - share * refused - (1 - share) * accepted,

@@ -74,6 +74,12 @@ def test_a_page_of_little_says_what_there_is(tmp_path, self_contained):
     assert self_contained(report(tmp_path, [chance])).has("no better than chance")
 
 
+def test_pairs_of_unknown_people_are_shown_too(tmp_path, self_contained):
+    run = make_pair_run(people=3, images=3, spread=1.0)
+    page = self_contained(report(tmp_path, [dataclasses.replace(run, identity=np.full(9, -1), people=())]))
+    assert page.has("unknown and unknown") and page.has("One person taken for two") and not page.has("Map of")
+
+
 def test_names_cannot_leave_their_place(tmp_path, self_contained):
     run = make_pair_run(NASTY, people=3, images=3, names=(NASTY, LONG, "\x1b[31m"), spread=1.0)
     groups = [{**one, "name": NASTY} for one in make_pair_run(groups=True).metrics["groups"]]

@@ -53,12 +53,17 @@ def test_hard_pairs_are_the_wrong_ones_farthest_from_the_threshold(monkeypatch):
     first, second = np.array([0, 0, 2, 4, 6, 1, 0, 3, 5]), np.array([1, 2, 3, 5, 0, 2, 4, 6, 1])
     #                     7      7-3  3    5    9-7  7-3  7-5  3-9  5-7
     distance = np.array([0.9, 0.3, 0.8, 0.4, 0.2, 0.1, 0.6, 0.4, 0.45])
-    rows, apart = hardest_pairs(first, second, distance, person, 0.45)
+    same = person[first] == person[second]
+    rows, apart = hardest_pairs(first, second, distance, same, 0.45, person=person)
     # 7 and 3 count once with 0.1, then 9 and 7; the others of different people are no worse than these
     assert rows.tolist() == [[1, 2], [6, 0], [0, 1], [2, 3]] and apart.tolist() == [0.1, 0.2, 0.9, 0.8]
-    at = hardest_pairs([5], [1], [0.45], person, 0.45)[0]
+    strangers = np.where(person == 7, -1, person)  # of whom nobody knows whether they are one
+    for given in (None, strangers):
+        rows, apart = hardest_pairs(first, second, distance, same, 0.29, person=given)
+        assert rows.tolist() == [[1, 2], [6, 0], [0, 1], [2, 3]] and apart.tolist() == [0.1, 0.2, 0.9, 0.8]
+    at = hardest_pairs([5], [1], [0.45], [False], 0.45)[0]
     assert at.tolist() == [[5, 1]]  # at the threshold a pair is accepted
-    none, apart = hardest_pairs([0], [1], [0.1], person, 0.45)
+    none, apart = hardest_pairs([0], [1], [0.1], [True], 0.45, person=person)
     assert none.shape == (0, 2) and apart.shape == (0,)
 
 

@@ -19,14 +19,13 @@ def hard_pairs_section(run: PairResult, whose: str) -> str:
     """HTML: wrong pairs side by side, different people taken for one and one person taken for two; nothing without pictures."""
     if not len(run.images) or not len(run.hard_pairs):
         return ""
-    first, second = run.identity[run.hard_pairs].T
-    same = first == second
+    threshold = to_number(run.metrics.get("threshold"))
+    taken = run.hard_distance <= threshold
     parts = []
-    for wrong, title in ((~same, "Different people taken for one"), (same, "One person taken for two")):
+    for wrong, title in ((taken, "Different people taken for one"), (~taken, "One person taken for two")):
         cards = [_card(run, int(place)) for place in np.flatnonzero(wrong)]
         if cards:
             parts.append(f'<h3>{title}</h3><div class="couples">{"".join(cards)}</div>')
-    threshold = to_number(run.metrics.get("threshold"))
     return page.section(
         f"The hardest pairs{whose}", *parts,
         intro=f"Pairs on the wrong side of the threshold of {threshold:.3g}, the farthest first, two people once. "
@@ -37,7 +36,7 @@ def hard_pairs_section(run: PairResult, whose: str) -> str:
 def _card(run: PairResult, place: int) -> str:
     rows = run.hard_pairs[place].tolist()
     names = [plain_text(run.people[run.identity[row]], 40) if run.identity[row] >= 0 else "unknown" for row in rows]
-    who = names[:1] if names[0] == names[1] else names
+    who = names[:1] if names[0] == names[1] and run.identity[rows[0]] >= 0 else names
     lines = [
         " and ".join(f"<b>{page.escape(name)}</b>" for name in who),
         f"distance {run.hard_distance[place]:.3g}",

@@ -72,17 +72,24 @@ class PairResult(FinishedRun):
 
 
 def hardest_pairs(
-    first: ArrayLike, second: ArrayLike, distance: ArrayLike, person: ArrayLike, threshold: float
+    first: ArrayLike,
+    second: ArrayLike,
+    distance: ArrayLike,
+    same: ArrayLike,
+    threshold: float,
+    *,
+    person: ArrayLike | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """The pairs that are decided wrong, those farthest on the wrong side of the threshold first: at most `HARD_PAIRS_KEPT` of each kind.
 
-    Of the wrong pairs of the same two people, or of one person, only the worst is kept.
+    Of the wrong pairs of the same two people, or of one person, only the worst is kept, as far as it is known who they are.
 
     Args:
         first, second: (P,) rows of each pair.
         distance: (P,), smaller is closer.
-        person: (N,) whole numbers, who is on each row.
+        same: bool (P,), whether both are one person.
         threshold: pairs at or below it are taken for one person.
+        person: (N,) whole numbers, who is on each row, below 0 where nobody knows.
 
     Returns:
         `hard_pairs` and `hard_distance` of a `PairResult`, different people who were taken for one before the others.
@@ -91,10 +98,10 @@ def hardest_pairs(
         np.stack([np.asarray(first), np.asarray(second)], 1).astype(np.int64),
         np.asarray(distance, np.float64),
     )
-    who = np.sort(np.asarray(person)[rows], axis=1)
-    same = who[:, 0] == who[:, 1]
-    chosen = [np.empty(0, np.int64)]
-    for wrong, key in ((~same & (apart <= threshold), apart), (same & (apart > threshold), -apart)):
+    who = np.full(rows.shape, -1) if person is None else np.sort(np.asarray(person)[rows], axis=1)
+    who[who[:, 0] < 0] = -1 - rows[who[:, 0] < 0]  # nobody else's numbers
+    kind, chosen = np.asarray(same, np.bool_), [np.empty(0, np.int64)]
+    for wrong, key in ((~kind & (apart <= threshold), apart), (kind & (apart > threshold), -apart)):
         worst = np.flatnonzero(wrong)
         worst = worst[np.argsort(key[worst], kind="stable")]
         place = np.sort(np.unique(who[worst], axis=0, return_index=True)[1])
