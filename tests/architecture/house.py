@@ -46,7 +46,7 @@ models                    zoo
 metrics                   measure stratified keypoint_errors keypoints answers class_tables class_averages calibration open_set classes
 metrics                   pair_curves pair_resamples pair_facts pairs pair_calibration ranks one_shot
 report                    style shown_numbers labels tiling finished_run headline plots contact_sheet tables page run_sections
-tasks                     study_numbers found settings task draws
+tasks                     study_numbers found settings batch task draws
 tasks/keypoints           settings schemes confidence answer learn measure point_results point_text error_curves keypoint_plots best_and_worst page point_study __init__
 tasks/identification      settings answer sampling learn class_results measure class_text class_plots unknown_plots confusion pictures sections page class_study __init__
 tasks/verification        settings batches_of_people two_covariances chi_square back_end back_end_choice adapter pairs_of_rows answer pair_results measure learn

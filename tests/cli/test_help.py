@@ -35,7 +35,8 @@ def test_options_of_train_stand_under_what_they_are_for(shown):
                  "--schema", "--list-file", "--missing", "--units", "--on-error",
                  "--valid", "--split-by"],
         "Training": [
-            "--task", "--recipe", "--model", "--loss", "--epochs", "--budget", "--no-mirror", "--batch-size", "--learning-rate", "--seed", "--set",
+            "--task", "--recipe", "--model", "--loss",
+            "--epochs", "--budget", "--no-mirror", "--batch-size", "--learning-rate", "--seed", "--set",
         ],
         "Start from weights": ["--from", "--sha256", "--freeze", "--body-rate"],
         "People": ["--imbalance", "--test", "--strangers", "--train-list", "--folds"],

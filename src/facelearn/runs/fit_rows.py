@@ -23,7 +23,8 @@ from facelearn.runs.prepare import read
 from facelearn.runs.train_result import LICENCE_NOTE, TrainResult, versions
 from facelearn.splits.split import Split
 from facelearn.tasks import TASKS
-from facelearn.tasks.task import JPEG, TEST, TRAIN, VALID, AnswerFacts, HeldOut
+from facelearn.tasks.settings import JPEG
+from facelearn.tasks.task import TEST, TRAIN, VALID, AnswerFacts, HeldOut
 from facelearn.training.device import describe_machine
 from facelearn.training.loop import FitResult, Reporter
 from facelearn.training.plan import Fitted, Plan, fit_plan, plan_rows

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from facelearn import bundle as bundles
 from facelearn.data.pair_lists import Pairs, read_pairs
+from facelearn.data.row_pairs import pairs_of
 from facelearn.errors import BundleError, DataError, FacelearnError, RecipeError
 from facelearn.images.decode import decode_image
+from facelearn.metrics.measure import number
 from facelearn.metrics.pair_calibration import Method
 from facelearn.metrics.pair_curves import most_accurate_threshold
 from facelearn.metrics.pair_facts import pair_figures
@@ -22,10 +24,9 @@ from facelearn.prediction.open import OpenModel
 from facelearn.record.folder import RunFolder
 from facelearn.record.results import load_run, save_metrics
 from facelearn.runs.prepare import read_with_report
-from facelearn.tasks.verification.answer import CALIBRATION, EQUAL_COST, SAME, Embeddings
+from facelearn.tasks.verification.answer import Embeddings
 from facelearn.tasks.verification.measure import thresholds_of
 from facelearn.tasks.verification.pair_results import hardest_pairs
-from facelearn.tasks.verification.pairs_of_rows import all_pairs
 from facelearn.transforms.framing import Framing
 
 _THUMBNAIL = 112  # pixels of a photo's side on the page
@@ -33,7 +34,7 @@ _NO_FACE = "no face was found in {count} of {photos} photos, which were taken wh
 
 
 @dataclass(frozen=True, eq=False)
-class Compared:
+class ComparedPairs:
     """Pairs of photos and how far a model finds them apart.
 
     Attributes:
@@ -99,20 +100,17 @@ def verify_eval(
     compared = compare_listed(opened, lists)
     found = compared[0]
     assert found.pairs is not None
-    said = {"threshold": threshold, "threshold_from": "given"}
+    limit, limit_from = threshold, "given"
     if threshold_pairs is not None:
         other = compared[1]
-        said = {
-            "threshold": most_accurate_threshold(other.distance, other.same),
-            "threshold_from": f"the most accurate on {other.source}",
-        }
+        limit, limit_from = most_accurate_threshold(other.distance, other.same), f"the most accurate on {other.source}"
     folds = found.pairs.fold if (found.pairs.fold >= 0).all() else None
-    if said["threshold"] is None and folds is None and not np.isnan(answering.most_right):
-        said = {"threshold": answering.most_right, "threshold_from": f"the model's, from {answering.most_right_from}"}
+    if limit is None and folds is None and not np.isnan(answering.most_right):
+        limit, limit_from = answering.most_right, f"the model's, from {answering.most_right_from}"
     groups = found.pairs.group if (found.pairs.group != "").any() else None
     metrics = pair_metrics(
-        found.distance, found.same, people=found.people, folds=folds, groups=groups,
-        threshold=said["threshold"], threshold_from=str(said["threshold_from"]) if said["threshold"] is not None else "",
+        found.distance, found.same, people=found.people, folds=folds, groups=groups, threshold=limit,
+        threshold_from=limit_from if limit is not None else "",
     )  # fmt: skip
     notes = list(found.notes)
     if out is not None:
@@ -178,39 +176,37 @@ def calibrate(
         found = compare_people(opened, str(people))
     where = f"{len(found.distance):,} pairs of {found.source}"
     thresholds = thresholds_of(found.distance, found.same, found.people, far, where, method)
-    # of what the model saw in the pairs: other images, or another order of them, have another
-    fingerprint = hashlib.sha256(found.distance.astype("<f4").tobytes() + found.same.tobytes()).hexdigest()[:16]
-    thresholds[SAME]["fingerprint"] = fingerprint
-    path = bundles.save(opened.bundle.replace(thresholds={**opened.bundle.thresholds, **thresholds}), target)
-    same = thresholds[SAME]
-    warning = thresholds[CALIBRATION]["warning"]
+    path = bundles.save(opened.bundle.replace(thresholds={**opened.bundle.thresholds, **thresholds.facts()}), target)
+    known = thresholds.calibration
     return {
-        "task": opened.bundle.task, "threshold": same["value"], "low": same["low"], "high": same["high"], "far": far,
-        "most_accurate_threshold": thresholds[EQUAL_COST]["value"],
+        "task": opened.bundle.task, "threshold": known.threshold, "low": number(known.low), "high": number(known.high), "far": far,
+        "most_accurate_threshold": thresholds.most_right,
         "pairs": {"same": int(found.same.sum()), "different": int((~found.same).sum())},
-        "fingerprint": fingerprint, "space": answering.space, "model": path,
-        "warnings": [*found.notes, *([warning] if warning else [])],
+        "fingerprint": thresholds.fingerprint, "space": answering.space, "model": path,
+        "warnings": [*found.notes, *([known.warning] if known.warning else [])],
     }  # fmt: skip
 
 
-def _evaluation(found: Compared, threshold: float) -> dict[str, Any]:
+def _evaluation(found: ComparedPairs, threshold: float) -> Mapping[str, Any]:
     """What the page draws from: the photos, small, their embeddings, and the pairs that are most wrong."""
     pairs, faces = found.pairs, found.embeddings
     assert pairs is not None and faces is not None
     size = Framing("whole", _THUMBNAIL)
     images = [size.frame(decode_image(file, color="rgb")).image for file in pairs.files]
-    names, numbers = np.unique(pairs.person, return_inverse=True)
     person = np.full(len(pairs.files), -1, np.int64)
+    names: dict[int, str] = {}
     for column, rows in enumerate((pairs.first, pairs.second)):
-        person[rows] = numbers.reshape(pairs.person.shape)[:, column]
-    hard, distance = hardest_pairs(pairs.first, pairs.second, found.distance, pairs.same, threshold)
+        person[rows] = pairs.people[:, column]
+        names |= dict(zip(pairs.people[:, column].tolist(), pairs.person[:, column].tolist(), strict=True))
+    people = tuple(names[number] for number in sorted(names) if number >= 0)
+    hard, distance = hardest_pairs(pairs.first, pairs.second, found.distance, pairs.same, threshold, person=person)
     return {
-        "images": np.stack(images), "vectors": faces.vectors, "identity": person, "people": tuple(map(str, names)),
+        "images": np.stack(images), "vectors": faces.vectors, "identity": person, "people": people,
         "source": [str(file) for file in pairs.files], "row": np.full(len(pairs.files), -1), "hard_pairs": hard, "hard_distance": distance,
     }  # fmt: skip
 
 
-def compare_listed(opened: OpenModel, lists: list[Pairs]) -> list[Compared]:
+def compare_listed(opened: OpenModel, lists: list[Pairs]) -> list[ComparedPairs]:
     """The distances of listed pairs; a photo that several name is looked at once.
 
     Raises:
@@ -228,14 +224,14 @@ def compare_listed(opened: OpenModel, lists: list[Pairs]) -> list[Compared]:
         first, second = found.vectors[rows[pairs.first]], found.vectors[rows[pairs.second]]
         distance = opened.comparing().back_end.distance(first, second)
         compared.append(
-            Compared(
+            ComparedPairs(
                 distance, pairs.same, pairs.people, pairs, (*pairs.notes, *notes), str(pairs.source), found.take(rows)
             )
         )
     return compared
 
 
-def compare_people(opened: OpenModel, data: str) -> Compared:
+def compare_people(opened: OpenModel, data: str) -> ComparedPairs:
     """The distances of all pairs of the faces of named people, read and framed as the model's training photos were.
 
     Raises:
@@ -252,10 +248,11 @@ def compare_people(opened: OpenModel, data: str) -> Compared:
     if not task.teaches(faces):
         raise DataError(task.lacking(faces, data, f"see what is in it with: facelearn inspect {data}"))
     vectors = opened.embed(faces).vectors
-    first, second = all_pairs(faces.identity)
+    pairs = pairs_of(faces.identity, group=faces.group)
+    first, second = pairs.first, pairs.second
     people = np.stack([faces.identity[first], faces.identity[second]], 1)
     distance = opened.comparing().back_end.distance(vectors[first], vectors[second])
-    return Compared(distance, people[:, 0] == people[:, 1], people, None, result.warnings, data)
+    return ComparedPairs(distance, pairs.same, people, None, result.warnings, data)
 
 
 def _unfound(opened: OpenModel, files: list[str], boxes: NDArray[np.float64]) -> list[str]:

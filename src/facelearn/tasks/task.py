@@ -6,7 +6,6 @@ how it is shown. Its learner, which needs torch, owns the network and the loss a
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,8 +19,9 @@ from facelearn.data.schema import KeypointSchema
 from facelearn.models.registry import Gives
 from facelearn.report.finished_run import FinishedRun
 from facelearn.splits.split import Split
+from facelearn.tasks.batch import BatchSource
 from facelearn.tasks.found import Found
-from facelearn.tasks.settings import TaskSettings
+from facelearn.tasks.settings import Elsewhere, TaskSettings
 from facelearn.tasks.study_numbers import StudyNumbers
 from facelearn.transforms.preprocess import Preprocess
 
@@ -32,41 +32,9 @@ if TYPE_CHECKING:
 
 TRAIN, VALID, TEST = "train", "valid", "test"
 """Parts of a table: trained on, chosen by, measured at the end."""
-JPEG = "jpeg_"
-"""Before a quality: the part that holds the test images after JPEG encoding of that quality."""
 FALSE_ALARM = 0.01
 """Share of strangers that may be called by a name."""
 Outputs = NDArray[np.float32]
-
-
-def batches_in(rows: int, batch_size: int) -> int:
-    """Batches of an epoch over so many rows; a batch of one row has no statistics for batch norm: it goes with the one before."""
-    return max(1, math.ceil(rows / batch_size) - (rows % batch_size == 1))
-
-
-@dataclass(frozen=True)
-class Batch:
-    """One batch on the device.
-
-    Attributes:
-        images: float32 (B, C, H, W), preprocessed, in the memory format of the run.
-        targets: what the task needs, first dimension B; "points" are float32 (B, K, 2) in pixels of `images`, NaN where missing.
-    """
-
-    images: Tensor
-    targets: dict[str, Tensor]
-
-
-class BatchSource(Protocol):
-    """Rows that are made into batches: `training.batches.TrainingData`."""
-
-    label_offset: float
-    width: int
-
-    def __len__(self) -> int: ...
-
-    def batch(self, index: NDArray[np.int64], *, mirror: bool = False) -> Batch:
-        """The rows `index` as a batch, as they are, or with their images (not their targets) mirrored."""
 
 
 class Answering(Protocol):
@@ -234,21 +202,6 @@ class Measured:
     facts: AnswerFacts
     evaluation: Mapping[str, Any] | None = None
     notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Elsewhere:
-    """Another data set whose rows are measured at the end.
-
-    Attributes:
-        data: its path.
-        list_file: a text file of the images that are read; None: all.
-        jpeg: qualities at which the images are measured once more.
-    """
-
-    data: str
-    list_file: str | None = None
-    jpeg: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,8 @@ from torch.optim.swa_utils import AveragedModel
 from facelearn.errors import BundleError, DivergedError, RecipeError
 from facelearn.recipe.recipe import Recipe
 from facelearn.record.folder import RunFolder
-from facelearn.tasks.task import Learner, batches_in
+from facelearn.tasks.batch import batches_in
+from facelearn.tasks.task import Learner
 from facelearn.training import evaluation
 from facelearn.training.batches import TrainingData
 from facelearn.training.budget import epochs_within

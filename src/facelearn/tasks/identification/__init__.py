@@ -26,7 +26,7 @@ from facelearn.tasks.identification.answer import Identities, NameAnswering
 from facelearn.tasks.identification.class_results import ClassResult, load_class_results, save_class_results
 from facelearn.tasks.identification.measure import STRANGERS_TUNE
 from facelearn.tasks.identification.settings import DEFAULTS, NEUTRAL, OF_ANOTHER_NETWORK, IdentificationSettings
-from facelearn.tasks.settings import TaskSettings
+from facelearn.tasks.settings import Elsewhere, TaskSettings
 from facelearn.tasks.study_numbers import StudyNumbers
 from facelearn.tasks.task import (
     FALSE_ALARM,
@@ -36,7 +36,6 @@ from facelearn.tasks.task import (
     VALID,
     AnswerFacts,
     Asked,
-    Elsewhere,
     HeldOut,
     Learner,
     Measured,

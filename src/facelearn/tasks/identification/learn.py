@@ -14,10 +14,11 @@ from facelearn.data.faces import Faces
 from facelearn.errors import RecipeError
 from facelearn.losses import LossSum
 from facelearn.losses.classes import ClassLoss
+from facelearn.tasks.batch import BatchSource
 from facelearn.tasks.identification.answer import NameAnswering
 from facelearn.tasks.identification.sampling import row_order
 from facelearn.tasks.identification.settings import IdentificationSettings
-from facelearn.tasks.task import AnswerFacts, BatchSource
+from facelearn.tasks.task import AnswerFacts
 
 
 class IdentificationLearner(nn.Module):

@@ -21,9 +21,9 @@ from facelearn.tasks.keypoints.confidence import PointConfidence
 from facelearn.tasks.keypoints.point_results import PointResult, load_point_results, save_point_results
 from facelearn.tasks.keypoints.schemes import scheme_differences
 from facelearn.tasks.keypoints.settings import DEFAULTS, NEUTRAL, OF_ANOTHER_NETWORK, KeypointSettings
-from facelearn.tasks.settings import TaskSettings
+from facelearn.tasks.settings import Elsewhere, TaskSettings
 from facelearn.tasks.study_numbers import StudyNumbers
-from facelearn.tasks.task import NOTHING_ASKED, VALID, AnswerFacts, Asked, Elsewhere, HeldOut, Learner, Measured
+from facelearn.tasks.task import NOTHING_ASKED, VALID, AnswerFacts, Asked, HeldOut, Learner, Measured
 
 if TYPE_CHECKING:
     from torch import nn

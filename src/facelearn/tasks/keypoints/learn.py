@@ -15,10 +15,11 @@ from facelearn.errors import RecipeError
 from facelearn.geometry.coordinates import to_unit
 from facelearn.losses import LossSum
 from facelearn.losses.keypoints import keypoint_loss
+from facelearn.tasks.batch import BatchSource
 from facelearn.tasks.keypoints.answer import PointAnswering
 from facelearn.tasks.keypoints.schemes import SCHEMES
 from facelearn.tasks.keypoints.settings import KeypointSettings
-from facelearn.tasks.task import AnswerFacts, BatchSource
+from facelearn.tasks.task import AnswerFacts
 
 OFFSET_ROWS = 512
 LARGEST_OFFSET = 0.05  # of the width; a network that finds more has not learned yet where the points are

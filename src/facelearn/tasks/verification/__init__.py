@@ -17,7 +17,7 @@ from facelearn.models.registry import Gives
 from facelearn.report.finished_run import FinishedRun
 from facelearn.splits.split import Split
 from facelearn.splits.split import split as split_rows
-from facelearn.tasks.settings import TaskSettings
+from facelearn.tasks.settings import Elsewhere, TaskSettings
 from facelearn.tasks.study_numbers import StudyNumbers
 from facelearn.tasks.task import (
     NOTHING_ASKED,
@@ -26,7 +26,6 @@ from facelearn.tasks.task import (
     VALID,
     AnswerFacts,
     Asked,
-    Elsewhere,
     HeldOut,
     Learner,
     Measured,
@@ -222,7 +221,7 @@ class Verification:
     def held_out_text(self, row: Mapping[str, float]) -> str:
         """The share of a person's pairs accepted where one in a hundred of the others is, and whether the batches still teach."""
         said = [f"{row['valid_tar_score']:.1%} accepted at FAR 1%"] if "valid_tar_score" in row else []
-        said += [f"faces {row['train_pairwise_distance']:.2f} apart"] if "train_pairwise_distance" in row else []
+        said += [f"faces {row['train_mean_distance']:.2f} apart"] if "train_mean_distance" in row else []
         said += [f"{row['train_active_share']:.0%} of comparisons active"] if "train_active_share" in row else []
         return ", ".join(said)
 

@@ -121,7 +121,7 @@ class VerificationAnswering:
             threshold=self.threshold,
             false_accept=self.false_accept,
             probability=float("nan") if known is None else float(known.probability(np.array([distance]))[0]),
-            accepted_at=float("nan") if known is None else known.false_accept_at(distance),
+            accepted_at=float("nan") if known is None else float(known.false_accept_at(distance)),
             first=str(first.source[0]),
             second=str(second.source[0]),
         )

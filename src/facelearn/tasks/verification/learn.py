@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from facelearn.data.faces import Faces
 from facelearn.losses import LossSum
 from facelearn.losses.embeddings import DISTANCE, embedding_loss
-from facelearn.tasks.task import AnswerFacts, BatchSource, batches_in
+from facelearn.tasks.batch import BatchSource, batches_in
+from facelearn.tasks.task import AnswerFacts
 from facelearn.tasks.verification.answer import SPACE, raw_combined
 from facelearn.tasks.verification.batches_of_people import people_order
 from facelearn.tasks.verification.pairs_of_rows import quick_scores
@@ -55,7 +56,7 @@ class VerificationLearner(nn.Module):
 
     def targets(self, faces: Faces) -> dict[str, NDArray[np.int64]]:
         """The training person of each row, int64 (N,), -1 for others; and whoever it is, as the table counts."""
-        return {"identity": faces.identity_among(self.people), "person": np.asarray(faces.identity, np.int64)}
+        return {"identity": faces.identity_among(self.people), "person": np.array(faces.identity, np.int64)}
 
     def epoch(self, generator: np.random.Generator, batch_size: int) -> NDArray[np.int64]:
         """Every row once; or batches of people, as many as the rows fill."""

@@ -5,19 +5,22 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facelearn.data.faces import Faces
+from facelearn.data.row_pairs import pairs_of
 from facelearn.errors import DataError
 from facelearn.metrics.measure import number
-from facelearn.metrics.pair_calibration import Method, calibrate_pairs
+from facelearn.metrics.pair_calibration import Method, PairCalibration, calibrate_pairs
 from facelearn.metrics.pair_curves import most_accurate_threshold
-from facelearn.metrics.pair_facts import lowest_far
-from facelearn.metrics.pairs import PairMetrics, pair_metrics
-from facelearn.tasks.task import JPEG, TEST, VALID, AnswerFacts, HeldOut, Measured, Outputs
+from facelearn.metrics.pair_facts import PairMetrics, lowest_far
+from facelearn.metrics.pairs import pair_metrics
+from facelearn.tasks.settings import JPEG
+from facelearn.tasks.task import TEST, VALID, AnswerFacts, HeldOut, Measured, Outputs
 from facelearn.tasks.verification.answer import (
     CALIBRATION,
     EQUAL_COST,
@@ -27,9 +30,9 @@ from facelearn.tasks.verification.answer import (
     VerificationAnswering,
 )
 from facelearn.tasks.verification.back_end import BACK_ENDS, BackEnd, fit_back_end
-from facelearn.tasks.verification.back_end_choice import choose_back_end
+from facelearn.tasks.verification.back_end_choice import BackEndScores, choose_back_end
 from facelearn.tasks.verification.pair_results import hardest_pairs
-from facelearn.tasks.verification.pairs_of_rows import CHOSEN_FAR, all_pairs
+from facelearn.tasks.verification.pairs_of_rows import CHOSEN_FAR
 from facelearn.tasks.verification.settings import VerificationSettings
 
 TRAIN_OUTPUTS = "train"
@@ -52,19 +55,21 @@ def measure(held_out: HeldOut) -> Measured:
         held_out.facts,
         prediction={**held_out.facts.prediction, "back_end": back_end.facts, SPACE: _space(held_out.facts, back_end)},
         arrays=back_end.arrays,
-        thresholds=thresholds,
+        thresholds=dict(thresholds),
     )
     shown = held_out.parts[part]
     if part not in vectors:
         return Measured({}, facts)
     answering = VerificationAnswering.from_facts(facts)
-    found = measure_table(answering, vectors[part], shown.identity)
+    found = measure_table(answering, vectors[part], shown.identity, shown.group)
     if found is None:
         return Measured({}, facts)
     metrics: dict[str, Any] = {**found.metrics, "measured_on": part, "back_ends": tried}
     qualities = sorted((int(name.removeprefix(JPEG)), name) for name in vectors if name.startswith(JPEG))
     if qualities:
-        again = {quality: measure_table(answering, vectors[name], shown.identity) for quality, name in qualities}
+        again = {
+            quality: measure_table(answering, vectors[name], shown.identity, shown.group) for quality, name in qualities
+        }
         metrics["jpeg"] = [
             {"quality": quality, "tar": one.metrics["tar"], "auc_score": one.metrics["auc_score"]}
             for quality, one in again.items()
@@ -80,7 +85,7 @@ def measure_answers(found: Embeddings, faces: Faces) -> Measured:
         DataError: no two photos of one person, or only one person.
     """
     assert found.answering is not None
-    measured = measure_table(found.answering, found.vectors, faces.identity)
+    measured = measure_table(found.answering, found.vectors, faces.identity, faces.group)
     if measured is None:
         raise DataError(
             "pairs need two photos of one person, and two people; put each person's photos into a folder of that name, or give pairs: "
@@ -89,7 +94,7 @@ def measure_answers(found: Embeddings, faces: Faces) -> Measured:
     return Measured(dict(measured.metrics), AnswerFacts(), _evaluation(faces, found.vectors, measured))
 
 
-class Table(NamedTuple):
+class MeasuredTable(NamedTuple):
     """Metrics of all pairs of a table, and the pairs that are most wrong (`pair_results.hardest_pairs`)."""
 
     metrics: PairMetrics
@@ -98,14 +103,17 @@ class Table(NamedTuple):
 
 
 def measure_table(
-    answering: VerificationAnswering, vectors: NDArray[np.float32], person: NDArray[np.int64]
-) -> Table | None:
-    """All pairs of the rows (N, D) of people (N,), measured at the model's threshold of most right answers.
+    answering: VerificationAnswering,
+    vectors: NDArray[np.float32],
+    person: NDArray[np.int64],
+    group: NDArray[np.int64] | None = None,
+) -> MeasuredTable | None:
+    """All pairs of the rows (N, D) of people (N,) but those of one group (N,), measured at the model's threshold of most right answers.
 
     None without pairs of both kinds.
     """
-    first, second = all_pairs(person)
-    same = person[first] == person[second]
+    pairs = pairs_of(person, group=group)
+    first, second, same = pairs.first, pairs.second, pairs.same
     if not (same.any() and (~same).any()):
         return None
     distance = answering.back_end.distance(vectors[first], vectors[second])
@@ -116,7 +124,38 @@ def measure_table(
         threshold=None if np.isnan(answering.most_right) else answering.most_right,
         threshold_from=answering.most_right_from,
     )
-    return Table(metrics, *hardest_pairs(first, second, distance, same, metrics["threshold"]))
+    return MeasuredTable(metrics, *hardest_pairs(first, second, distance, same, metrics["threshold"], person=person))
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """What pairs say of distances.
+
+    Attributes:
+        calibration: the threshold of a false accept rate, and the way from distances to probabilities.
+        most_right: the threshold that decides most pairs right, both kinds weighed alike.
+        pairs: how many of one person, and of different people.
+        tuned_on: which pairs, in words.
+        fingerprint: of what the model saw in them; "" where nobody will ask.
+    """
+
+    calibration: PairCalibration
+    most_right: float
+    pairs: tuple[int, int]
+    tuned_on: str
+    fingerprint: str = ""
+
+    def facts(self) -> Mapping[str, Any]:
+        """As a model file keeps them."""
+        found, counts = self.calibration, dict(zip(("same", "different"), self.pairs, strict=True))
+        return {
+            SAME: {
+                "value": found.threshold, "low": number(found.low), "high": number(found.high), "false_accept": found.far,
+                "tuned_on": self.tuned_on, "fingerprint": self.fingerprint, **counts,
+            },
+            EQUAL_COST: {"value": self.most_right, "tuned_on": self.tuned_on, **counts},
+            CALIBRATION: found.to_dict(),
+        }  # fmt: skip
 
 
 def thresholds_of(
@@ -126,30 +165,32 @@ def thresholds_of(
     far: float,
     where: str,
     method: Method = "platt",
-) -> dict[str, Any]:
-    """What a model file keeps of pairs that it was calibrated on: both thresholds, and the way from distances to probabilities.
+) -> Thresholds:
+    """Both thresholds, and the way from distances to probabilities.
+
+    Args:
+        distance, same, people, far, method: as `metrics.pair_calibration.calibrate_pairs`.
+        where: which pairs they are, in words.
 
     Raises:
-        DataError: too few pairs for such a rate.
+        DataError: too few pairs for such a rate, or distances that tell nothing.
     """
-    found = calibrate_pairs(distance, same, far=far, people=people, method=method)
-    pairs = {"same": int(same.sum()), "different": int((~same).sum())}
-    return {
-        SAME: {
-            "value": found.threshold, "low": number(found.low), "high": number(found.high), "false_accept": far, "tuned_on": where,
-            **pairs,
-        },
-        EQUAL_COST: {"value": most_accurate_threshold(distance, same), "tuned_on": where, **pairs},
-        CALIBRATION: found.to_dict(),
-    }  # fmt: skip
+    return Thresholds(
+        calibrate_pairs(distance, same, far=far, people=people, method=method),
+        most_accurate_threshold(distance, same, balanced=True),
+        (int(same.sum()), int((~same).sum())),
+        where,
+        # of what the model saw in the pairs: other images, or another order of them, have another
+        hashlib.sha256(distance.astype("<f4").tobytes() + same.tobytes()).hexdigest()[:16],
+    )
 
 
-def _thresholds(back_end: BackEnd, valid: Faces, vectors: Outputs | None, where: str) -> dict[str, Any]:
+def _thresholds(back_end: BackEnd, valid: Faces, vectors: Outputs | None, where: str) -> Mapping[str, Any]:
     """Both thresholds from all pairs of the held-out people; none where those are too few."""
     if vectors is None:
         return {}
-    first, second = all_pairs(valid.identity)
-    same = valid.identity[first] == valid.identity[second]
+    pairs = pairs_of(valid.identity, group=valid.group)
+    first, second, same = pairs.first, pairs.second, pairs.same
     if not (same.any() and (~same).any()):
         return {}
     lowest = lowest_far(int((~same).sum()))
@@ -158,12 +199,12 @@ def _thresholds(back_end: BackEnd, valid: Faces, vectors: Outputs | None, where:
     distance = back_end.distance(vectors[first], vectors[second])
     people = np.stack([valid.identity[first], valid.identity[second]], 1)
     try:
-        return thresholds_of(distance, same, people, max(CHOSEN_FAR, lowest), where)
+        return thresholds_of(distance, same, people, max(CHOSEN_FAR, lowest), where).facts()
     except DataError:  # of a network that has learned nothing, distances tell nothing; the metrics say so
         return {}
 
 
-def _back_end(held_out: HeldOut, asked: str) -> tuple[BackEnd, dict[str, Any]]:
+def _back_end(held_out: HeldOut, asked: str) -> tuple[BackEnd, BackEndScores]:
     """The back end that was asked for, or the best of all on the validation people; and what each of them reached."""
     train, person = held_out.combined[TRAIN_OUTPUTS], held_out.train.identity
     if asked != "auto":
@@ -182,7 +223,7 @@ def _space(facts: AnswerFacts, back_end: BackEnd) -> str:
     return digest.hexdigest()[:16]
 
 
-def _evaluation(shown: Faces, vectors: NDArray[np.float32], measured: Table) -> Mapping[str, Any]:
+def _evaluation(shown: Faces, vectors: NDArray[np.float32], measured: MeasuredTable) -> Mapping[str, Any]:
     return {
         "images": shown.images, "vectors": vectors, "identity": shown.identity, "people": shown.people, "source": shown.source,
         "row": shown.row, "hard_pairs": measured.hard_pairs, "hard_distance": measured.hard_distance,

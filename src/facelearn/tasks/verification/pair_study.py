@@ -32,7 +32,7 @@ def numbers(run: CellNumbers) -> dict[str, Value]:
     metrics = run["metrics"]
     found = {name: _value(metrics.get(name)) for name in ("accuracy_score", "auc_score", "equal_error")}
     for name, far in _RATES.items():
-        one = next((one for one in metrics.get("tar") or () if math.isclose(one["far"], far)), {})
+        one: Mapping[str, Any] = next((one for one in metrics.get("tar") or () if math.isclose(one["far"], far)), {})
         found[name] = (to_number(one.get("tar")), to_number(one.get("low")), to_number(one.get("high")))
     return {name: value for name, value in found.items() if math.isfinite(value[0])}
 

@@ -20,7 +20,7 @@ class EmbeddingLossSettings(LossSettings):
 class WholePeopleSettings(SplitSettings):
     """People are held out whole: the `valid` ones choose (epoch, back end, threshold), the `test` ones are only measured."""
 
-    by: Literal["auto", "person"] = "auto"  # type: ignore[assignment]
+    by: Literal["auto", "person"] = "auto"
     test: float = Field(0.0, ge=0, lt=1, description="share of the people measured at the end")
     test_data: str | None = Field(
         None,
