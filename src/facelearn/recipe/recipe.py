@@ -115,7 +115,7 @@ class ReadSettings(SchemaSettings):
     units: Literal["pixels", "fraction", "percent"] | None = Field(
         None, description="of the coordinates in the label file"
     )
-    framing: Literal["whole", "crop", "template"] | None = Field(
+    framing: Literal["whole", "crop", "template", "tight"] | None = Field(
         None, description="which part of a photo is a face's image; by default the photos decide"
     )
     detector: str = Field(

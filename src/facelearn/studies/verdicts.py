@@ -81,7 +81,7 @@ def _verdict(claim: Claim, evidence: Evidence) -> Verdict:
     finding = judge(claim, evidence)
     ran = f"{epochs_text(behind)} epochs" if behind else ""
     seen = isinstance(claim, OverfitsClaim) and finding.holds is (not claim.prevented)
-    doubts = [] if seen else _doubts(claim, behind, evidence.cells)
+    doubts = [] if seen else _doubts(claim, behind, evidence)
     former = [row.name for row in behind if row.earlier]
     earlier = [f"trained in an earlier form: {', '.join(former)}"] if former else []
     if doubts or earlier:
@@ -90,12 +90,12 @@ def _verdict(claim: Claim, evidence: Evidence) -> Verdict:
     return _with_machines(Verdict(claim, finding.holds, finding.found, ran, finding.reasons), behind)
 
 
-def _doubts(claim: Claim, behind: Sequence[Row], cells: Cells) -> list[str]:
+def _doubts(claim: Claim, behind: Sequence[Row], evidence: Evidence) -> list[str]:
     """Why the numbers of these cells decide nothing."""
     if measures_of(claim) and set(measures_of(claim)) <= set(COSTS):  # what an epoch costs is known after one
         kinds = {row.machine for row in behind}
         return ["the cells ran on different machines"] if len(kinds) > 1 else []
-    blind = [row.name for row in behind if _knows_nothing(row, cells)]
+    blind = [row.name for row in behind if _knows_nothing(row, evidence)]
     doubts = _together([too_short(row) for row in behind])
     return doubts + ([f"no better than an answer that looks at no image: {', '.join(blind)}"] if blind else [])
 
@@ -118,13 +118,10 @@ def _together(reasons: Sequence[str]) -> list[str]:
     return [f"too short: {reason}" + (f" ({count} cells)" if count > 1 else "") for reason, count in counts.items()]
 
 
-def _knows_nothing(row: Row, cells: Cells) -> bool:
-    runs = trained(cells.get(row.name, ()))
-    for task in TASKS.values():
-        blind_answer = task.study.blind_answer(runs[0]) if runs else None
-        if blind_answer is not None and blind_answer[0] in row.ours:
-            return row.ours[blind_answer[0]].value > _NO_BETTER * blind_answer[1]
-    return False
+def _knows_nothing(row: Row, evidence: Evidence) -> bool:
+    runs = trained(evidence.cells.get(row.name, ()))
+    blind = evidence.kind.blind_answer(runs[0]) if runs else None
+    return blind is not None and blind[0] in row.ours and row.ours[blind[0]].value > _NO_BETTER * blind[1]
 
 
 def _with_machines(verdict: Verdict, behind: Sequence[Row]) -> Verdict:
