@@ -9,8 +9,11 @@ import sys
 
 from facelearn.cli import (  # noqa: F401 - each registers its command
     audit_command,
+    calibrate_command,
     card_command,
+    compare_command,
     convert_command,
+    embed_command,
     evaluate_command,
     explain_command,
     inspect_command,
@@ -22,6 +25,7 @@ from facelearn.cli import (  # noqa: F401 - each registers its command
     study_command,
     train_command,
     tune_command,
+    verify_eval_command,
 )  # fmt: skip
 from facelearn.cli.app import app
 from facelearn.cli.printing import complain
@@ -31,7 +35,7 @@ __all__ = ["app", "main"]
 
 TRAIN_PACKAGES = (
     "torch", "lightning_fabric", "sklearn", "skimage", "matplotlib", "tomli_w", "onnx", "onnxscript",
-    "networkx", "optuna", "captum",
+    "networkx", "optuna", "captum", "pytorch_metric_learning",
 )  # fmt: skip
 
 

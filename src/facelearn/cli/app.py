@@ -14,6 +14,7 @@ COMMANDS = {
     "Train": ("quickstart", "train", "tune", "study"),
     "Use": ("evaluate", "predict", "convert"),
     "Mend": ("audit", "patch", "pseudo-label"),
+    "Compare": ("compare", "calibrate", "verify-eval", "embed"),
     "Look": ("inspect", "explain", "models", "card"),
 }
 """All commands by the heading of the help that they stand under, in its order."""

@@ -48,6 +48,7 @@ def train(
     task: options.Learns = None,
     recipe: options.RecipeFile = None,
     model: options.Model = None,
+    loss: options.Loss = None,
     epochs: options.Epochs = None,
     budget: options.Budget = None,
     no_mirror: options.NoMirror = None,
