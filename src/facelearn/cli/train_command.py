@@ -164,7 +164,7 @@ def _print_run(result: TrainResult, as_json: bool) -> None:
         f"{summary['parameters']:,} parameters",
         f"model:  {result.model}",
         f"report: {result.report}",
-        *next_commands(result.model, result.folder / task.answers_file, first=look),
+        *next_commands(task.name, result.model, result.folder, first=look),
     )
 
 
@@ -181,4 +181,4 @@ def _print_folds(result: FoldsResult, as_json: bool) -> None:
     warn(result.warnings)
     say_left_out(result.skipped, result.folder)
     say("", kfold_text(result.summary), "", f"model:  {result.model} (the best fold's)", f"table:  {result.page}")
-    say(*next_commands(result.model, result.folder / TASKS[IN_FOLDS].answers_file))
+    say(*next_commands(IN_FOLDS, result.model, result.folder))

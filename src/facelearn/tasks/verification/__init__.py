@@ -61,7 +61,7 @@ class Verification:
     in_folds = False
     answers_train = True
     usage = 'model.compare("a.jpg", "b.jpg").same'
-    answers_file = "embeddings.csv"
+    answers_file = ""
     answer_formats = ("csv",)
 
     def teaches(self, faces: Faces) -> bool:
