@@ -67,7 +67,11 @@ def next_commands(task: str, model: Path, folder: Path, *, first: str = "") -> t
     from facelearn.tasks import TASKS
 
     file, answers = shlex.quote(str(model)), TASKS[task].answers_file
-    use = f"predict {file} PHOTOS --out {shlex.quote(str(folder / answers))}" if answers else f"compare {file} A.jpg B.jpg"
+    use = (
+        f"predict {file} PHOTOS --out {shlex.quote(str(folder / answers))}"
+        if answers
+        else f"compare {file} A.jpg B.jpg"
+    )
     return (
         f"next:   {first}facelearn {use}",
         f"        facelearn evaluate {file} OTHER_LABELLED_FACES",
