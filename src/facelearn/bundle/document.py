@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from facelearn.bundle.document_types import check_document
 from facelearn.data.schema import KeypointSchema
 from facelearn.errors import BundleError, FacelearnError
+from facelearn.models import zoo
 from facelearn.tasks import TASKS
 from facelearn.tasks.task import NOTHING_ASKED, AnswerFacts, Answering, Asked, Task
 from facelearn.transforms.framing import WHOLE, Framing, framing_as_read
@@ -200,6 +201,7 @@ def from_document(document: Mapping[str, Any], tensors: Mapping[str, NDArray[Any
         for prefix in (_NETWORK, _PREPROCESS, ANSWER)
     )
     try:
+        document = {**document, "network_args": _with_earlier_options(document["network"], document["network_args"])}
         answer = dict(document["answer"])
         schema, people = answer.pop("schema"), tuple(answer.pop("people"))
         return Bundle(
@@ -218,6 +220,12 @@ def from_document(document: Mapping[str, Any], tensors: Mapping[str, NDArray[Any
         raise BundleError(
             f"{source} lacks facts a model needs ({error!r}); make it again with facelearn train"
         ) from error
+
+
+def _with_earlier_options(network: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The builder's arguments with the options that the network did not have when the file was written, as it was built then."""
+    known = any(info.name == network for info in zoo.list_models())
+    return {**(zoo.model_info(network).earlier if known else {}), **arguments}
 
 
 def _checked(name: str, array: NDArray[Any]) -> NDArray[Any]:

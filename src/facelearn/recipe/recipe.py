@@ -32,7 +32,7 @@ class ModelSettings(Settings):
 
     name: str = "facelearn_keypoints"
     options: Options = Field(default_factory=dict)
-    initialise: Literal["default", "normal", "xavier", "kaiming"] = "default"
+    initialise: Literal["default", "normal", "xavier", "kaiming", "orthogonal"] = "default"
     initial_deviation: float = Field(0.02, gt=0, description="standard deviation of the 'normal' initialisation")
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from facelearn.report.shown_numbers import to_number
-from facelearn.tasks.study_numbers import CellNumbers, Cells, KeptMetrics, Ranked, Table, Value, trained
+from facelearn.tasks.study_numbers import CellNumbers, Cells, KeptMetrics, Ranked, Scores, Table, Value, trained
 
 _RATES = {
     "tar_at_0.1_score": 0.1,
@@ -45,6 +45,16 @@ def images_of(counts: Mapping[str, Any]) -> tuple[int, float]:
 def criterion(recipe: Mapping[str, Any]) -> str:
     """The loss: cells that differ in it have losses of different kinds."""
     return json.dumps(recipe.get("loss"), sort_keys=True)
+
+
+def blind_answer(run: CellNumbers) -> tuple[str, float] | None:
+    """Half of all pairs are told apart by chance, as equal error rate."""
+    return "equal_error", 0.5
+
+
+def ranked_scores(run: CellNumbers) -> Scores:
+    """None: pairs are scored, not people."""
+    return {}
 
 
 def kept_metrics(run: CellNumbers) -> KeptMetrics:
