@@ -171,7 +171,6 @@ def _print_run(result: TrainResult, as_json: bool) -> None:
 def _print_folds(result: FoldsResult, as_json: bool) -> None:
     from facelearn.runs.folds import IN_FOLDS
     from facelearn.runs.folds_summary import kfold_text
-    from facelearn.tasks import TASKS
 
     assert result.model is not None  # only folds that were stopped have none
     if as_json:
