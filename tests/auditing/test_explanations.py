@@ -20,7 +20,7 @@ from facelearn.data.synthetic import synthetic_faces_with_truth
 from support.imagined_judges import imagined_judges
 from support.planting import Planted, average_precision, planted, recall_in_first, with_noise_and_holes
 
-ROWS = 800
+ROWS = 600
 OF_LABELS = ("misplaced", "shifted", "swapped", "wrong_face")
 
 

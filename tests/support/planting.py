@@ -16,8 +16,8 @@ from facelearn.geometry.affine import map_points, similarity_transform
 LABEL_NOISE, MISSING, SHARE = 1.1, 0.3, 0.03
 PLANTED = ("misplaced", "shifted", "swapped", "wrong_face", "duplicate", "poor")
 SMALLEST, LARGEST = 4.0, 20.0  # pixels of 96
-LARGE = {"misplaced": 9.0, "shifted": 6.0}
-SIZES = ((4.0, 6.0), (6.0, 9.0), (9.0, 14.0), (14.0, 20.0))
+LARGE = {"misplaced": 9.0, "shifted": 6.0, "wrong_face": 9.0}
+SIZES = ((0.0, 6.0), (6.0, 9.0), (9.0, 14.0), (14.0, 99.0))
 POOR = ("blurred", "low_contrast", "clipped", "padded", "upscaled")
 
 
@@ -28,7 +28,7 @@ class Planted:
     Attributes:
         faces: as an auditor gets them.
         kind: str (N,), one of `PLANTED`, "" where nothing was planted.
-        size: float64 (N,), pixels of 96 by which labels were moved; NaN where it is not about that.
+        size: float64 (N,), pixels of 96 by which the label, or the farthest, was moved; NaN where it is not about that.
         keypoint: int64 (N,), which label was moved, -1 for none or several.
     """
 
@@ -39,7 +39,8 @@ class Planted:
 
     @property
     def large(self) -> NDArray[np.bool_]:
-        """bool (N,), the faults that an auditor must find: misplaced by 9 px or more, shifted by 6 or more, and all of the other kinds."""
+        """bool (N,), the faults that an auditor must find: misplaced by 9 px or more, shifted by 6 or more, of another
+        face that has a point 9 px away, and all of the other kinds."""
         least = np.array([LARGE.get(kind, 0.0) for kind in self.kind.tolist()])
         return (self.kind != "") & ~(self.size < least)
 
@@ -81,8 +82,11 @@ def planted(
             swap = _eye_pairs(faces)
             points[row, swap[:, 0]], points[row, swap[:, 1]] = points[row, swap[:, 1]], points[row, swap[:, 0]]
         elif kind[row] == "wrong_face":
-            points[row] = np.where(np.isnan(points[row]), np.nan, _full(faces, clean, rng))
+            right = points[row].copy()
+            points[row] = np.where(np.isnan(right), np.nan, _full(faces, clean, rng))
+            size[row] = np.nanmax(np.hypot(*(points[row] - right).T)) / unit
         elif kind[row] == "duplicate":
+            other = int(rng.choice(clean[clean < row])) if row > clean[0] else other
             images[row] = images[other]
             noise_now = unit * noise * rng.standard_normal(points[row].shape)
             points[row] = faces.keypoints[other] + noise_now

@@ -4,6 +4,7 @@ The residuals of good labels of a row follow a multivariate t distribution: each
 and faces differ in more than is known of them. Against it stand explanations, each with a density of its own:
 
 - astray: the networks are wrong at one point, by a few of its scales (a bivariate t of six degrees of freedom); no fault;
+- lost: the networks do not find this face: all residuals are some times larger than expected; no fault either;
 - misplaced: one label lies anywhere, all distances from some pixels on being equally likely in their logarithm;
 - swapped: left and right have changed places, in all pairs, those of the eyes, or one pair; unswapped, the labels are good;
 - shifted: all labels moved by the same vector, drawn from normal distributions of several widths;
@@ -18,22 +19,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facelearn.auditing.residuals import Residuals, median_place
-from facelearn.auditing.suspects import robust_covariance
+from facelearn.auditing.suspects import LEAST_FACES, LEAST_OTHERS, laid_over, mean_shape, robust_covariance
 from facelearn.data.faces import Faces
 
 Numbers = NDArray[np.float64]
-KINDS_OF_ROWS = ("good", "astray", "misplaced", "swapped", "shifted", "wrong_face", "scheme")
-_FIRST = np.array([0.955, 0.015, 0.01, 0.005, 0.005, 0.005, 0.005])
+KINDS_OF_ROWS = ("good", "astray", "lost", "misplaced", "swapped", "shifted", "wrong_face", "scheme")
+WELL = 3
+"""How many of them, the first, are no fault."""
+_FIRST = np.array([0.945, 0.015, 0.01, 0.01, 0.005, 0.005, 0.005, 0.005])
 _STRENGTH = 100.0  # rows that the first guess of how common explanations are counts for
 _TAILS = (3.0, 4.0, 6.0, 9.0, 14.0, 25.0, 60.0)
 _ROUNDS = 40
 _ASTRAY_TAIL, _ASTRAY_SCALE = 6.0, 2.0
+_LOST_TAIL, _LOST_SCALE = 4.0, 2.5
+_LOST_SHARE = 0.7  # of the standard deviations of other faces' labels about this one's points
+_LOST_POWER = 6.0  # of a row's difficulty: a face that the judges agree on is not lost
+_SHAPE_TAIL, _SHAPE_SCALE = 8.0, 1.2
+_MOST_ASTRAY = 0.02  # where labels lie closer to one another's shape than to the networks' points, all would be explained by it
 _WRONG_TAIL = 6.0
 _NEAREST, _FARTHEST = 3.0, 90.0  # pixels of 96 that a misplaced label lies away
 _SHIFTS = (4.0, 8.0, 16.0)  # standard deviations of shifts, pixels of 96
@@ -68,6 +76,11 @@ class Normal:
         """(N,) of a t distribution with `tail` degrees of freedom and this covariance."""
         return _log_t(self.size, self.distance, self.volume, tail)
 
+    def widened(self, times: float) -> Normal:
+        """The same under a covariance whose standard deviations are so many times as large."""
+        volume = self.volume + 2 * np.log(times) * self.size
+        return replace(self, distance=self.distance / times**2, volume=volume)
+
     def without(self, tail: float) -> Numbers:
         """(N, K): the same for the row without label k."""
         size = np.maximum(self.size[:, None] - 2, 0)
@@ -86,9 +99,9 @@ class Explained:
     """How probable each explanation of N rows is.
 
     Attributes:
-        share: (7,) how common each of `KINDS_OF_ROWS` is.
+        share: (8,) how common each of `KINDS_OF_ROWS` is.
         tail: degrees of freedom of good labels.
-        probability: (N, 7) of each kind.
+        probability: (N, 8) of each kind.
         misplaced: (N, K) that this label is misplaced and the others are good.
         swapped: (N, P) for each set of pairs as `swaps` gives them.
         normal: the residuals under good labels.
@@ -121,6 +134,9 @@ class Explanations:
         self.covariance = robust_covariance(residuals.rest / residuals.scale[..., None])
         self.wrong_mean, self.wrong_covariance = self._of_other_faces(np.random.default_rng(seed))
         self.sets = swaps(faces)
+        self.shape, self.shape_covariance = self._of_shapes()
+        self.difficulty = residuals.scale / np.median(residuals.scale, 0)
+        self.usually_hard = float(np.log(np.mean(np.median(self.difficulty, 1) ** _LOST_POWER)))
         self.two_schemes = not np.array_equal(residuals.others, residuals.expected)
 
     def _of_other_faces(self, rng: np.random.Generator) -> tuple[Numbers, Numbers]:
@@ -131,6 +147,27 @@ class Explanations:
         )
         mean = median_place(rest)
         return mean, robust_covariance(rest - mean)
+
+    def _of_shapes(self) -> tuple[NDArray[np.complex128], Numbers]:
+        """The mean shape (K,), NaN where too few rows tell it, and covariance (2K, 2K) of labels laid over it."""
+        places, known = _complex(self.labels)
+        rows = known.sum(1) > LEAST_OTHERS
+        if rows.sum() < LEAST_FACES:
+            return np.full(known.shape[1], np.nan + 0j), np.eye(2 * known.shape[1])
+        shape = mean_shape(places[rows], known[rows])
+        rest, _ = laid_over(places[rows], known[rows] & np.isfinite(shape), shape)
+        return shape, robust_covariance(rest)
+
+    def by_shape(self, labels: Numbers) -> Numbers:
+        """(N, K) log density, a pixel squared, of each label given the others of its face; NaN where they are too few to tell."""
+        places, known = _complex(labels)
+        known &= np.isfinite(self.shape)
+        if not np.isfinite(self.shape).any():
+            return np.full(known.shape, np.nan)
+        rest, size = laid_over(places, known, self.shape)
+        found = normal(rest, np.full(rest.shape[:2], _SHAPE_SCALE), self.shape_covariance)
+        density = _log_t(np.full(rest.shape[:2], 2.0), found.own_distance, found.own_volume, _SHAPE_TAIL)
+        return np.where((known.sum(1) > LEAST_OTHERS)[:, None], density - 2 * np.log(size)[:, None], np.nan)
 
     def explained(
         self, rows: NDArray[np.int64] | None = None, like: Explained | None = None, labels: Numbers | None = None
@@ -168,15 +205,23 @@ class _Made:
         self.normal = normal(rest, scale, of.covariance)
         away = _misplaced(np.hypot(rest[..., 0], rest[..., 1]) / of.unit) - 2 * np.log(of.unit)
         self.away = np.where(self.known, away, -np.inf)
-        self.astray = np.where(self.known, _astray(self.normal.error, self.normal.spread), -np.inf)
+        wrong = normal(rest - of.wrong_mean, np.ones(scale.shape), of.wrong_covariance)
+        self.wrong = wrong.log_density(_WRONG_TAIL)
+        shape = of.by_shape(labels)
+        astray = _astray(self.normal.error, self.normal.spread)
+        harder = 2 * np.log(of.difficulty[rows])  # an easy point is seldom missed
+        self.astray = np.where(self.known, np.where(np.isnan(shape), astray, shape) + harder, -np.inf)
+        hard = _LOST_POWER * np.log(np.median(of.difficulty[rows], 1))
+        # a network that is lost sees a face like any other: the labels lie about it as other faces' do, less far
+        unlike = wrong.widened(_LOST_SHARE).log_density(_WRONG_TAIL)
+        widened = self.normal.widened(_LOST_SCALE).log_density(_LOST_TAIL)
+        self.lost = np.logaddexp(widened, unlike) - np.log(2) + hard - of.usually_hard
         self.shifts = [normal(rest, scale, of.covariance, shift=of.unit * width) for width in _SHIFTS]
-        flat = np.ones(scale.shape)
-        self.wrong = normal(rest - of.wrong_mean, flat, of.wrong_covariance).log_density(_WRONG_TAIL)
         self.swapped = [self._unswapped(labels, one) for one in of.sets]
         self.other = normal(labels - of.residuals.others[rows], scale, of.covariance) if of.two_schemes else None
 
-    def _unswapped(self, labels: Numbers, pairs: Sequence[int]) -> Normal | None:
-        """The residuals once `pairs` are exchanged; None where that does no row any good."""
+    def _unswapped(self, labels: Numbers, pairs: Sequence[int]) -> tuple[NDArray[np.int64], Normal]:
+        """The rows that exchanging `pairs` does good, and their residuals once it is done."""
         of = self.of
         turned = labels.copy()
         for number in pairs:
@@ -184,11 +229,8 @@ class _Made:
             turned[:, [left, right]] = labels[:, [right, left]]
         scale, expected = of.residuals.scale[self.rows], of.residuals.expected[self.rows]
         before, after = (np.nansum((one - expected) ** 2, (1, 2)) for one in (labels, turned))
-        better = after < before / 2
-        if not better.any():
-            return None
-        turned[~better] = np.nan
-        return normal(turned - expected, scale, of.covariance)
+        better = np.flatnonzero(after < before / 2)
+        return better, normal((turned - expected)[better], scale[better], of.covariance)
 
     def parts(self, tail: float) -> list[Numbers]:
         """Log densities (N, any) of each of `KINDS_OF_ROWS`, those of one kind equally likely beforehand."""
@@ -196,15 +238,15 @@ class _Made:
         without = np.where(self.known, self.normal.without(tail), 0.0)
         even = np.log(self.count)[:, None]
         swapped = np.full((len(good), max(len(self.swapped), 1)), -np.inf)
-        for number, one in enumerate(self.swapped):
-            if one is not None:
-                swapped[:, number] = np.where(one.size > 0, one.log_density(tail), -np.inf)
+        for number, (rows, one) in enumerate(self.swapped):
+            swapped[rows, number] = one.log_density(tail)
         shifted = np.stack([one.log_density(tail) for one in self.shifts], 1)
         several = (self.known.sum(1) > 1)[:, None]
         other = np.full((len(good), 1), -np.inf) if self.other is None else self.other.log_density(tail)[:, None]
         return [
-            good[:, None], without + self.astray - even, without + self.away - even, swapped - np.log(swapped.shape[1]),
-            np.where(several, shifted - np.log(len(_SHIFTS)), -np.inf), np.where(several, self.wrong[:, None], -np.inf), other,
+            good[:, None], without + self.astray - even, self.lost[:, None], without + self.away - even,
+            swapped - np.log(swapped.shape[1]), np.where(several, shifted - np.log(len(_SHIFTS)), -np.inf),
+            np.where(several, self.wrong[:, None], -np.inf), other,
         ]  # fmt: skip
 
     def maximised(self, tail: float) -> tuple[Numbers, float]:
@@ -216,6 +258,8 @@ class _Made:
             joint = whole[some] + np.log(share)
             probability = np.exp(joint - np.logaddexp.reduce(joint, 1, keepdims=True))
             share = (probability.sum(0) + _STRENGTH * _FIRST) / (some.sum() + _STRENGTH)
+            share[1] = min(share[1], _MOST_ASTRAY)
+            share = share / share.sum()
         return share, float(np.logaddexp.reduce(whole[some] + np.log(share), 1).sum())
 
     def explained(self, share: Numbers, tail: float) -> Explained:
@@ -224,8 +268,21 @@ class _Made:
         each = [np.exp(part - total) for part in parts]
         kinds = np.stack([part.sum(1) for part in each], 1)
         shift = self.shifts[-1].shift
-        normal_with_shift = Normal(**{**self.normal.__dict__, "shift": shift})
-        return Explained(share, tail, kinds, each[2], each[3], normal_with_shift)
+        normal_with_shift = replace(self.normal, shift=shift)
+        return Explained(
+            share,
+            tail,
+            kinds,
+            each[KINDS_OF_ROWS.index("misplaced")],
+            each[KINDS_OF_ROWS.index("swapped")],
+            normal_with_shift,
+        )
+
+
+def _complex(labels: Numbers) -> tuple[NDArray[np.complex128], NDArray[np.bool_]]:
+    """(N, K) x + iy, 0 where missing; and where it is not."""
+    known = ~np.isnan(labels[..., 0])
+    return np.where(known, labels[..., 0] + 1j * labels[..., 1], 0), known
 
 
 def normal(rest: Numbers, scale: Numbers, covariance: Numbers, *, shift: float = 0.0) -> Normal:
@@ -255,7 +312,7 @@ def _normal(rest: Numbers, scale: Numbers, covariance: Numbers, shift: float) ->
         matrix = matrix + shift**2 * (axes @ axes.T)
     # what is missing is independent of the rest, and 0
     matrix = np.where(known[:, :, None] & known[:, None, :], matrix, np.eye(2 * keypoints))
-    values = np.where(known, rest.reshape(count, -1), 0.0)
+    values = np.where(known, rest.reshape(count, 2 * keypoints), 0.0)
     precision = np.linalg.inv(matrix)
     pulled = np.einsum("nij,nj->ni", precision, values)
     distance = (values * pulled).sum(1)

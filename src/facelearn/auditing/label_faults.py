@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facelearn.auditing.explanations import KINDS_OF_ROWS, Explained, Explanations
+from facelearn.auditing.explanations import KINDS_OF_ROWS, WELL, Explained, Explanations
 from facelearn.auditing.fault import Fault
 from facelearn.auditing.residuals import own_scheme
 from facelearn.geometry.affine import map_points, scale_of
@@ -15,7 +15,7 @@ from facelearn.tasks.keypoints.schemes import SCHEMES
 
 LEAST_SCORE = 0.02
 """Faults less probable are not told."""
-_FAULTS = KINDS_OF_ROWS[2:]
+_FAULTS = KINDS_OF_ROWS[WELL:]
 _MOST_IN_A_ROW = 4  # misplaced labels, one after the other
 
 
@@ -28,8 +28,8 @@ def label_faults(explanations: Explanations, explained: Explained) -> list[Fault
     found: list[Fault] = []
     rows, labels, now = np.arange(len(explanations.labels)), explanations.labels.copy(), explained
     for number in range(_MOST_IN_A_ROW):
-        score = now.probability[:, 2:].sum(1)
-        kind = now.probability[:, 2:].argmax(1)
+        score = now.probability[:, WELL:].sum(1)
+        kind = now.probability[:, WELL:].argmax(1)
         told = np.flatnonzero((score >= LEAST_SCORE) & ((number == 0) | (kind == _FAULTS.index("misplaced"))))
         again = []
         for place in told:

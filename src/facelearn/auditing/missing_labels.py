@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facelearn.auditing.fault import Fault
-from facelearn.auditing.label_faults import LEAST_SCORE
 from facelearn.auditing.residuals import Residuals
 from facelearn.data.faces import Faces
 from facelearn.geometry.affine import scale_of
@@ -18,6 +17,7 @@ from facelearn.geometry.affine import scale_of
 SLIPS = 0.005
 """Share of labels that are forgotten, beforehand."""
 _LEAST_MISSING = 20
+_LEAST_SCORE = 0.1  # below, it is missing as often as in one row of twenty: a rule
 _FOLDS = 5
 
 
@@ -39,7 +39,7 @@ def missing_faults(faces: Faces, residuals: Residuals, *, seed: int = 0) -> list
             (float(places[row, k, 0]), float(places[row, k, 1])), float(residuals.scale[row, k] * scale[row]),
             f"missing here, and in {often[row, k]:.1%} of rows like this one",
         )
-        for row, k in np.argwhere(score >= LEAST_SCORE)
+        for row, k in np.argwhere(score >= _LEAST_SCORE)
     ]  # fmt: skip
 
 

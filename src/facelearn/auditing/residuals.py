@@ -118,4 +118,4 @@ def _typical(distance: Numbers) -> Numbers:
     some = ~np.isnan(distance).all(0)
     typical = np.full(distance.shape[1], np.nanmedian(distance) if some.any() else 1.0)
     typical[some] = np.nanmedian(distance[:, some], 0)
-    return np.maximum(typical, 1e-6) / RAYLEIGH
+    return np.asarray(np.maximum(typical, 1e-6) / RAYLEIGH, np.float64)
