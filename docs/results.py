@@ -1,63 +1,129 @@
-"""The results page: `python docs/results.py runs/studies/NAME ...` takes what `facelearn study` left into docs/results and docs/images.
+"""The results page: `python docs/results.py` makes docs/results.md and its pictures from the stored results, whole.
 
-docs/generate.py makes docs/results.md from docs/results/*.json and docs/results/remarks.toml, so the page can be made again, and
-checked, without the runs.
+`python docs/results.py runs/studies/NAME ...` first takes what `facelearn study` left there into docs/results. The page can be made
+again, and checked, without the runs: docs/results/*.json hold the numbers and curves, docs/results/remarks.toml what is said about them,
+the studies' own files what was published and claimed.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-import re
-import shutil
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from facelearn.studies.cell_numbers import Row
+    from facelearn.studies.definition import Study
+    from facelearn.tasks.study_numbers import Cells
 
 DOCS = Path(__file__).resolve().parent
-STORED, PICTURES = DOCS / "results", DOCS / "images" / "results"
+STORED, PICTURES, PAGE = DOCS / "results", DOCS / "images" / "results", DOCS / "results.md"
 REMARKS = STORED / "remarks.toml"
 
 
+@dataclass(frozen=True)
+class Stored:
+    """One stored run of a study: its label (the file's name), the file's facts, the study, its rows and cells."""
+
+    label: str
+    facts: Mapping[str, Any]
+    study: Study
+    rows: Sequence[Row]
+    cells: Cells
+
+    @property
+    def fingerprint(self) -> str:
+        """Of all that its pictures show: kept in them, so that a picture of other numbers is seen to be one."""
+        from facelearn.studies.checkpoints import places
+
+        cells = {name: [run.get("history") for run in runs] for name, runs in self.cells.items()}
+        published = [(one.name, one.position, dict(one.published), places(one)) for one in self.study.variations]
+        text = json.dumps([cells, published, self.facts["rows"]], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
 def collect(folder: Path) -> None:
-    """Copy the numbers and pictures of one study's folder."""
+    """Take the numbers of one study's folder into docs/results."""
     STORED.mkdir(exist_ok=True)
-    PICTURES.mkdir(parents=True, exist_ok=True)
     facts = json.loads((folder / "study.json").read_text(encoding="utf-8"))
     (STORED / f"{folder.name}.json").write_text(json.dumps(facts, separators=(",", ":")) + "\n", encoding="utf-8")
-    for name in ("curves", "sweep", "cost"):
-        if (folder / f"{name}.png").exists():
-            shutil.copyfile(folder / f"{name}.png", PICTURES / f"{folder.name}-{name}.png")
+
+
+def everything() -> list[Stored]:
+    """All stored runs, in the order of the remarks."""
+    from facelearn.studies.store import as_it_ran, restored
+
+    order = list(_remarks())
+    found = []
+    for path in sorted(
+        STORED.glob("*.json"), key=lambda one: (order.index(one.stem) if one.stem in order else 99, one.stem)
+    ):
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        study = as_it_ran(facts, path.stem)
+        found.append(Stored(path.stem, facts, study, *restored(facts, study)))
+    return found
+
+
+def draw(runs: Sequence[Stored]) -> None:
+    """The pictures of all stored runs, and none else."""
+    from facelearn.report.style import png
+    from facelearn.studies.study_plots import study_cost, study_curves, study_sweep
+
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    drawn = set()
+    for run in runs:
+        figures = {
+            "curves": study_curves(run.study, run.cells), "sweep": study_sweep(run.study, run.rows),
+            "cost": study_cost(run.study, run.rows),
+        }  # fmt: skip
+        for name, figure in figures.items():
+            if figure is not None:
+                path = PICTURES / f"{run.label}-{name}.png"
+                path.write_bytes(png(figure, comment=run.fingerprint))
+                drawn.add(path)
+    for path in set(PICTURES.glob("*.png")) - drawn:
+        path.unlink()
 
 
 def page(note: str) -> str:
     """docs/results.md from the stored results."""
-    remarks = tomllib.loads(REMARKS.read_text(encoding="utf-8"))
-    order = list(remarks)
-    paths = sorted(STORED.glob("*.json"), key=lambda path: order.index(path.stem) if path.stem in order else len(order))
-    sections = [_section(path, remarks.get(path.stem, {})) for path in paths]
-    closing = remarks.get("closing", "").strip()
-    return (
-        "\n".join([note, "", "# Results", "", remarks["introduction"].strip(), "", *sections, closing]).rstrip() + "\n"
-    )
+    from facelearn.report.tables import markdown_table
+    from facelearn.studies.definition import load_study, study_names
+    from facelearn.studies.overview import overview
+    from facelearn.studies.verdicts import RULE
+
+    remarks, runs = _remarks(), everything()
+    known = {run.study.name for run in runs}
+    listed = [(f"[{run.label}](#{run.label})", run.study, run.rows, run.cells) for run in runs]
+    listed += [(name, load_study(name), [], {}) for name in study_names() if name not in known]
+    parts = [
+        note, "", "# Results", "", remarks["introduction"].strip(), "", "## All studies", "",
+        markdown_table(*overview(listed)), "", f"**The rule.** {RULE}", "",
+        *[_section(run, remarks.get(run.label, {})) for run in runs], remarks.get("closing", "").strip(),
+    ]  # fmt: skip
+    return "\n".join(parts).rstrip() + "\n"
 
 
-def _section(path: Path, remark: Mapping[str, Any]) -> str:
-    from facelearn.studies.definition import load_study
+def _remarks() -> dict[str, Any]:
+    return tomllib.loads(REMARKS.read_text(encoding="utf-8"))
+
+
+def _section(run: Stored, remark: Mapping[str, Any]) -> str:
     from facelearn.studies.page import markdown
-    from facelearn.studies.store import restored
 
-    facts = json.loads(path.read_text(encoding="utf-8"))
-    found, cells = restored(facts)
-    asked = re.findall(r"-(\d+)-(epochs|rows|folds)", path.stem)
-    epochs = next((int(number) for number, what in asked if what == "epochs"), None)
-    study = load_study(facts["study"], epochs=epochs)
-    body = markdown(study, cells, found=found, pictures=f"images/results/{path.stem}-", folds=facts.get("folds"))
+    facts, study = run.facts, run.study
+    body = markdown(study, run.cells, found=run.rows, pictures=f"images/results/{run.label}-", folds=facts.get("folds"))
     heading, rest = body.split("\n", 1)
-    options = "".join(f" --{what} {number}" for number, what in asked)
+    asked = run.label.removeprefix(study.name).strip("-").split("-")
+    options = "".join(f" --{what} {number}" for number, what in zip(asked[::2], asked[1::2], strict=False))
     data, given = ("PHOTOS", _files(facts)) if study.task == "identification" else ("training.zip", "")
-    lines = [heading, "", f"```bash\nfacelearn study {study.name} --data {data}{given}{options}\n```", rest]
+    command = f"```bash\nfacelearn study {study.name} --data {data}{given}{options}\n```"
+    lines = [f'<a id="{run.label}"></a>', "", heading, "", command, rest]
     if "differs" in remark:
         lines += [f"**Where ours differs, and why.** {remark['differs'].strip()}", ""]
     return "\n".join(lines)
@@ -77,4 +143,9 @@ if __name__ == "__main__":
     for argument in sys.argv[1:]:
         collect(Path(argument))
         print("took", argument)
-    print("now type: python docs/generate.py")
+    sys.path.insert(0, str(DOCS))
+    from generate import NOTE
+
+    draw(everything())
+    PAGE.write_text(page(NOTE), encoding="utf-8")
+    print(f"wrote {PAGE} and the pictures in {PICTURES}")

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from facelearn.runs.prepare import read as read
     from facelearn.runs.prepare import read_with_report as read_with_report
     from facelearn.runs.train import train as train
+    from facelearn.runs.verify import calibrate as calibrate
+    from facelearn.runs.verify import verify_eval as verify_eval
     from facelearn.splits.split import kfold as kfold
     from facelearn.splits.split import split as split
     from facelearn.studies.study import study as study
@@ -52,6 +54,7 @@ _HOME = {
     "Recipe": "facelearn.recipe.recipe",
     "RecipeError": "facelearn.errors",
     "build": "facelearn.models.zoo",
+    "calibrate": "facelearn.runs.verify",
     "concatenate": "facelearn.data.faces",
     "convert": "facelearn.runs.convert",
     "evaluate": "facelearn.runs.evaluate",
@@ -67,6 +70,7 @@ _HOME = {
     "synthetic_faces": "facelearn.data.synthetic",
     "train": "facelearn.runs.train",
     "tune": "facelearn.studies.tune",
+    "verify_eval": "facelearn.runs.verify",
 }
 """The module each public name lives in."""
 

@@ -46,23 +46,24 @@ models                    zoo
 metrics                   measure stratified keypoint_errors keypoints answers class_tables class_averages calibration open_set classes
 metrics                   pair_curves pair_resamples pair_facts pairs pair_calibration ranks one_shot
 report                    style shown_numbers labels tiling finished_run headline plots contact_sheet tables page run_sections
-tasks                     study_numbers found settings task draws
+tasks                     study_numbers found settings batch task draws
 tasks/keypoints           settings schemes confidence answer learn measure point_results point_text error_curves keypoint_plots best_and_worst page point_study __init__
 tasks/identification      settings answer sampling learn class_results measure class_text class_plots unknown_plots confusion pictures sections page class_study __init__
-tasks/verification        batches_of_people two_covariances chi_square back_end back_end_choice adapter pair_results pair_text pair_plots embedding_map hard_pairs page
+tasks/verification        settings batches_of_people two_covariances chi_square back_end back_end_choice adapter pairs_of_rows answer pair_results measure learn
+tasks/verification        pair_text pair_plots embedding_map hard_pairs page pair_study __init__
 tasks                     __init__
 recipe                    starting_weights space defaults recipe keywords resolve
 bundle                    seal document_types document file adapter_file onnx_file graph onnx card __init__
 detect                    face_box guesses crops detections refine finder others given __init__ fitted
 detect/refiner            scenes face_networks finder_learning refiner_learning graphs
-prediction                photos finding stream backends open __init__ drawing predict
+prediction                photos finding stream backends open __init__ embedding_files drawing predict
 record                    folder results
 training                  batches device schedule
 training/transfer         stages weights matching
 training                  state evaluation optimiser budget loop plan point_evidence
 detect/refiner            make
-runs                      train_result default_framing placing decoding prepare fit_rows train folds_summary folds deployed evaluate convert quickstart
-studies                   measures study_file definition cell_numbers verdicts suggest storage store cells pool cost_plot study_plots page study
+runs                      train_result default_framing placing decoding prepare fit_rows train folds_summary folds deployed evaluate verify convert quickstart
+studies                   measures claims study_file definition cell_numbers checkpoints judging verdicts suggest storage store cells pool cost_plot study_plots overview page study
 studies                   search search_plots search_page search_files trial tune
 explaining                opened layers network_picture architecture kernels activations saliency excite receptive face_pictures map_plots page album parts units explain
 auditing                  fault people suspects findings page inspect
@@ -70,7 +71,7 @@ auditing                  judges residuals explanations label_faults missing_lab
 gallery
 serve
 cli                       app signals printing display options typed_settings train_command evaluate_command predict_command inspect_command
-cli                       models_command card_command convert_command explain_command study_command tune_command quickstart_command __init__
+cli                       models_command card_command convert_command explain_command study_command tune_command quickstart_command verify_eval_command calibrate_command compare_command embed_command __init__
 __main__.py
 """  # noqa: E501
 # The package itself names all its public functions, and fetches each where it is first used: it may know everybody.

@@ -12,18 +12,10 @@ DOCUMENTED = {
     "transforms/align": "api.md",
     "models/networks/clips": "api.md",
     "models/networks/temporal": "api.md",
-    "losses/embeddings": "api.md",
     "auditing/keypoint_audit": "api.md",
-    "tasks/verification/batches_of_people": "api.md",
-    "tasks/verification/back_end_choice": "api.md",
     "bundle/adapter_file": "api.md",
-    "data/pair_lists": "api.md",
-    "data/row_pairs": "api.md",
-    "metrics/pairs": "api.md",
-    "metrics/pair_calibration": "api.md",
     "metrics/ranks": "api.md",
     "metrics/one_shot": "api.md",
-    "tasks/verification/page": "api.md",
 }
 
 

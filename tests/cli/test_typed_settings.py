@@ -50,6 +50,7 @@ TYPED = {
     "--missing": ("-1", {"read__missing": "-1"}),
     "--units": ("percent", {"read__units": "percent"}),
     "--threads": ("2", {"threads": 2}),
+    "--loss": ("mse", {"loss__name": "mse"}),
 }
 FLAGS = {"--no-mirror": {"augment__mirror": 0.0, "mirrored_prediction": False}}
 OF_FILES = {"--list-file": "read__list_file", "--train-list": "split__train_list"}

@@ -135,7 +135,15 @@ def test_listing_needs_no_torch():
 def test_facts():
     info = model_info("ml_resnet")
     assert (info.task, info.input, info.outputs) == ("keypoints", (1, 96, 96), 30)
-    assert info.options == {"form": "figure", "dropout": 0.5, "hidden": None}
+    published = {
+        "form": "figure",
+        "dropout": 0.5,
+        "hidden": None,
+        "stem_kernel": 11,
+        "extra_blocks": 0,
+        "reduction": "stride",
+    }
+    assert info.options == published
     assert all(info.summary and info.source and info.task for info in list_models())
     assert list_models("identification") == [info for info in list_models() if info.task == "identification"]
 
@@ -146,7 +154,7 @@ def test_facts():
         ({"name": "ml_resnt"}, "unknown network 'ml_resnt'; did you mean 'ml_resnet'"),
         (
             {"name": "ml_resnet", "frm": "text"},
-            "option of ml_resnet 'frm'; did you mean 'form'.*Accepted: dropout, form",
+            "option of ml_resnet 'frm'; did you mean 'form'.*Accepted: dropout, extra_blocks, form",
         ),
         ({"name": "ml_resnet", "form": "figures"}, "form of ml_resnet 'figures'; did you mean 'figure'"),
         ({"name": "ml_resnet", "dropout": 1.0}, "ml_resnet: dropout must be a number from 0"),

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facelearn.bundle.file import in_order, read_content, write_bytes
-from facelearn.bundle.seal import BLANK_SEAL, is_whole, seal
+from facelearn.bundle.file import read_content, write_sealed
+from facelearn.bundle.seal import is_whole
 from facelearn.errors import BundleError
 from facelearn.outside import parse_json
 from facelearn.tasks.verification.adapter import AdapterMeasures, EmbeddingAdapter
@@ -29,24 +29,14 @@ def save_adapter(adapter: EmbeddingAdapter, path: str | Path) -> Path:
     Raises:
         BundleError: `path` does not end in .safetensors.
     """
-    path = Path(path)
-    if path.suffix != ".safetensors":
-        raise BundleError(
-            f"an adapter is saved as one .safetensors file; received '{path.name}', type '{path.stem}.safetensors'"
-        )
-    from safetensors.numpy import save as serialise
-
     measured = None
     if adapter.measured is not None:
         numbers = dataclasses.asdict(adapter.measured)
         measured = {name: None if math.isnan(number) else number for name, number in numbers.items()}
     facts = {"source": adapter.source, "target": adapter.target, "unit": adapter.unit, "measured": measured}
     document = json.dumps(facts, sort_keys=True, allow_nan=False)
-    content = serialise(
-        {"matrix": np.ascontiguousarray(adapter.matrix), "offset": np.ascontiguousarray(adapter.offset)},
-        metadata={KEY: _VERSION, "document": document, "seal": BLANK_SEAL},
-    )
-    return write_bytes(path, seal(in_order(content)))
+    tensors = {"matrix": np.ascontiguousarray(adapter.matrix), "offset": np.ascontiguousarray(adapter.offset)}
+    return write_sealed(path, "an adapter", tensors, {KEY: _VERSION, "document": document})
 
 
 def load_adapter(path: str | Path) -> EmbeddingAdapter:
@@ -55,6 +45,8 @@ def load_adapter(path: str | Path) -> EmbeddingAdapter:
     Raises:
         BundleError: no such file, a file of another kind, cut short, edited, or of a newer version.
     """
+    if not Path(path).exists():
+        raise BundleError(f"there is no adapter {path}; make one with facelearn.tasks.verification.adapter.fit_adapter")
     content = read_content(path)
     if not is_whole(content):
         raise BundleError(f"{path} is no adapter that facelearn wrote, or was cut short or edited since; copy it again")

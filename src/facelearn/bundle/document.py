@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from facelearn.bundle.document_types import check_document
 from facelearn.data.schema import KeypointSchema
 from facelearn.errors import BundleError, FacelearnError
+from facelearn.models import zoo
 from facelearn.tasks import TASKS
 from facelearn.tasks.task import NOTHING_ASKED, AnswerFacts, Answering, Asked, Task
 from facelearn.transforms.framing import WHOLE, Framing, framing_as_read
@@ -22,6 +23,7 @@ from facelearn.transforms.preprocess import Preprocess
 
 _NETWORK = "network."
 _PREPROCESS = "preprocess."
+ANSWER = "answer."
 _BUFFERS = ("running_mean", "running_var")
 _WEIGHT_DTYPES = (np.dtype(np.float32), np.dtype(np.int64))
 _FACTS = ("thresholds", "metrics", "data", "recipe", "versions")
@@ -54,6 +56,7 @@ class Bundle:
             which the labels stand right of the place that their mirror images imply), "scheme" (index of the annotation scheme
             to return), "schemes" (the names of the network's annotation schemes) and "confidence" (from the disagreement of image and
             mirror image to the probability that a point is right: `tasks.keypoints.confidence`).
+        arrays: float32, fitted numbers of how it answers that are many: the back end of a verification model.
         versions: versions of the libraries that trained it.
         licence: a note on the terms of the weights and of the data behind them.
         created: ISO 8601 time in UTC; empty is now.
@@ -72,6 +75,7 @@ class Bundle:
     data: dict[str, Any] = field(default_factory=dict)
     recipe: dict[str, Any] = field(default_factory=dict)
     prediction: dict[str, Any] = field(default_factory=dict)
+    arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     versions: dict[str, Any] = field(default_factory=dict)
     licence: str = ""
     created: str = ""
@@ -84,6 +88,7 @@ class Bundle:
         for name in (*_FACTS, "prediction"):
             put(self, name, _plain(getattr(self, name)))
         put(self, "weights", {name: _checked(name, array) for name, array in self.weights.items()})
+        put(self, "arrays", {name: _checked(ANSWER + name, array) for name, array in self.arrays.items()})
         if self.task not in TASKS:
             raise BundleError(
                 f"the model is for the task '{self.task}', which this version does not know: {', '.join(TASKS)}"
@@ -91,7 +96,13 @@ class Bundle:
         self.of_task.check_facts(self.answer_facts)
 
     def __repr__(self) -> str:
-        answers = f"{len(self.people)} people" if self.people else f"{len(self.schema or ())} keypoints"
+        answers = (
+            f"{len(self.people)} people"
+            if self.people
+            else f"{len(self.schema)} keypoints"
+            if self.schema
+            else "embeddings"
+        )
         return f"Bundle({self.task} with {self.network}, {self.parameters:,} parameters, {answers})"
 
     @property
@@ -108,7 +119,7 @@ class Bundle:
     @property
     def answer_facts(self) -> AnswerFacts:
         """What it keeps of how it answers."""
-        return AnswerFacts(self.schema, self.people, self.prediction, self.thresholds)
+        return AnswerFacts(self.schema, self.people, self.prediction, self.thresholds, self.arrays)
 
     def answering(self, asked: Asked = NOTHING_ASKED) -> Answering:
         """How its outputs become answers.
@@ -169,8 +180,9 @@ def from_version_1(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def to_tensors(bundle: Bundle) -> dict[str, NDArray[Any]]:
-    """The weights as "network.NAME" and the preprocessing's fitted arrays as "preprocess.NAME"."""
+    """The weights as "network.NAME", the fitted arrays of preprocessing as "preprocess.NAME" and of answering as "answer.NAME"."""
     tensors = {_NETWORK + name: array for name, array in bundle.weights.items()}
+    tensors.update({ANSWER + name: array for name, array in bundle.arrays.items()})
     tensors.update(
         {_PREPROCESS + name: np.array(array, order="C") for name, array in bundle.preprocess.arrays().items()}
     )
@@ -184,9 +196,12 @@ def from_document(document: Mapping[str, Any], tensors: Mapping[str, NDArray[Any
         BundleError: a fact is missing or not of its kind; `source` names the file.
     """
     check_document(document, source)
-    weights = {name.removeprefix(_NETWORK): array for name, array in tensors.items() if name.startswith(_NETWORK)}
-    arrays = {name.removeprefix(_PREPROCESS): array for name, array in tensors.items() if name.startswith(_PREPROCESS)}
+    weights, arrays, fitted = (
+        {name.removeprefix(prefix): array for name, array in tensors.items() if name.startswith(prefix)}
+        for prefix in (_NETWORK, _PREPROCESS, ANSWER)
+    )
     try:
+        document = {**document, "network_args": _with_earlier_options(document["network"], document["network_args"])}
         answer = dict(document["answer"])
         schema, people = answer.pop("schema"), tuple(answer.pop("people"))
         return Bundle(
@@ -195,6 +210,7 @@ def from_document(document: Mapping[str, Any], tensors: Mapping[str, NDArray[Any
             schema=None if schema is None else KeypointSchema.from_dict(schema),
             people=people,
             prediction=answer,
+            arrays=fitted,
             framing=Framing.from_dict(document["framing"]),
             **{name: document[name] for name in (*_FACTS, *_TEXTS)},
         )
@@ -204,6 +220,12 @@ def from_document(document: Mapping[str, Any], tensors: Mapping[str, NDArray[Any
         raise BundleError(
             f"{source} lacks facts a model needs ({error!r}); make it again with facelearn train"
         ) from error
+
+
+def _with_earlier_options(network: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The builder's arguments with the options that the network did not have when the file was written, as it was built then."""
+    known = any(info.name == network for info in zoo.list_models())
+    return {**(zoo.model_info(network).earlier if known else {}), **arguments}
 
 
 def _checked(name: str, array: NDArray[Any]) -> NDArray[Any]:

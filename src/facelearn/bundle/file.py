@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from numpy.typing import NDArray
+
 from facelearn.bundle.document import Bundle, from_document, from_version_1, to_document, to_tensors
 from facelearn.bundle.seal import BLANK_SEAL, is_whole, seal
 from facelearn.errors import BundleError, FacelearnError
@@ -45,18 +47,25 @@ def save(bundle: Bundle, path: str | Path) -> Path:
     Raises:
         BundleError: `path` does not end in .safetensors.
     """
+    document = json.dumps(to_document(bundle), sort_keys=True, allow_nan=False)
+    return write_sealed(path, "a model", to_tensors(bundle), {"facelearn": str(FORMAT_VERSION), "document": document})
+
+
+def write_sealed(path: str | Path, what: str, tensors: Mapping[str, NDArray[Any]], texts: Mapping[str, str]) -> Path:
+    """Write tensors, with `texts` and a "seal" over the whole file in the header's metadata, whole or not at all.
+
+    Raises:
+        BundleError: `path` does not end in .safetensors.
+    """
     path = Path(path)
     if path.suffix != ".safetensors":
         raise BundleError(
-            f"a model is saved as one .safetensors file; received '{path.name}', type '{path.stem}.safetensors'"
+            f"{what} is saved as one .safetensors file; received '{path.name}', type '{path.stem}.safetensors'"
         )
     from safetensors.numpy import save as serialise
 
-    document = json.dumps(to_document(bundle), sort_keys=True, allow_nan=False)
-    content = serialise(
-        to_tensors(bundle), metadata={"facelearn": str(FORMAT_VERSION), "document": document, "seal": BLANK_SEAL}
-    )
-    return write_bytes(path, seal(in_order(content)))
+    content = serialise(dict(tensors), metadata={**texts, "seal": BLANK_SEAL})
+    return write_bytes(path, seal(_in_order(content)))
 
 
 def load(path: str | Path) -> Bundle:
@@ -183,7 +192,7 @@ def _version(metadata: Mapping[str, str], path: str | Path) -> int:
     return version
 
 
-def in_order(content: bytes) -> bytes:
+def _in_order(content: bytes) -> bytes:
     """The same safetensors file with its header's texts sorted, which the library writes in a random order."""
     length = int.from_bytes(content[:_LENGTH_BYTES], "little")
     header = json.loads(content[_LENGTH_BYTES : _LENGTH_BYTES + length])

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from facelearn.bundle.document import Bundle, from_document, to_document
+from facelearn.bundle.document import ANSWER, Bundle, from_document, to_document
 from facelearn.bundle.file import FORMAT_VERSION, read_content, read_document, write_bytes
 from facelearn.bundle.onnx_file import MOST_BYTES, onnx_metadata
 from facelearn.bundle.seal import BLANK_SEAL, is_whole, seal
@@ -22,6 +24,7 @@ from facelearn.errors import BundleError, MissingExtraError
 OPSET = 18
 INPUT_NAME = "images"
 TOLERANCE = 1e-3
+_ARRAYS = "arrays"
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,10 +99,31 @@ def load_onnx(path: str | Path, providers: Sequence[str] = ("CPUExecutionProvide
         )
     if not is_whole(content):
         raise BundleError(f"{path} is damaged: it was cut short or edited after it was saved; export it again")
-    bundle = from_document(read_document(metadata, path), {}, str(path))
+    document = read_document(metadata, path)
+    bundle = from_document(document, _arrays_of(document, str(path)), str(path))
     session = _session(content, providers, str(path))
     _check_ends(session, bundle, str(path))
     return OnnxModel(bundle, content, session)
+
+
+def _as_text(array: NDArray[Any]) -> list[Any]:
+    """A float32 array as its shape and base 64."""
+    return [list(array.shape), base64.b64encode(array.astype("<f4").tobytes()).decode("ascii")]
+
+
+def _arrays_of(document: Mapping[str, Any], source: str) -> dict[str, NDArray[Any]]:
+    """The tensors of answering that the document of an exported model holds.
+
+    Raises:
+        BundleError: what stands there is none of ours.
+    """
+    try:
+        return {
+            f"{ANSWER}{name}": np.frombuffer(base64.b64decode(text, validate=True), "<f4").reshape(shape)
+            for name, (shape, text) in (document.get(_ARRAYS) or {}).items()
+        }
+    except (AttributeError, TypeError, ValueError, OverflowError) as error:
+        raise BundleError(f"{source} holds arrays that cannot be read ({error}); export it again") from error
 
 
 def _check_ends(session: Any, bundle: Bundle, source: str) -> None:
@@ -120,7 +144,8 @@ def _graph(module: Any, example: Any, bundle: Bundle) -> bytes:
     """The unsealed `.onnx` file of `module` with a free first dimension."""
     import torch
 
-    document = to_document(bundle)
+    # the graph does the arithmetic of embeddings; that of their distances needs some of these numbers
+    document = {**to_document(bundle), _ARRAYS: {name: _as_text(array) for name, array in bundle.arrays.items()}}
     output = bundle.answering().output
     with _quiet():
         program = torch.onnx.export(

@@ -8,8 +8,11 @@ from __future__ import annotations
 import sys
 
 from facelearn.cli import (  # noqa: F401 - each registers its command
+    calibrate_command,
     card_command,
+    compare_command,
     convert_command,
+    embed_command,
     evaluate_command,
     explain_command,
     inspect_command,
@@ -19,6 +22,7 @@ from facelearn.cli import (  # noqa: F401 - each registers its command
     study_command,
     train_command,
     tune_command,
+    verify_eval_command,
 )  # fmt: skip
 from facelearn.cli.app import app
 from facelearn.cli.printing import complain
@@ -28,7 +32,7 @@ __all__ = ["app", "main"]
 
 TRAIN_PACKAGES = (
     "torch", "lightning_fabric", "sklearn", "skimage", "matplotlib", "tomli_w", "onnx", "onnxscript",
-    "networkx", "optuna", "captum",
+    "networkx", "optuna", "captum", "pytorch_metric_learning",
 )  # fmt: skip
 
 

@@ -54,7 +54,7 @@ class TrainingDisplay:
         """The callbacks that `training.loop.fit` calls."""
         from facelearn.training.loop import Reporter
 
-        return Reporter(self._start, self._batch, self._epoch, self._open)
+        return Reporter(self._start, self._batch, self._epoch, self._open, self._print)
 
     def _open(self, text: str) -> None:
         self.opening = text

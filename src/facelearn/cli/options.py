@@ -60,6 +60,7 @@ class FramingKind(StrEnum):
     whole = "whole"
     crop = "crop"
     template = "template"
+    tight = "tight"
 
 
 # Reading
@@ -87,7 +88,8 @@ FramedBy = Annotated[
     typer.Option(
         "--framing",
         rich_help_panel=DATA,
-        help="A face's image: the whole photo, a crop around the face, or turned and scaled until eyes, nose and mouth lie on a template.",
+        help="A face's image: the whole photo, a crop around the face, or turned and scaled until eyes, nose and mouth lie on a "
+        "template, with the hair (template) or without (tight).",
     ),
 ]
 DetectorOfRecipe = Annotated[
@@ -200,7 +202,7 @@ Learns = Annotated[
         "--task",
         rich_help_panel=TRAINING,
         callback=known_task,
-        help="keypoints or identification; by default keypoints where the data have them, else people.",
+        help="keypoints, identification or verification; by default keypoints where the data have them, else identification.",
     ),
 ]
 RecipeFile = Annotated[
@@ -221,6 +223,15 @@ Model = Annotated[
     str | None,
     Sets("model.name"),
     typer.Option("--model", rich_help_panel=TRAINING, help="Network, as 'facelearn models' lists them."),
+]
+Loss = Annotated[
+    str | None,
+    Sets("loss.name"),
+    typer.Option(
+        "--loss",
+        rich_help_panel=TRAINING,
+        help="What training lowers; verification: cosine_softmax, arcface, triplet, ... (docs/verification.md).",
+    ),
 ]
 Epochs = Annotated[
     int | None,

@@ -59,11 +59,11 @@ Only = Annotated[
     typer.Option(rich_help_panel=options.TRAINING, help="Run this cell only; may be given several times."),
 ]
 Source = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option(
         "--from",
         rich_help_panel=options.WEIGHTS,
-        help="Weights for the cells that start from some: a model file, .safetensors or .pth.",
+        help="Weights for the cells that start from some: a model file, .safetensors or .pth; NETWORK=FILE for each of several networks.",
     ),
 ]
 Checksum = Annotated[
@@ -104,12 +104,14 @@ def study(
     jobs: Jobs = 1,
     device: Device = "auto",
     keep_models: KeepModels = False,
-    list_all: Annotated[bool, typer.Option("--list", help="List the studies and stop.")] = False,
+    list_all: Annotated[
+        bool, typer.Option("--list", help="List the studies, or one's claims, and how they stand.")
+    ] = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Run a published experiment and put its numbers beside the published ones. Finished cells are not run again."""
     if list_all:
-        _list(as_json)
+        _list(name, out, as_json)
         return
     if name is None or data is None:
         raise typer.BadParameter(
@@ -117,10 +119,24 @@ def study(
         )
     reading = {path.removeprefix("read__"): value for path, value in settings_typed(context).items()}
     settings = {
-        "epochs": epochs, "rows": rows, "folds": folds, "only": tuple(only or ()), "jobs": jobs, "device": device, "source": source,
-        "sha256": sha256, "train_list": train_list, "keep_models": keep_models, "reading": reading,
+        "epochs": epochs, "rows": rows, "folds": folds, "only": tuple(only or ()), "jobs": jobs, "device": device,
+        "source": _sources(source), "sha256": sha256, "train_list": train_list, "keep_models": keep_models, "reading": reading,
     }  # fmt: skip
     _run(name, data, out, settings, as_json)
+
+
+def _sources(given: list[str] | None) -> str | dict[str, str] | None:
+    """What --from was given: one file for all, or a file for each network."""
+    if not given:
+        return None
+    if len(given) == 1 and ("=" not in given[0] or Path(given[0]).exists()):
+        return given[0]
+    pairs = [one.partition("=") for one in given]
+    if not all(network and file for network, _, file in pairs) or len({network for network, *_ in pairs}) < len(pairs):
+        raise typer.BadParameter(
+            "several --from name the network of each, e.g. --from resnet18=a.pth --from vgg16=b.pth"
+        )
+    return {network: file for network, _, file in pairs}
 
 
 def _run(name: str, data: Path, out: Path, settings: dict[str, Any], as_json: bool) -> None:
@@ -177,17 +193,32 @@ def _print(result: StudyResult, out: Path, as_json: bool) -> None:
     )
 
 
-def _list(as_json: bool) -> None:
+def _list(name: str | None, out: Path, as_json: bool) -> None:
+    """All studies, or the claims of one, with what the results in `out` say of them."""
+    from facelearn.errors import RecipeError, unknown_name
     from facelearn.report.tables import text_table
-    from facelearn.studies.definition import load_study, study_names
+    from facelearn.studies.overview import catalogue
+    from facelearn.studies.page import shown_claim
+    from facelearn.studies.verdicts import RULE, verdict_text
 
-    studies = [load_study(name) for name in study_names()]
+    listed = catalogue(out)
+    if name is not None and name not in [one.study.name for one in listed]:
+        raise RecipeError(unknown_name("study", name, [one.study.name for one in listed]))
+    shown = [one for one in listed if name in (None, one.study.name)]
     if as_json:
         print_json([
-            {"name": one.name, "title": one.title, "source": one.source, "question": one.question,
-             "cells": [variation.name for variation in one.variations]}
-            for one in studies
+            {"name": one.study.name, "title": one.study.title, "source": one.study.source, "question": one.study.question,
+             "cells": [variation.name for variation in one.study.variations], "state": one.state,
+             "claims": [shown_claim(verdict) for verdict in one.verdicts]}
+            for one in shown
         ])  # fmt: skip
         return
-    rows = [[one.name, str(len(one.variations)), one.title, one.source] for one in studies]
-    say(text_table(["study", "cells", "what", "source"], rows))
+    rows = [
+        [one.study.name, str(len(one.study.variations)), str(len(one.study.claims)), one.state, one.study.title]
+        for one in shown
+    ]
+    say(text_table(["study", "cells", "claims", "state", "what"], rows))
+    if name is None:
+        say("", f"State by the results in {out}; facelearn study NAME --list shows the claims of one.")
+    else:
+        say("", shown[0].study.source, "", *(f"- {verdict_text(verdict)}" for verdict in shown[0].verdicts), "", RULE)

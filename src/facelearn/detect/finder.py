@@ -19,6 +19,9 @@ _LEAST_GUESS = 0.1
 _MOST_GUESSES = 400
 _SMALLEST_PICTURE, _LARGEST_PICTURE = 128, 2048
 USUAL_PICTURE = 640  # pixels of the longer side that the network sees, where nobody asks for smaller faces
+FILLING = (0.5, 0.7, 0.9, 1.15)
+"""Sides of the squares, in shorter sides of the picture, in which a face is guessed without having been seen."""
+UNSEEN = 0.6  # how sure such a guess is at first
 AGAIN = 3.0  # the second pass sees the picture so many times smaller: faces too large for the first
 
 
@@ -66,6 +69,7 @@ class FaceFinder:
         found = [self._guesses(grey, side)]
         if side > LARGEST * 0.75:
             found.append(self._guesses(grey, round(side / AGAIN)))
+        found.append(_filling(grey))
         scores, squares, points = (np.concatenate(part) for part in zip(*found, strict=True))
         kept = surest(scores, squares, 0.45)[:_MOST_GUESSES]
         if not len(kept):
@@ -95,3 +99,11 @@ class FaceFinder:
         squares[:, :2] = (squares[:, :2] + 0.5) * back - 0.5
         squares[:, 2] *= back.mean()
         return scores, squares, (points + 0.5) * back - 0.5
+
+
+def _filling(grey: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Scores, squares and points of faces that fill the picture, guessed unseen: what the first network misses most are tight crops."""
+    height, width = grey.shape
+    middle = [(width - 1) / 2, (height - 1) / 2]
+    squares = np.array([[*middle, share * min(width, height)] for share in FILLING])
+    return np.full(len(FILLING), UNSEEN), squares, np.full((len(FILLING), 5, 2), np.nan)

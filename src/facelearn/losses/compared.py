@@ -11,9 +11,9 @@ from typing import NamedTuple
 import torch
 from pytorch_metric_learning.distances import BaseDistance, CosineSimilarity, LpDistance
 from pytorch_metric_learning.losses import AngularLoss, SupConLoss, TripletMarginLoss
-from pytorch_metric_learning.miners import BatchHardMiner, TripletMarginMiner
+from pytorch_metric_learning.miners import BatchHardMiner
 from pytorch_metric_learning.reducers import DoNothingReducer
-from pytorch_metric_learning.utils.loss_and_miner_utils import convert_to_pairs, get_all_triplets_indices
+from pytorch_metric_learning.utils.loss_and_miner_utils import convert_to_pairs
 from torch import Tensor, nn
 
 from facelearn.losses import LossSum
@@ -40,20 +40,31 @@ class Miner(nn.Module):
 
     def __init__(self, name: str, margin: float, distance: BaseDistance) -> None:
         super().__init__()
-        self.name = name
-        self.miner: nn.Module | None = None
-        if name == "semi_hard":
-            self.miner = TripletMarginMiner(margin=margin, type_of_triplets="semihard", distance=distance)
-        elif name == "hard":
-            self.miner = BatchHardMiner(distance=distance)
+        self.name, self.margin, self.distance = name, margin, distance
+        self.hardest = BatchHardMiner(distance=distance)
 
     def forward(self, unit: Tensor, identity: Tensor) -> Indices:
         """Three int64 (T,) of rows of the batch; T may be 0."""
-        if self.miner is None or not len(identity):  # the hardest of nobody is an error in the library
-            everything: Indices = get_all_triplets_indices(identity)
-            return everything
-        mined: Indices = self.miner(unit, identity)
-        return mined
+        if self.name == "hard" and len(identity):  # the hardest of nobody is an error in the library
+            hardest: Indices = self.hardest(unit, identity)
+            return hardest
+        anchor, positive, negative = triplets = _all_triplets(identity)
+        if self.name == "all":
+            return triplets
+        with torch.no_grad():
+            distances = self.distance(unit)
+            farther = self.distance.margin(distances[anchor, negative], distances[anchor, positive])
+            chosen = (farther > 0) & (farther <= self.margin)
+        return anchor[chosen], positive[chosen], negative[chosen]
+
+
+def _all_triplets(identity: Tensor) -> Indices:
+    """Every triplet, pair by pair of one person: the library's own list goes through B^3 places, of which hardly any is one."""
+    alike = identity[:, None] == identity
+    different = ~alike
+    anchor, positive = torch.where(alike.fill_diagonal_(False))
+    row, negative = torch.where(different[anchor])
+    return anchor[row], positive[row], negative
 
 
 class Triplets(nn.Module):

@@ -251,10 +251,11 @@ def _before(values: Array, place: int) -> float:
     return float(middle if lower <= middle < values[place] else lower)
 
 
-def most_accurate_threshold(distance: ArrayLike, same: ArrayLike) -> float:
+def most_accurate_threshold(distance: ArrayLike, same: ArrayLike, *, balanced: bool = False) -> float:
     """The threshold with the most right decisions on these pairs, halfway between two distances that occur.
 
-    Where several are equally good it is the middle one of them.
+    Where several are equally good it is the middle one of them. With `balanced` both kinds of pairs weigh the same, however many there are:
+    of all pairs of a table nearly all are of different people, and refusing everybody would be right most often.
 
     Raises:
         DataError: what `sorted_pairs` refuses, or no pairs.
@@ -262,7 +263,9 @@ def most_accurate_threshold(distance: ArrayLike, same: ArrayLike) -> float:
     pairs = sorted_pairs(distance, same)
     if not len(pairs.values):
         raise DataError("a threshold needs at least one pair; received none")
-    right = np.concatenate([[0], pairs.same_at - pairs.different_at])  # and all of the different people at place 0
+    weights = [1.0 / max(1, len(rows)) if balanced else 1.0 for rows in (pairs.same_rows, pairs.different_rows)]
+    # and all of the different people at place 0
+    right = np.concatenate([[0], weights[0] * pairs.same_at - weights[1] * pairs.different_at])
     best = np.flatnonzero(right == right.max())
     return _before(pairs.values, int(best[len(best) // 2]))
 

@@ -58,6 +58,8 @@ class ModelInfo:
         kin: by what they give, the networks that take over its body where its own outputs are of no use.
         fixed_size: height and width in pixels of the images that weights trained elsewhere are for, where they serve no other size.
         torchvision: whether torchvision's weight files fit it, name by name.
+        earlier: options that were added after networks had been trained, where the default of today is not what was built then: what a
+            model file or a study's cell that does not name the option has.
     """
 
     name: str
@@ -72,6 +74,7 @@ class ModelInfo:
     kin: Mapping[Gives, Kin] = field(default_factory=dict)
     fixed_size: int | None = None
     torchvision: bool = False
+    earlier: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def has_schemes(self) -> bool:
@@ -103,6 +106,7 @@ def register(
     kin: Mapping[Gives, Kin] | None = None,
     fixed_size: int | None = None,
     torchvision: bool = False,
+    earlier: Mapping[str, Any] | None = None,
 ) -> Callable[[BuilderT], BuilderT]:
     """Add the decorated builder to the zoo, with the facts of `ModelInfo`.
 
@@ -139,6 +143,7 @@ def register(
             kin=kin or {},
             fixed_size=fixed_size,
             torchvision=torchvision,
+            earlier=earlier or {},
         )
         ENTRIES[key] = Entry(info, builder)
         return builder

@@ -18,6 +18,11 @@ _ALIKE = 0.1  # proportions that differ by less, as a logarithm, are the same
 _SMALL = 256
 """Photos up to this many pixels a side, or twice the training images' side, of their proportions, are crops of faces as those were."""
 
+_LARGE, _EDGE = 0.45, 1.4
+"""In a photo of one person a face of this share of its longer side is as large as any; a fifth of it off the middle, it is less likely."""
+
+_KNOWN_TO_BE_THERE = 0.1  # least score of a face in a photo of one person
+
 FIVE = 5  # points of a detector
 # a face whose points are not known, for a template that was fitted to no squares: its square with some room
 _AS_FOUND = DetectedSquare("", 0.0, 0.0, 1.4, (0.0, 0.0, 0.0), 0, 0)
@@ -33,12 +38,15 @@ class FindSettings:
         largest: only the largest face of each photo.
         min_size: smallest side of a face in pixels of the photo; None: the detector's own.
         min_score: faces that the detector is less sure of are left out; None: the detector's own.
+        one_face: every photo is known to show one person: of several faces the one that is sure, large and near the middle is meant, and
+            a photo in which none is found is taken whole.
     """
 
     detector: str = "auto"
     largest: bool = False
     min_size: float | None = None
     min_score: float | None = None
+    one_face: bool = False
 
     def __post_init__(self) -> None:
         if self.min_size is not None and not self.min_size > 0:
@@ -108,6 +116,10 @@ class Finding:
                 "take every photo as the crop of one face with detector='none' (--detector none), or train the model again"
             )
         detected = self.detector(photo, source)
+        if self.settings.one_face:
+            if not len(detected):
+                return [nobody_looked(self.framing.whole().frame(image))]
+            detected = detected.take(np.array([_meant(detected, photo.shape[1], photo.shape[0])]))
         if self.settings.largest and len(detected):
             detected = detected.take(np.array([int(detected.squares[:, 2].argmax())]))
         return [self.place(image, detected, k) for k in range(len(detected))]
@@ -124,7 +136,9 @@ class Finding:
         if self._detector is None:
             settings, own = self.settings, self.framing.detected
             name = settings.detector if settings.detector != "auto" else own.detector if own else "facelearn"
-            self._detector = open_detector(name, min_size=settings.min_size, min_score=settings.min_score)
+            # where a photo is known to show a face, the likeliest place is better than none
+            least = _KNOWN_TO_BE_THERE if settings.one_face and settings.min_score is None else settings.min_score
+            self._detector = open_detector(name, min_size=settings.min_size, min_score=least)
         return self._detector
 
     @property
@@ -141,6 +155,14 @@ class Finding:
             around = framing.detected or _AS_FOUND
             framed = framing.frame_box(image, around.box(detected.squares[k]))
         return FoundFace(framed, detected.boxes[k], float(detected.scores[k]))
+
+
+def _meant(detected: Detections, width: int, height: int) -> int:
+    """The face that a photo of one person shows: sure, no small part of it, and not at its edge."""
+    longer = max(width, height)
+    off = np.abs(detected.squares[:, :2] - [(width - 1) / 2, (height - 1) / 2]).max(1) / longer
+    large = np.clip(detected.squares[:, 2] / (_LARGE * longer), 0, 1)
+    return int((detected.scores * large * np.clip(_EDGE - 2 * off, 0, 1)).argmax())
 
 
 def nobody_looked(framed: Framed, box: Any = None) -> FoundFace:

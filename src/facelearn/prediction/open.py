@@ -14,13 +14,14 @@ from facelearn.bundle import Bundle
 from facelearn.data.coordinate_units import check_units
 from facelearn.data.filled import missing_values
 from facelearn.data.schema import KeypointSchema
-from facelearn.errors import BundleError, FacelearnError, RecipeError
+from facelearn.errors import BundleError, DataError, FacelearnError, RecipeError
 from facelearn.prediction.backends import Backend, BackendName, Precision, open_backend
 from facelearn.prediction.finding import Finding, FindSettings
 from facelearn.prediction.photos import LabelsRead, Source
 from facelearn.prediction.stream import PhotoBatch, photo_batches
 from facelearn.tasks.found import Found
 from facelearn.tasks.task import Asked, Photos
+from facelearn.tasks.verification.answer import Comparison, Embeddings, VerificationAnswering
 
 EMPTY = np.zeros((0,), np.float32)
 
@@ -42,6 +43,8 @@ class OpenModel:
         largest: only the largest face of each photo.
         min_size: smallest side of a face in pixels of the photo; None: the detector's own.
         min_score: 0 to 1, faces that the detector is less sure of are left out; None: the detector's own.
+        one_face: every photo shows one person: of several faces the one that is sure, large and near the middle is meant, and a photo in
+            which none is found is taken whole.
 
     Raises:
         BundleError: the file cannot be used.
@@ -64,10 +67,11 @@ class OpenModel:
         largest: bool = False,
         min_size: float | None = None,
         min_score: float | None = None,
+        one_face: bool = False,
     ) -> None:
         if batch < 1:
             raise RecipeError(f"batch must be at least 1; received {batch}")
-        self._find = FindSettings(detector, largest, min_size, min_score)
+        self._find = FindSettings(detector, largest, min_size, min_score, one_face)
         self._backend = open_backend(path, backend=backend, device=device, precision=precision)
         self._process = os.getpid()
         self.asked = Asked(scheme, threshold)
@@ -117,6 +121,69 @@ class OpenModel:
         See `predict_batches` for what is accepted.
         """
         return self.answering.join(list(self.predict_batches(source, boxes=boxes, on_error=on_error)))
+
+    def embed(
+        self, source: Source, *, boxes: ArrayLike | None = None, on_error: Literal["stop", "skip"] = "stop"
+    ) -> Embeddings:
+        """The embedding of every face of every photo in `source`, as `predict` for a verification model.
+
+        Raises:
+            BundleError: the model gives no embeddings.
+            DataError: as `predict_batches`.
+        """
+        self.comparing()
+        found: Embeddings = self.predict(source, boxes=boxes, on_error=on_error)
+        return found
+
+    def compare(self, first: Source | Embeddings, second: Source | Embeddings) -> Comparison:
+        """Whether two photos show the same person: distance, the model's threshold, and what was calibrated.
+
+        Args:
+            first, second: each a photo with one face (what `predict` takes for one photo), or the `Embeddings` of one face.
+
+        Raises:
+            BundleError: the model gives no embeddings.
+            DataError: a photo without a face, or with several (open the model with largest=True to take the largest), or embeddings of
+                another model.
+        """
+        answering = self.comparing()
+        return answering.compare(*(self._one_face(one) for one in (first, second)))
+
+    def comparing(self) -> VerificationAnswering:
+        """How the model compares faces.
+
+        Raises:
+            BundleError: it is no verification model.
+        """
+        if not isinstance(self.answering, VerificationAnswering):
+            raise BundleError(
+                f"the model is for {self.bundle.task}, and gives no embeddings to compare; train one that does: facelearn train --task "
+                "verification --data PEOPLE --out RUN"
+            )
+        return self.answering
+
+    def _one_face(self, given: Source | Embeddings) -> Embeddings:
+        """The embedding of the one face that is meant.
+
+        Raises:
+            DataError: there are none, or several.
+        """
+        if isinstance(given, Embeddings):
+            return given
+        found = self.embed(given)
+        if len(found) == 1:
+            return found
+        name = str(given) if isinstance(given, str | os.PathLike) else "the photo"
+        if not len(found):
+            raise DataError(
+                f"no face was found in {name}; give a photo that shows one, or take photos whole, each as the crop of one face: "
+                "detector='none' (--detector none)"
+            )
+        boxes = "; ".join(" ".join(f"{edge:.0f}" for edge in box) for box in found.found.boxes[:5])
+        raise DataError(
+            f"{name} shows {len(found)} faces (left top right bottom: {boxes}), and one is compared; crop the photo, or take the largest: "
+            "largest=True (--largest)"
+        )
 
     def predict_batches(
         self, source: Source, *, boxes: ArrayLike | None = None, on_error: Literal["stop", "skip"] = "stop"
@@ -202,7 +269,8 @@ def open(path: str | Path | Backend, **options: Any) -> OpenModel:
 
     Args:
         path: `.safetensors` or `.onnx` model file of any task.
-        options: device, precision, scheme, threshold, batch, backend, detector, largest, min_size, min_score, as `OpenModel` takes them.
+        options: device, precision, scheme, threshold, batch, backend, detector, largest, min_size, min_score, one_face, as `OpenModel`
+            takes them.
 
     Raises:
         BundleError, RecipeError, MissingExtraError: as `OpenModel`.

@@ -24,6 +24,7 @@ SHORT = {
     "freeze": "transfer.freeze",
     "learning_rate": "optimiser.learning_rate",
     "list_file": "read.list_file",
+    "loss": "loss.name",
     "missing": "read.missing",
     "model": "model.name",
     "no_mirror": "augment.mirror",

@@ -32,7 +32,7 @@ class ModelSettings(Settings):
 
     name: str = "facelearn_keypoints"
     options: Options = Field(default_factory=dict)
-    initialise: Literal["default", "normal", "xavier", "kaiming"] = "default"
+    initialise: Literal["default", "normal", "xavier", "kaiming", "orthogonal"] = "default"
     initial_deviation: float = Field(0.02, gt=0, description="standard deviation of the 'normal' initialisation")
 
 
@@ -115,7 +115,7 @@ class ReadSettings(SchemaSettings):
     units: Literal["pixels", "fraction", "percent"] | None = Field(
         None, description="of the coordinates in the label file"
     )
-    framing: Literal["whole", "crop", "template"] | None = Field(
+    framing: Literal["whole", "crop", "template", "tight"] | None = Field(
         None, description="which part of a photo is a face's image; by default the photos decide"
     )
     detector: str = Field(

@@ -232,11 +232,12 @@ def _opening(tag: str, description: str) -> str:
     return f'<svg {box[0]} style="width: {width}px" role="img" aria-label="{label}">'
 
 
-def png(figure: Figure, dots_per_inch: int = 150) -> bytes:
-    """The figure as a PNG file on white."""
+def png(figure: Figure, dots_per_inch: int = 150, *, comment: str = "") -> bytes:
+    """The figure as a PNG file on white, with a comment in the file where there is one."""
     content = io.BytesIO()
     with house_style():
-        figure.savefig(content, format="png", dpi=dots_per_inch, facecolor="white")
+        facts = {"Comment": comment} if comment else None
+        figure.savefig(content, format="png", dpi=dots_per_inch, facecolor="white", metadata=facts)
     return content.getvalue()
 
 

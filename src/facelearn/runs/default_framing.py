@@ -19,11 +19,14 @@ LARGEST_KEPT = 512
 CROP = Framing("crop", DEFAULT_SIZE, DEFAULT_MARGIN)
 
 
-TEMPLATE = ((0.36, 0.42), (0.64, 0.42), (0.5, 0.575), (0.385, 0.725), (0.615, 0.725))
-"""Where a template framing puts eyes, nose tip and corners of the mouth, as shares of the image's width and height: a face from the
-hairline to the chin, with room at the sides for hair."""
+_HEAD = ((0.36, 0.42), (0.64, 0.42), (0.5, 0.575), (0.385, 0.725), (0.615, 0.725))
+_FACE = ((0.31, 0.4), (0.69, 0.4), (0.5, 0.614), (0.345, 0.836), (0.655, 0.836))
+TEMPLATES = {"template": _HEAD, "tight": _FACE}
+"""Where a template framing puts eyes, nose tip and corners of the mouth, as shares of the image's width and height. "template": a face
+from the hairline to the chin, with room at the sides for hair. "tight": from brow to below the lip and little beside it, which photos cut
+close show too: what loose and tight photos have in common."""
 
-Kind = Literal["whole", "crop", "template"]
+Kind = Literal["whole", "crop", "template", "tight"]
 
 
 def framing_of(kind: Kind, size: int | None, margin: float | None) -> Framing:
@@ -32,8 +35,8 @@ def framing_of(kind: Kind, size: int | None, margin: float | None) -> Framing:
     Raises:
         DataError: another kind, or a margin with a kind that has none.
     """
-    if kind not in ("whole", "crop", "template"):
-        raise DataError(f"framing is whole, crop or template; received {kind!r}")
+    if kind not in ("whole", "crop", *TEMPLATES):
+        raise DataError(f"framing is whole, crop, template or tight; received {kind!r}")
     if margin is not None and kind != "crop":
         raise DataError(f"crop is the margin of framing 'crop'; received {margin} with framing {kind!r}: leave one out")
     if kind == "crop":
@@ -41,7 +44,7 @@ def framing_of(kind: Kind, size: int | None, margin: float | None) -> Framing:
     if kind == "whole":
         return Framing("whole", size)
     side = size or DEFAULT_SIZE
-    return Framing("template", side, template=tuple((side * x - 0.5, side * y - 0.5) for x, y in TEMPLATE))
+    return Framing("template", side, template=tuple((side * x - 0.5, side * y - 0.5) for x, y in TEMPLATES[kind]))
 
 
 def choose_framing(

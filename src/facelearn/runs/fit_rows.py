@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from facelearn import bundle as bundles
 from facelearn.data.faces import Faces
 from facelearn.data.seen_rows import seen_facts
-from facelearn.errors import BundleError
+from facelearn.errors import BundleError, DataError
 from facelearn.files import write_text
+from facelearn.images.decode import decode_image
 from facelearn.recipe.recipe import Recipe
 from facelearn.record.folder import RunFolder
 from facelearn.record.results import load_run, save_metrics
+from facelearn.runs.prepare import read
 from facelearn.runs.train_result import LICENCE_NOTE, TrainResult, versions
 from facelearn.splits.split import Split
-from facelearn.tasks.task import TRAIN, VALID, AnswerFacts, HeldOut
+from facelearn.tasks import TASKS
+from facelearn.tasks.settings import JPEG
+from facelearn.tasks.task import TEST, TRAIN, VALID, AnswerFacts, HeldOut
 from facelearn.training.device import describe_machine
 from facelearn.training.loop import FitResult, Reporter
 from facelearn.training.plan import Fitted, Plan, fit_plan, plan_rows
@@ -55,7 +61,7 @@ def train_parts(
         stop: asked after every batch; once it says True, the state is saved and the result says that it was stopped.
     """
     folder = RunFolder(out)
-    plan = plan_rows(train, {**(held_out or {}), VALID: valid}, recipe, facts or {}, framing)
+    plan = plan_rows(train, _held_out(train, valid, held_out, recipe, framing), recipe, facts or {}, framing)
 
     def begin() -> None:
         ready()
@@ -79,8 +85,40 @@ def fit_parts(
     stop: Callable[[], bool] | None = None,
 ) -> Fitted:
     """Train as `train_parts` does, but write nothing that stays; `scratch` is a folder for arrays that memory should not hold."""
-    plan = plan_rows(train, {**(held_out or {}), VALID: valid}, recipe, facts or {}, framing)
+    plan = plan_rows(train, _held_out(train, valid, held_out, recipe, framing), recipe, facts or {}, framing)
     return fit_plan(plan, Path(scratch), reporter=reporter, stop=stop)
+
+
+def _held_out(
+    train: Faces, valid: Faces, others: Mapping[str, Faces] | None, recipe: Recipe, framing: Framing | None
+) -> dict[str, Faces]:
+    """All parts but the training rows; among them the test rows of another data set, where the recipe names one.
+
+    Raises:
+        DataError: that data set cannot be read, or does not teach the task.
+    """
+    parts = {**(others or {}), VALID: valid}
+    task = TASKS[recipe.task]
+    asked = task.elsewhere(recipe)
+    if asked is None:
+        return parts
+    faces = read(
+        asked.data, color="grey" if train.channels == 1 else "rgb", list_file=asked.list_file, detector=recipe.read.detector,
+        framing=(framing or Framing()).sized((train.height, train.width)),
+    )  # fmt: skip
+    if not task.teaches(faces):
+        raise DataError(task.lacking(faces, asked.data, f"see what is in it with: facelearn inspect {asked.data}"))
+    return {**parts, TEST: faces, **{f"{JPEG}{quality}": _encoded(faces, quality) for quality in asked.jpeg}}
+
+
+def _encoded(faces: Faces, quality: int) -> Faces:
+    """The faces after one more JPEG encoding."""
+    images = []
+    for image in faces.images:
+        stream = io.BytesIO()
+        Image.fromarray(image.squeeze(-1) if faces.channels == 1 else image).save(stream, "JPEG", quality=quality)
+        images.append(decode_image(stream.getvalue(), color="grey" if faces.channels == 1 else "rgb"))
+    return faces.replace(images=np.stack(images))
 
 
 def write_fitted(fitted: Fitted, out: str | Path) -> TrainResult:

@@ -88,9 +88,9 @@ def read(
         on_error: "stop" raises a list of the bad rows; "skip" leaves them out.
         cache: True keeps the decoded images in the user's cache folder (`FACELEARN_CACHE`), a path in that folder.
         list_file: a text file of image paths relative to the images' folder, one a line: only these are read.
-        framing: "whole", "crop" (around the labels or what the detector finds) or "template" (eyes, nose and mouth brought to fixed
-            places, by the detector's points); or instead of size and crop, as a model or an earlier `ReadResult` has it. A face that
-            neither labels, box nor detector place is taken whole.
+        framing: "whole", "crop" (around the labels or what the detector finds), "template" (eyes, nose and mouth brought to fixed places,
+            by the detector's points) or "tight" (likewise, without hair and chin); or instead of size and crop, as a model or an earlier
+            `ReadResult` has it. A face that neither labels, box nor detector place is taken whole.
         detector: what finds faces where labels do not say where they are, as `detect.open_detector` takes it; "none": nobody looks.
         missing: a number, or several, that a tool wrote into x and y of keypoints that are missing; "none" where all are labels. A constant
             that comes back over rows and keypoints stops the reading unless this speaks of it.

@@ -15,6 +15,8 @@ from facelearn.tasks import TASKS
 from facelearn.tasks.study_numbers import CellNumbers, Cells, StudyNumbers, trained
 
 LOSSES = ("train_loss", "valid_loss", "best_valid_loss", "normalised_valid_loss")
+COSTS = ("seconds_per_epoch", "parameters", "multiply_adds")
+"""What is known of a cell however long it ran."""
 STUDENT = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23)
 """97.5% quantiles of Student's t with 1, 2, ... 10 degrees of freedom, for means over folds."""
 
@@ -47,6 +49,8 @@ class Row:
         folds: how many folds were run; 0 for a plain split.
         multiply_adds: of one image; 0 where they were not counted.
         criterion: what training losses must have in common to be compared.
+        finished: day on which it was trained, ISO 8601; "" where that was not kept.
+        earlier: what its recipe or network had otherwise than the study's has today; "" where it is the same.
     """
 
     name: str
@@ -67,11 +71,25 @@ class Row:
     folds: int
     multiply_adds: int = 0
     criterion: str = ""
+    finished: str = ""
+    earlier: str = ""
+
+    @property
+    def wanted_epochs(self) -> int:
+        """Published epochs or, where that is not known, those of the study's recipe."""
+        return self.published_epochs or self.planned_epochs
 
     @property
     def short(self) -> bool:
-        """Whether fewer epochs were run than published or, where that is not known, than the study's recipe has."""
-        return self.epochs < (self.published_epochs or self.planned_epochs)
+        """Whether fewer epochs were run than wanted."""
+        return self.epochs < self.wanted_epochs
+
+    def number(self, measure: str) -> Number | None:
+        """Our number of a measure, those of `COSTS` among them; None where it was not measured."""
+        if measure in COSTS:
+            value = float({"seconds_per_epoch": self.seconds}.get(measure, getattr(self, measure, math.nan)))
+            return Number(value) if value > 0 else None
+        return self.ours.get(measure)
 
     def ratio(self, measure: str) -> float:
         """Ours divided by the published number; NaN where one is missing."""
@@ -108,6 +126,7 @@ def rows(study: Study, cells: Cells) -> list[Row]:
             parameters=int(summary["parameters"]), steps=summary["steps"] / max(1, summary["epochs"]),
             falling=float(np.mean([_falling(run) for run in runs])), folds=len(runs) if runs[0]["fold"] else 0,
             multiply_adds=int(summary.get("multiply_adds") or 0), criterion=kind.criterion(runs[0]["recipe"]),
+            finished=max(run.get("finished", "") for run in runs),
         ))  # fmt: skip
     return found
 

@@ -6,6 +6,7 @@ import json
 import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from facelearn.record.folder import RunFolder
 from facelearn.record.results import load_run, read_run
 from facelearn.runs.fit_rows import train_split
 from facelearn.splits.split import Split
-from facelearn.studies.definition import cell_key, network_facts
+from facelearn.studies.definition import cell_key, network_facts, same_network
 from facelearn.tasks import TASKS
 from facelearn.training.device import apply, choose_device
 from facelearn.training.loop import Reporter
@@ -66,18 +67,10 @@ def finished_cells(store: Path) -> dict[str, dict[str, Any]]:
             key = CellPlan(recipe, data, tuple(fold) if fold else None).key
         except (KeyError, TypeError, FacelearnError):
             continue
-        if not _same_network((facts or {}).get("network", {}), network_facts(recipe)):
+        if not same_network((facts or {}).get("network", {}), recipe):
             continue
         found[key] = {**(facts or {}), "folder": str(folder)}
     return found
-
-
-def _same_network(stored: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    """Whether the network that a cell trained is built like this today; options it did not know yet change nothing."""
-    options = stored.get("options", {})
-    return stored.get("parameters", now["parameters"]) == now["parameters"] and all(
-        now["options"].get(name) == value for name, value in options.items()
-    )
 
 
 def run_cell(
@@ -161,6 +154,7 @@ def _numbers(plan: CellPlan, folder: Path, summary: Mapping[str, Any]) -> dict[s
         "summary": dict(summary),
         "metrics": {key: value for key, value in run.metrics.items() if key not in ("curve", "summary")},
         "environment": dict(run.environment),
+        "finished": datetime.now(UTC).date().isoformat(),
         "history": [
             {key: value for key, value in row.items() if isinstance(value, (int, float)) and value == value}
             for row in run.history

@@ -17,8 +17,9 @@ from facelearn.outside import read_toml
 from facelearn.recipe.defaults import merged
 from facelearn.recipe.recipe import Recipe, has_setting
 from facelearn.recipe.starting_weights import hub_file
+from facelearn.studies.claims import Claim, ReachClaim, cells_of, measures_of
 from facelearn.studies.measures import MEASURES
-from facelearn.studies.study_file import CellEntry, Claim, Reach, ShortRuns, StudyFile
+from facelearn.studies.study_file import CellEntry, Checkpoint, Reach, ShortRuns, StudyFile
 
 FOLDER = Path(__file__).resolve().parent / "catalogue"
 BASES = "bases"
@@ -37,7 +38,9 @@ class Variation:
         position: its place on the study's axis, where it has one.
         published: measure -> published number; "epochs" and "seconds_per_epoch" among them where they were given.
         epochs: of the study's own recipe; the recipe here may run fewer.
-        published_best, published_worst: aggregated scores of the five best and five worst classes, as published; may be empty.
+        published_best, published_worst: rows of the five best and five worst classes by accuracy, as published (number of the
+            class, accuracy, precision, recall, BCR, aggregated); may be empty.
+        checkpoints: published places on its curves.
         lacks: what must be given before it can be trained, and how; "" where nothing is missing.
     """
 
@@ -46,9 +49,10 @@ class Variation:
     epochs: int
     position: float | None = None
     published: Mapping[str, float] = field(default_factory=dict)
-    published_best: tuple[float, ...] = ()
-    published_worst: tuple[float, ...] = ()
+    published_best: tuple[tuple[float, ...], ...] = ()
+    published_worst: tuple[tuple[float, ...], ...] = ()
     lacks: str = ""
+    checkpoints: tuple[Checkpoint, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,7 @@ class Study:
         folds: how many folds each cell is trained in; None for a plain split.
         against_cost: the measure that is drawn against multiply-adds, or None.
         variations: the cells in their published order.
-        claims: published orders to check.
+        claims: what was published, to be judged.
         reach: a loss to count epochs and seconds to, or None.
         normalise: draw the curves as shares of the largest loss.
         notes: where our setting differs from the published one, and why.
@@ -100,7 +104,7 @@ def load_study(
     name: str | Path,
     *,
     epochs: int | None = None,
-    source: str | None = None,
+    source: str | Mapping[str, str] | None = None,
     sha256: str | None = None,
     train_list: str | Path | None = None,
 ) -> Study:
@@ -109,7 +113,8 @@ def load_study(
     Args:
         name: one of `study_names()`, or the path of a TOML file.
         epochs: of every cell instead of its own; with few of them, the study's settings for short runs are taken, and noted.
-        source: weights for every cell that freezes a part of its network, as `recipe.transfer.source` takes them.
+        source: weights for every cell that freezes a part of its network, as `recipe.transfer.source` takes them; or, where cells of
+            different networks do, the weights of each by its network's name.
         sha256: of that file; a local file's is found out, so that its cells are named by what it holds.
         train_list: a file that names the images to train on, for every cell; all others of these people are the test.
 
@@ -127,11 +132,15 @@ def load_study(
         raise RecipeError(f"{path}: the study is not valid\n{problems}") from error
     short = facts.short_runs if facts.short_runs and epochs and epochs < facts.short_runs.below else None
     cells = facts.cells or (tuple(facts.sweep.cells()) if facts.sweep else ())
-    given = _Given(epochs, source, sha256 or _checksum(source), train_list)
+    given = _Given(epochs, _sources(source, sha256), train_list)
     variations = tuple(_variation(path, facts, cell, short, given) for cell in cells)
     _check(path, facts, variations)
-    if source and not any(variation.recipe.transfer.source for variation in variations):
+    takers = {one.recipe.model.name for one in variations if starts_from_weights(one.recipe)}
+    if source and not takers:
         raise RecipeError(f"no cell of the study '{path.stem}' starts from given weights; leave out --from")
+    for network in given.sources:
+        if network and network not in takers:
+            raise RecipeError(unknown_name("network that starts from given weights", network, sorted(takers)))
     return Study(
         name=path.stem, title=facts.title, source=facts.source, question=facts.question, axis=facts.axis,
         measures=facts.measures, variations=variations, claims=facts.claims, reach=facts.reach,
@@ -145,8 +154,7 @@ class _Given:
     """What a person types for a study that its file cannot hold."""
 
     epochs: int | None
-    source: str | None
-    sha256: str | None
+    sources: Mapping[str, tuple[str, str | None]]
     train_list: str | Path | None
 
     def changes(self, recipe: Recipe) -> dict[str, Any]:
@@ -156,8 +164,9 @@ class _Given:
             if not has_setting(type(recipe), "split.train_list"):
                 raise RecipeError(f"this study learns {recipe.task}; --train-list belongs to studies of people")
             changes["split"] = {"train_list": str(self.train_list), "test": 0.0, "strangers": 0.0}
-        if self.source and starts_from_weights(recipe):
-            changes["transfer"] = {"source": self.source, **({"sha256": self.sha256} if self.sha256 else {})}
+        source, sha256 = self.sources.get(recipe.model.name) or self.sources.get("") or ("", None)
+        if source and starts_from_weights(recipe):
+            changes["transfer"] = {"source": source, **({"sha256": sha256} if sha256 else {})}
         return changes
 
 
@@ -166,9 +175,15 @@ def starts_from_weights(recipe: Recipe) -> bool:
     return recipe.transfer.freeze != "none"
 
 
-def _checksum(source: str | None) -> str | None:
+def _sources(source: str | Mapping[str, str] | None, sha256: str | None) -> dict[str, tuple[str, str | None]]:
+    """Network ("" for all) -> its weights and their checksum."""
+    each = {} if source is None else {"": source} if isinstance(source, str) else dict(source)
+    return {network: (file, sha256 or _checksum(file)) for network, file in each.items()}
+
+
+def _checksum(source: str) -> str | None:
     """SHA-256 of a local file; None of a file of the Hub, which must come with its own."""
-    if source is None or hub_file(source) is not None:
+    if hub_file(source) is not None:
         return None
     try:
         with Path(source).open("rb") as file:
@@ -196,6 +211,47 @@ def network_facts(recipe: Recipe) -> dict[str, Any]:
     return {"options": json.loads(json.dumps(options)), "parameters": network.parameters}
 
 
+def same_network(stored: Mapping[str, Any], recipe: Recipe) -> bool:
+    """Whether the network that a cell trained is built like this today.
+
+    Options that the cell did not know yet are as they were built then (`ModelInfo.earlier`), or change nothing.
+
+    Args:
+        stored: the cell's `network_facts`; may be empty.
+        recipe: of the cell.
+    """
+    now, info = network_facts(recipe), zoo.model_info(recipe.model.name)
+    options = {**info.earlier, **stored.get("options", {})}
+    return stored.get("parameters", now["parameters"]) == now["parameters"] and all(
+        now["options"].get(name) == value for name, value in options.items()
+    )
+
+
+def changed_settings(then: Recipe, now: Recipe) -> list[str]:
+    """What decides a cell's numbers and is not the same in both recipes, setting by setting, "" where nothing is.
+
+    How long they ran, which rows they read, and which files they took up are facts of a run and not of a study: they are left out.
+    """
+    first, second = (_flat(_effective(recipe)) for recipe in (then, now))
+    changed = [name for name in sorted({*first, *second}) if first.get(name) != second.get(name)]
+    return [
+        f"{name} was {json.dumps(first.get(name))} and is {json.dumps(second.get(name))}"
+        for name in changed
+        if not name.startswith(_OF_A_RUN)
+    ]
+
+
+_OF_A_RUN = ("epochs", "read.", "transfer.source", "transfer.sha256", "split.train_list", "model.parameters")
+
+
+def _flat(facts: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in facts.items():
+        path = f"{above}{name}"
+        found |= _flat(value, f"{path}.") if isinstance(value, Mapping) and value else {path: value}
+    return found
+
+
 def _effective(recipe: Recipe) -> dict[str, Any]:
     """The recipe without what changes nothing: options spelled out at their defaults, and amounts of an augmentation that is off."""
     facts = {key: value for key, value in recipe.to_dict().items() if key not in _NOT_IN_THE_KEY}
@@ -221,17 +277,26 @@ def _variation(path: Path, facts: StudyFile, cell: CellEntry, short: ShortRuns |
         published.setdefault("epochs", facts.published_epochs)
     where = f"{path}, cell '{cell.name}'"
     planned = Recipe.from_dict(own, where=where)
-    over: dict[str, Any] = dict(short.recipe) if short and cell.name in (short.cells or (cell.name,)) else {}
-    over = merged(over, {**given.changes(planned), **({"epochs": given.epochs} if given.epochs else {})})
+    if short and cell.name in (short.cells or (cell.name,)):
+        own = merged(merged(own, short.recipe), cell.recipe)  # what a cell is about stays
+    over = {**given.changes(planned), **({"epochs": given.epochs} if given.epochs else {})}
     recipe = Recipe.from_dict(merged(own, over), where=where)
     lacks = ""
     if starts_from_weights(recipe) and not recipe.transfer.source:
         lacks = (
-            "it starts from weights that were trained elsewhere: give them with --from FILE (a model file of facelearn with this "
-            "network, or published weights as .safetensors or .pth)"
+            f"it starts from weights that were trained elsewhere: give them with --from {recipe.model.name}=FILE (a model file of "
+            "facelearn with this network, or published weights as .safetensors or .pth)"
         )
     return Variation(
-        cell.name, recipe, planned.epochs, cell.position, published, cell.published_best, cell.published_worst, lacks
+        cell.name,
+        recipe,
+        planned.epochs,
+        cell.position,
+        published,
+        cell.published_best,
+        cell.published_worst,
+        lacks,
+        cell.checkpoints,
     )
 
 
@@ -240,12 +305,12 @@ def _check(path: Path, facts: StudyFile, variations: tuple[Variation, ...]) -> N
     if not names or len(set(names)) < len(names):
         raise RecipeError(f"{path}: a study needs cells of different names; received {names}")
     drawn = (facts.against_cost,) if facts.against_cost else ()
-    for measure in (*facts.measures, *(claim.measure for claim in facts.claims), *drawn):
+    for measure in (*facts.measures, *(name for claim in facts.claims for name in measures_of(claim)), *drawn):
         if measure not in MEASURES:
             raise RecipeError(f"{path}: " + unknown_name("measure", measure, list(MEASURES)))
-    wanted = [
-        name for claim in facts.claims for item in claim.order for name in ((item,) if isinstance(item, str) else item)
-    ]
+    wanted = [name for claim in facts.claims for name in cells_of(claim)]
+    if not facts.reach and any(isinstance(claim, ReachClaim) for claim in facts.claims):
+        raise RecipeError(f"{path}: a claim of kind 'reach' needs the study's [reach]: of which cell the best loss is")
     short = list(facts.short_runs.cells) if facts.short_runs else []
     for name in wanted + short + ([facts.reach.of] if facts.reach else []):
         if name not in names:

@@ -12,6 +12,9 @@ MEASURES = {
     "unsteadiness": "unsteadiness of the curve",
     "epochs_to_reach": "epochs to reach it",
     "seconds_to_reach": "seconds to reach it",
+    "seconds_per_epoch": "seconds an epoch",
+    "parameters": "parameters",
+    "multiply_adds": "multiply-adds an image",
     **{name: title for task in TASKS.values() for name, title in task.study.MEASURES.items()},
 }
 """What a study's table may show, and its heading."""

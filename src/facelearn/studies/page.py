@@ -16,11 +16,12 @@ from facelearn.report.style import png, svg
 from facelearn.report.tables import markdown_table, text_table
 from facelearn.runs.folds_summary import kfold_lines, kfold_table
 from facelearn.studies.cell_numbers import Number, Row, rows, value_text
+from facelearn.studies.checkpoints import checkpoint_table
 from facelearn.studies.definition import Study
 from facelearn.studies.measures import MEASURES
 from facelearn.studies.store import Folds, stored
 from facelearn.studies.study_plots import costs_are_drawn, is_sweep, study_cost, study_curves, study_sweep
-from facelearn.studies.verdicts import Verdict, verdicts
+from facelearn.studies.verdicts import RULE, Verdict, verdict_text, verdicts
 from facelearn.tasks import TASKS
 from facelearn.tasks.study_numbers import Cells, Table, trained
 
@@ -53,12 +54,14 @@ def write_study(study: Study, cells: Cells, folder: str | Path, *, folds: Folds 
         for name, figure in pictures.items()
         if figure is not None
     ]
-    orders = page.bullets([verdict_text(one) for one in verdicts(study, found)], most=50)
+    judged = verdicts(study, found, cells)
     remarks = page.bullets(_lines(study, found, cells, folds), most=50)
     tables = [*_narrow(*study_table(study, found)), *_further(study, cells, folds)]
     sections = [
         page.section("Published and ours", remarks, *[page.table(*part) for part in tables]),
-        page.section("Published orders", orders) if study.claims else "",
+        page.section("Claims", page.bullets([verdict_text(one) for one in judged], most=50), intro=RULE)
+        if study.claims
+        else "",
         page.section("Curves", *figures),
         page.section("Cost", page.table(*cost(found, study.published_images))),
     ]
@@ -67,7 +70,8 @@ def write_study(study: Study, cells: Cells, folder: str | Path, *, folds: Folds 
 
 
 _CAPTIONS = {
-    "curves": "Every cell's loss; bold lines are the validation loss, thin ones the training loss (with dropout at work).",
+    "curves": "Every cell's loss; bold lines are the validation loss, thin ones the training loss (with dropout at work), marks what was "
+    "published: filled for the validation loss, open for the training loss.",
     "sweep": "Our numbers and the published ones along what was varied.",
     "cost": "What each network can do, and what one image costs it.",
 }
@@ -76,7 +80,8 @@ _CAPTIONS = {
 def _further(study: Study, cells: Cells, folds: Folds | None) -> list[Table]:
     """The tables of the study's task, and what the folds of each cell make together."""
     published = {one.name: {"best": one.published_best, "worst": one.published_worst} for one in study.variations}
-    return [*TASKS[study.task].study.tables(cells, published), *([kfold_table(folds)] if folds else [])]
+    own = TASKS[study.task].study.tables(cells, published)
+    return [*checkpoint_table(study, cells), *own, *([kfold_table(folds)] if folds else [])]
 
 
 def study_table(study: Study, found: Sequence[Row]) -> Table:
@@ -146,7 +151,11 @@ def text(study: Study, cells: Cells, *, folds: Folds | None = None) -> str:
         *[line for part in _further(study, cells, folds) for line in (text_table(*part), "")],
     ]
     parts += _lines(study, found, cells, folds)
-    parts += [verdict_text(one) for one in verdicts(study, found)]
+    parts += [
+        "",
+        *(f"{verdict_text(one)}" for one in verdicts(study, found, cells)),
+        *(["", RULE] if study.claims else []),
+    ]
     parts += ["", text_table(*cost(found, study.published_images))]
     return "\n".join(parts)
 
@@ -179,7 +188,8 @@ def markdown(
     ]
     parts.append("\n".join(f"- {line}" for line in _lines(study, found, cells, folds)))
     if study.claims:
-        parts.append("\n".join(f"- {verdict_text(one)}" for one in verdicts(study, found)))
+        parts.append("**Claims.**")
+        parts.append("\n".join(f"- {_bold(one)}" for one in verdicts(study, found, cells)))
     parts.append(f"![Loss of every cell of {study.name}]({pictures}curves.png)")
     if is_sweep(study, found):
         parts.append(f"![{study.title}: published and ours]({pictures}sweep.png)")
@@ -203,12 +213,14 @@ class ShownCell(TypedDict):
 
 
 class ShownClaim(TypedDict):
-    """A published order, whether it holds here (null: a cell is missing), and why."""
+    """A claim, where it was published, whether it holds here (null: not decided), the numbers, how long the cells ran, and why."""
 
     text: str
-    measure: str
+    where: str
+    kind: str
     holds: bool | None
     found: str
+    ran: str
     reasons: tuple[str, ...]
 
 
@@ -233,8 +245,7 @@ def summary(study: Study, cells: Cells) -> StudySummary:
             }
             for row in found
         ],
-        "claims": [{"text": one.claim.text, "measure": one.claim.measure, "holds": one.holds, "found": one.found, "reasons": one.reasons}
-                   for one in verdicts(study, found)],
+        "claims": [shown_claim(one) for one in verdicts(study, found, cells)],
     }  # fmt: skip
 
 
@@ -243,13 +254,17 @@ def _json_number(row: Row, name: str, number: Number) -> dict[str, float]:
     return {key: value for key, value in facts.items() if math.isfinite(value)}
 
 
-def verdict_text(verdict: Verdict) -> str:
-    """One sentence or two about a published order."""
-    if verdict.holds is None:
-        return f"{verdict.claim.text} Cannot be said: {'; '.join(verdict.reasons)}."
-    answer = "Holds here" if verdict.holds else "Does not hold here"
-    why = f" {'But' if verdict.holds else 'Why'}: {'; '.join(verdict.reasons)}." if verdict.reasons else ""
-    return f"{verdict.claim.text} {answer} ({MEASURES[verdict.claim.measure]}: {verdict.found}).{why}"
+def shown_claim(verdict: Verdict) -> ShownClaim:
+    """A verdict as plain values, for --json."""
+    claim = verdict.claim
+    return {
+        "text": claim.text, "where": claim.where, "kind": claim.kind, "holds": verdict.holds, "found": verdict.found,
+        "ran": verdict.ran, "reasons": verdict.reasons,
+    }  # fmt: skip
+
+
+def _bold(verdict: Verdict) -> str:
+    return f"**{verdict.answer}**{verdict_text(verdict).removeprefix(verdict.answer)}"
 
 
 def _lines(study: Study, found: Sequence[Row], cells: Cells, folds: Folds | None = None) -> list[str]:
@@ -266,6 +281,9 @@ def _lines(study: Study, found: Sequence[Row], cells: Cells, folds: Folds | None
         lines.append(
             f"{UNKNOWN_MARK} fewer epochs than the study's recipe; the publication does not say how many it took."
         )
+    lines += [
+        f"{row.name} was trained in an earlier form of this study: {row.earlier}." for row in found if row.earlier
+    ]
     diverged = {name: run["diverged"] for name, many in cells.items() for run in many if "diverged" in run}
     lines += [f"{name} diverged: {why}." for name, why in diverged.items()]
     lines += kind.remarks(cells)

@@ -5,14 +5,17 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from facelearn.errors import FacelearnError
+from facelearn.recipe.recipe import Recipe
 from facelearn.record.results import plain
 from facelearn.runs.folds_summary import FoldsSummary
 from facelearn.studies.cell_numbers import Number, Row, rows
-from facelearn.studies.definition import Study
+from facelearn.studies.definition import Study, Variation, changed_settings, load_study, same_network
 from facelearn.tasks import TASKS
 from facelearn.tasks.study_numbers import CellNumbers, Cells, StudyNumbers
 
@@ -31,18 +34,62 @@ def stored(study: Study, cells: Cells, *, folds: Folds | None = None) -> dict[st
     }
 
 
-def restored(facts: Mapping[str, Any]) -> tuple[list[Row], Cells]:
-    """The rows and the cells of what `stored` gave."""
+def as_it_ran(facts: Mapping[str, Any], label: str) -> Study:
+    """The study of what `stored` gave, with the epochs and the list of training images that it ran with.
+
+    Args:
+        facts: JSON values.
+        label: name of its folder, as `study.StudyResult.label` makes it.
+    """
+    asked = re.search(r"-(\d+)-epochs", label)
+    lists = {(run["recipe"].get("split") or {}).get("train_list") for runs in facts["cells"].values() for run in runs}
+    return load_study(
+        facts["study"], epochs=int(asked[1]) if asked else None, train_list=next(iter(lists - {None}), None)
+    )
+
+
+def restored(facts: Mapping[str, Any], study: Study) -> tuple[list[Row], Cells]:
+    """The rows and the cells of what `stored` gave, in the study's order, with what the study's file says today of what was published.
+
+    A cell that the study no longer has is left out. One whose recipe or network the study has changed since says so (`Row.earlier`).
+
+    Args:
+        facts: JSON values.
+        study: loaded with the epochs, weights and list of the stored run.
+    """
+    kept = {row["name"]: row for row in facts["rows"]}
+    cells = {one.name: facts["cells"][one.name] for one in study.variations if one.name in facts["cells"]}
+    found = [_row(kept[one.name], one, cells[one.name]) for one in study.variations if one.name in kept]
+    return found, cells
+
+
+def _row(kept: Mapping[str, Any], now: Variation, runs: list[dict[str, Any]]) -> Row:
     nan = math.nan
-    found = []
-    for row in facts["rows"]:
-        ours = {
-            name: Number(**{key: nan if value is None else value for key, value in number.items()})
-            for name, number in row["ours"].items()
-        }
-        times = {key: nan if row[key] is None else row[key] for key in ("seconds", "published_seconds")}
-        found.append(Row(**{**row, "ours": ours, **times}))
-    return found, facts["cells"]
+    ours = {
+        name: Number(**{key: nan if value is None else value for key, value in number.items()})
+        for name, number in kept["ours"].items()
+    }
+    published = dict(now.published)
+    epochs, seconds = published.pop("epochs", None), published.pop("seconds_per_epoch", nan)
+    own = {
+        "ours": ours, "published": published, "position": now.position, "planned_epochs": now.epochs,
+        "published_epochs": None if epochs is None else int(epochs), "published_seconds": seconds,
+        "seconds": nan if kept["seconds"] is None else kept["seconds"],
+        "finished": max(run.get("finished", "") for run in runs), "earlier": _earlier(runs[0], now),
+    }  # fmt: skip
+    return Row(**{**kept, **own})
+
+
+def _earlier(run: Mapping[str, Any], now: Variation) -> str:
+    """What a stored cell was trained with that the study's cell of that name has otherwise today; "" where nothing is."""
+    try:
+        recipe = Recipe.from_dict(run["recipe"])
+    except FacelearnError:
+        return "settings that are no longer known"
+    found = changed_settings(recipe, now.recipe)
+    if not found and not same_network(run.get("network", {}), recipe):
+        return f"the network '{recipe.model.name}' was built otherwise then"
+    return "; ".join(found)
 
 
 def _slim(run: CellNumbers, kind: StudyNumbers) -> dict[str, Any]:
@@ -55,7 +102,8 @@ def _slim(run: CellNumbers, kind: StudyNumbers) -> dict[str, Any]:
     kept = [row for index, row in enumerate(history) if (last - index) % step == 0 or index == 0]
     counts = {name: value for name, value in run["data"]["counts"].items() if name != "images_per_person"}
     return {
-        "fold": run["fold"], "recipe": recipe, "environment": run["environment"], "summary": run["summary"],
+        "fold": run["fold"], "recipe": recipe, "network": run.get("network", {}), "environment": run["environment"],
+        "finished": run.get("finished", ""), "summary": run["summary"],
         "data": {"table": run["data"].get("table"), "counts": counts}, "metrics": kind.kept_metrics(run),
         "history": [_rounded(row) for row in kept],
     }  # fmt: skip

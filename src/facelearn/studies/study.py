@@ -66,7 +66,7 @@ def study(
     jobs: int = 1,
     device: str = "auto",
     keep_models: bool = False,
-    source: str | None = None,
+    source: str | Mapping[str, str] | None = None,
     sha256: str | None = None,
     train_list: str | Path | None = None,
     reading: Mapping[str, Any] | None = None,
@@ -92,7 +92,8 @@ def study(
         jobs: cells at a time, each in a process of its own with its share of the processor's cores.
         device: auto, cpu or cuda.
         keep_models: keep each cell's model file; cells whose model was not kept are trained again.
-        source: weights for the cells that start from some, as `recipe.transfer.source` takes them; without, those cells are not trained.
+        source: weights for the cells that start from some, as `recipe.transfer.source` takes them, or those of each network by its name;
+            cells without are not trained.
         sha256: of that file; it must be given for a file of the Hub.
         train_list: a text file of the images to train on; all others of the same people are the test (identification).
         reading: changes to the recipe's `read` settings: size, crop, color, schema, on_error, list_file.

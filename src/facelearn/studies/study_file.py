@@ -6,15 +6,8 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
+from facelearn.studies.claims import Claim
 from facelearn.tasks.settings import Settings
-
-
-class Claim(Settings):
-    """A published order: cells from the lowest to the highest value of a measure; cells in one inner list are published as equal."""
-
-    measure: str
-    order: tuple[str | tuple[str, ...], ...]
-    text: str
 
 
 class Reach(Settings):
@@ -36,6 +29,15 @@ class ShortRuns(Settings):
     cells: tuple[str, ...] = ()
 
 
+class Checkpoint(Settings):
+    """A published place on a cell's curves; losses as in its table, seconds those of an epoch."""
+
+    epoch: int = Field(ge=1)
+    train_loss: float
+    valid_loss: float
+    seconds: float | None = None
+
+
 class CellEntry(Settings):
     """One cell: its changes to the study's recipe, over a base of its own where it names one, and its published numbers."""
 
@@ -44,8 +46,9 @@ class CellEntry(Settings):
     position: float | None = None
     recipe: dict[str, Any] = Field(default_factory=dict)
     published: dict[str, float] = Field(default_factory=dict)
-    published_best: tuple[float, ...] = ()
-    published_worst: tuple[float, ...] = ()
+    checkpoints: tuple[Checkpoint, ...] = ()
+    published_best: tuple[tuple[float, ...], ...] = ()
+    published_worst: tuple[tuple[float, ...], ...] = ()
 
 
 class Sweep(Settings):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,14 +15,16 @@ from facelearn.report.style import (
     colour_map,
     colour_text,
     house_style,
+    log_ticks,
     new_figure,
     plain_text,
     run_colour,
     run_marker,
 )
 from facelearn.studies.cell_numbers import LOSSES, Row, column
+from facelearn.studies.checkpoints import places
 from facelearn.studies.cost_plot import accuracy_against_cost
-from facelearn.studies.definition import Study
+from facelearn.studies.definition import Study, Variation
 from facelearn.studies.measures import MEASURES
 from facelearn.tasks import TASKS
 from facelearn.tasks.study_numbers import CellNumbers, Cells, trained
@@ -56,11 +59,45 @@ def study_curves(study: Study, cells: Cells) -> Figure:
             colour = _colour(index, len(names))
             curve(axes, epochs, losses[name, "train"] / scale, colour, "", thin=True)
             curve(axes, epochs, losses[name, "valid"] / scale, colour, plain_text(name, 40))
-        log_scale(axes, _highest_after_the_start(axes))
+        longest = max((float(np.max(line.get_xdata())) for line in axes.lines), default=1.0)
+        top = _highest_after_the_start(axes)
+        last = _published_marks(axes, study, names)
+        log_scale(axes, top)
         epoch_axis(axes)
+        if last > _FAR * longest:
+            axes.set_xscale("log")
+            log_ticks(axes.xaxis, lambda epoch: f"{epoch:,.0f}")
         axes.set_ylabel("share of the largest loss" if study.normalise else TASKS[study.task].study.LOSS_UNIT)
         axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=8.5)
     return figure
+
+
+_FAR = 3
+"""Published marks that lie so many times beyond our curves' end are drawn on a logarithmic axis."""
+
+
+def _published_marks(axes: Axes, study: Study, names: Sequence[str]) -> int:
+    """Mark what was published on the curves of the cells that are drawn, with one line of the legend; the last epoch of them, or 0."""
+    last = 0
+    for index, name in enumerate(names):
+        (variation,) = (one for one in study.variations if one.name == name)
+        for epoch, train, valid in _marks(study, variation):
+            colour = _colour(index, len(names))
+            style: dict[str, Any] = {"marker": "D", "s": 26, "linewidths": 1.1, "zorder": 4}
+            axes.scatter([epoch], [train], facecolors=SURFACE, edgecolors=colour, **style)
+            axes.scatter([epoch], [valid], facecolors=colour, edgecolors=SURFACE, **style)
+            last = max(last, epoch)
+    if last:
+        axes.scatter([], [], marker="D", s=26, facecolors=MUTED, edgecolors=SURFACE, label="published")
+    return last
+
+
+def _marks(study: Study, variation: Variation) -> list[tuple[int, float, float]]:
+    """`checkpoints.places`; of a study that is drawn in shares of the largest loss, the share that was published."""
+    epochs, share = variation.published.get("epochs"), variation.published.get("normalised_valid_loss")
+    if not study.normalise:
+        return places(variation)
+    return [(int(epochs), math.nan, share)] if epochs and share else []
 
 
 def is_sweep(study: Study, found: Sequence[Row]) -> bool:

@@ -1,99 +1,157 @@
-"""Whether the published orders of a study hold here, and why not where they do not."""
+"""A verdict for each claim of a study: it holds, it does not hold, or it is not decided.
+
+`judging` says what the numbers say. Here stands when a cell has run long enough for its numbers to say anything: `RULE`.
+"""
 
 from __future__ import annotations
 
-import itertools
-import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from facelearn.studies.cell_numbers import Number, Row, value_text
+from facelearn.studies.cell_numbers import COSTS, Row
+from facelearn.studies.checkpoints import epochs_text
+from facelearn.studies.claims import AssertedClaim, BestClaim, Claim, OpenClaim, OverfitsClaim, cells_of, measures_of
 from facelearn.studies.definition import Study
-from facelearn.studies.study_file import Claim
+from facelearn.studies.judging import CLOSE, Evidence, judge
+from facelearn.studies.measures import MEASURES
+from facelearn.tasks import TASKS
+from facelearn.tasks.study_numbers import Cells, trained
 
-CLOSE = 0.02  # a difference of less than this share is no difference
+DECISIVE = 0.4
+"""Share of the epochs from which on a cell whose loss no longer falls decides."""
+_NO_BETTER = 0.95
+RULE = (
+    "A cell decides once it has run all published epochs (those of its recipe where none are published), or two fifths of them and its "
+    "validation loss fell by less than 2% over the last tenth; one that is not 5% better than an answer that looks at no image decides "
+    "nothing. Two numbers are apart where their 95% intervals do not meet (by 2% where there are none); an order of numbers that are not "
+    "apart is not decided. A cell overfits where its validation loss rose by a tenth above its lowest or stands at twice its training loss "
+    "(or what the claim says), over the last tenth of the epochs; that is decided as soon as it is seen."
+)
+ANSWERS = {True: "Holds", False: "Does not hold", None: "Not decided"}
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a published order holds here (None: a cell is missing), the values in our order, and the reasons where it does not."""
+    """Of one claim.
+
+    Attributes:
+        claim: what was published.
+        holds: None where it is not decided.
+        found: the numbers that say so, with intervals.
+        ran: how long the cells behind it ran, of how many epochs.
+        reasons: why it is not decided or does not hold.
+    """
 
     claim: Claim
     holds: bool | None
     found: str
+    ran: str = ""
     reasons: tuple[str, ...] = ()
 
-
-def verdicts(study: Study, found: Sequence[Row]) -> list[Verdict]:
-    """Each published order, checked."""
-    by_name = {row.name: row for row in found}
-    return [_verdict(claim, by_name) for claim in study.claims]
-
-
-def _verdict(claim: Claim, found: Mapping[str, Row]) -> Verdict:
-    groups = [(item,) if isinstance(item, str) else item for item in claim.order]
-    names = [name for group in groups for name in group]
-    missing = [name for name in names if name not in found or claim.measure not in found[name].ours]
-    if missing:
-        return Verdict(claim, None, "", (f"not run: {', '.join(missing)}",))
-    values = {name: found[name].ours[claim.measure] for name in names}
-    holds, reasons = True, []
-    for before, after in itertools.pairwise(groups):
-        for lower, higher in itertools.product(before, after):
-            ordered = values[lower].value < values[higher].value
-            holds &= ordered
-            if not ordered:
-                reasons += _why_not(claim.measure, found[lower], found[higher])
-            elif _same(values[lower], values[higher]):
-                reasons.append(_not_apart(claim.measure, found[lower], found[higher]))
-    for group in groups:
-        for first, second in itertools.combinations(group, 2):
-            if not _same(values[first], values[second]):
-                holds = False
-                reasons.append(f"{first} and {second} are published as equal and are apart here")
-    order = sorted(names, key=lambda name: values[name].value)
-    shown = ", ".join(f"{name} {_text(claim.measure, values[name])}" for name in order)
-    return Verdict(claim, holds, shown, tuple(dict.fromkeys(reasons)))
+    @property
+    def answer(self) -> str:
+        """The verdict in words."""
+        return ANSWERS[self.holds]
 
 
-def _same(first: Number, second: Number) -> bool:
-    if math.isnan(first.low) or math.isnan(second.low):
-        return abs(first.value - second.value) <= CLOSE * max(abs(first.value), abs(second.value))
-    return first.low <= second.high and second.low <= first.high
+def verdicts(study: Study, found: Sequence[Row], cells: Cells) -> list[Verdict]:
+    """Each claim of the study, judged by the cells that were run."""
+    evidence = Evidence(
+        {row.name: row for row in found}, cells, TASKS[study.task].study, [one.name for one in study.variations]
+    )
+    return [_verdict(claim, evidence) for claim in study.claims]
 
 
-def _why_not(measure: str, lower: Row, higher: Row) -> list[str]:
-    """What is different here, where `lower` was published below `higher` and is not."""
-    apart = not _same(lower.ours[measure], higher.ours[measure])
-    reasons = [] if apart else [_not_apart(measure, lower, higher)]
-    for row in (lower, higher):
-        if row.short:
-            reasons.append(
-                f"{row.name} was trained for {row.epochs} of {row.published_epochs or row.planned_epochs} epochs"
-            )
-        if row.falling > CLOSE:
-            reasons.append(
-                f"the validation loss of {row.name} still fell by {row.falling:.0%} over the last tenth of its epochs"
-            )
-    train = [row.ours.get("train_loss") for row in (lower, higher)]
-    # a loss divided by all targets is lower where fewer of them are present, at equal fit
-    alike = math.isclose(lower.label_share, higher.label_share, rel_tol=CLOSE) and lower.criterion == higher.criterion
-    comparable = alike and measure != "unsteadiness"
-    if apart and comparable and train[0] and train[1]:
-        loss = "train_cross_entropy_loss" if lower.criterion else "train_loss"
-        numbers = f"({_text(loss, train[0])} against {_text(loss, train[1])})"
-        better, score = train[0].value <= train[1].value, measure.endswith("_score")
-        # of a score the higher is better: there the worse fit is what has to be explained
-        beyond = (" and generalises better" if score else " and generalises less") if better != score else ""
-        reasons.append(f"{lower.name} fits its training rows {'better' if better else 'less well'} {numbers}{beyond}")
-    return reasons
+def tally(judged: Sequence[Verdict]) -> dict[bool | None, int]:
+    """How many hold, do not hold, are not decided."""
+    counts = Counter(one.holds for one in judged)
+    return {answer: counts[answer] for answer in ANSWERS}
 
 
-def _not_apart(measure: str, first: Row, second: Row) -> str:
-    numbers = (first.ours[measure], second.ours[measure])
-    how = "differ by less than 2%" if any(math.isnan(number.low) for number in numbers) else "their intervals overlap"
-    return f"{first.name} and {second.name} are not apart: {how}"
+def _verdict(claim: Claim, evidence: Evidence) -> Verdict:
+    if isinstance(claim, AssertedClaim):
+        return Verdict(claim, True, f"By arithmetic, asserted in {claim.by}")
+    if isinstance(claim, OpenClaim):
+        return Verdict(claim, None, "", reasons=(claim.because,))
+    names = cells_of(claim)
+    if isinstance(claim, BestClaim) and not claim.among:
+        names = list(dict.fromkeys((*names, *evidence.names)))
+    behind = [evidence.rows[name] for name in names if name in evidence.rows]
+    finding = judge(claim, evidence)
+    ran = f"{epochs_text(behind)} epochs" if behind else ""
+    seen = isinstance(claim, OverfitsClaim) and finding.holds is (not claim.prevented)
+    doubts = [] if seen else _doubts(claim, behind, evidence)
+    former = [row.name for row in behind if row.earlier]
+    earlier = [f"trained in an earlier form: {', '.join(former)}"] if former else []
+    if doubts or earlier:
+        missing = [reason for reason in finding.reasons if reason.startswith("not run")]
+        return Verdict(claim, None, finding.found, ran, (*earlier, *doubts, *missing))
+    return _with_machines(Verdict(claim, finding.holds, finding.found, ran, finding.reasons), behind)
 
 
-def _text(measure: str, number: Number) -> str:
-    return value_text(measure, number.value)
+def _doubts(claim: Claim, behind: Sequence[Row], evidence: Evidence) -> list[str]:
+    """Why the numbers of these cells decide nothing."""
+    if measures_of(claim) and set(measures_of(claim)) <= set(COSTS):  # what an epoch costs is known after one
+        kinds = {row.machine for row in behind}
+        return ["the cells ran on different machines"] if len(kinds) > 1 else []
+    blind = [row.name for row in behind if _knows_nothing(row, evidence)]
+    doubts = _together([too_short(row) for row in behind])
+    return doubts + ([f"no better than an answer that looks at no image: {', '.join(blind)}"] if blind else [])
+
+
+def too_short(row: Row) -> str:
+    """Why a cell's numbers say nothing yet; "" where they do."""
+    wanted = row.wanted_epochs
+    if row.epochs >= wanted:
+        return ""
+    if row.epochs < DECISIVE * wanted:
+        return f"{row.epochs:,} of {wanted:,} epochs"
+    if row.falling > CLOSE:
+        return f"{row.epochs:,} of {wanted:,} epochs, with a validation loss that still falls"
+    return ""
+
+
+def _together(reasons: Sequence[str]) -> list[str]:
+    """Equal reasons of several cells once."""
+    counts = Counter(reason for reason in reasons if reason)
+    return [f"too short: {reason}" + (f" ({count} cells)" if count > 1 else "") for reason, count in counts.items()]
+
+
+def _knows_nothing(row: Row, evidence: Evidence) -> bool:
+    runs = trained(evidence.cells.get(row.name, ()))
+    blind = evidence.kind.blind_answer(runs[0]) if runs else None
+    return blind is not None and blind[0] in row.ours and row.ours[blind[0]].value > _NO_BETTER * blind[1]
+
+
+def _with_machines(verdict: Verdict, behind: Sequence[Row]) -> Verdict:
+    kinds = {row.machine for row in behind}
+    if len(kinds) < 2 or verdict.holds is None:
+        return verdict
+    reasons = (*verdict.reasons, "the cells ran on different machines")
+    return Verdict(verdict.claim, verdict.holds, verdict.found, verdict.ran, reasons)
+
+
+def verdict_text(verdict: Verdict) -> str:
+    """The verdict in a few sentences: the answer, the claim and where it stands, how it is read, the numbers, how long, and why."""
+    claim = verdict.claim
+    where = f" ({claim.where})" if claim.where else ""
+    text = claim.text.rstrip(".")
+    parts = [f"{verdict.answer}: {text}{where}."]
+    if claim.reading:
+        parts.append(f"Read as: {claim.reading.rstrip('.')}.")
+    if verdict.found:
+        parts.append(f"{_heading(claim)}{verdict.found}.")
+    if verdict.ran:
+        parts.append(f"Ran {verdict.ran}.")
+    if verdict.reasons:
+        parts.append(f"{'But' if verdict.holds else 'Why'}: {'; '.join(verdict.reasons)}.")
+    return " ".join(parts)
+
+
+def _heading(claim: Claim) -> str:
+    names = measures_of(claim)
+    if not names:
+        return ""
+    title = MEASURES[names[0]]
+    return f"{title[0].upper()}{title[1:]}: "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -37,3 +38,22 @@ class TaskSettings(Settings):
     split: SplitSettings = SplitSettings()
     mirrored_prediction: bool = Field(True, description="predict as the mean over the image and its mirror image")
     seed: int = Field(0, ge=0)
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """Another data set whose rows are measured at the end.
+
+    Attributes:
+        data: its path.
+        list_file: a text file of the images that are read; None: all.
+        jpeg: qualities at which the images are measured once more.
+    """
+
+    data: str
+    list_file: str | None = None
+    jpeg: tuple[int, ...] = ()
+
+
+JPEG = "jpeg_"
+"""Before a quality: the part that holds the test images after JPEG encoding of that quality."""

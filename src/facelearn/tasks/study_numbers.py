@@ -9,8 +9,10 @@ Value = tuple[float, float, float]
 """A number and its 95% interval, NaN where there is none."""
 Table = tuple[list[str], list[list[str]]]
 """A heading, and rows of as many texts."""
-Ranked = Mapping[str, Sequence[float]]
-"""Scores of the "best" and of the "worst"; both may be empty."""
+Scores = Mapping[str, Sequence[float]]
+"""Scores of the "best", highest first, and of the "worst", lowest first; both may be empty."""
+Ranked = Mapping[str, Sequence[Sequence[float]]]
+"""Rows of numbers of the "best" and of the "worst" as a publication prints them; both may be empty."""
 
 
 class CellData(TypedDict, total=False):
@@ -37,6 +39,7 @@ class KeptMetrics(TypedDict, total=False):
 
     mean_face: Mapping[str, Mapping[str, float]]
     ranked: Mapping[str, list[float]]
+    by_accuracy: Mapping[str, list[list[float]]]
     size_groups: list[dict[str, Any]]
     measured_on: str
 
@@ -44,7 +47,8 @@ class KeptMetrics(TypedDict, total=False):
 class CellNumbers(TypedDict, total=False):
     """One cell of a study on one fold, as it is stored: what was trained and what came out.
 
-    One that diverged has "diverged", which says when, and neither history nor metrics. `groups` and `intervals` belong to identification.
+    `finished` is the day. One that diverged has "diverged", which says when, and neither history nor metrics. `groups` and
+    `intervals` belong to identification.
     """
 
     key: str
@@ -56,6 +60,7 @@ class CellNumbers(TypedDict, total=False):
     metrics: dict[str, Any]
     environment: dict[str, Any]
     history: list[dict[str, float]]
+    finished: str
     diverged: str
     groups: list[int]
     intervals: dict[str, list[float | None]]
@@ -106,6 +111,12 @@ class StudyNumbers(Protocol):
 
     def tables(self, cells: Cells, published: Mapping[str, Ranked]) -> list[Table]:
         """Further tables; `published` has every cell of the study, in its order."""
+
+    def blind_answer(self, run: CellNumbers) -> tuple[str, float] | None:
+        """An error measure and its value for an answer that looks at no image; None where there is none."""
+
+    def ranked_scores(self, run: CellNumbers) -> Scores:
+        """Scores of the best and of the worst, as many as were kept; empty where there are none."""
 
     def kept_metrics(self, run: CellNumbers) -> KeptMetrics:
         """What of a cell's metrics a results page needs beside its row; no names of people."""

@@ -19,8 +19,9 @@ from facelearn.data.schema import KeypointSchema
 from facelearn.models.registry import Gives
 from facelearn.report.finished_run import FinishedRun
 from facelearn.splits.split import Split
+from facelearn.tasks.batch import BatchSource
 from facelearn.tasks.found import Found
-from facelearn.tasks.settings import TaskSettings
+from facelearn.tasks.settings import Elsewhere, TaskSettings
 from facelearn.tasks.study_numbers import StudyNumbers
 from facelearn.transforms.preprocess import Preprocess
 
@@ -34,31 +35,6 @@ TRAIN, VALID, TEST = "train", "valid", "test"
 FALSE_ALARM = 0.01
 """Share of strangers that may be called by a name."""
 Outputs = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Batch:
-    """One batch on the device.
-
-    Attributes:
-        images: float32 (B, C, H, W), preprocessed, in the memory format of the run.
-        targets: what the task needs, first dimension B; "points" are float32 (B, K, 2) in pixels of `images`, NaN where missing.
-    """
-
-    images: Tensor
-    targets: dict[str, Tensor]
-
-
-class BatchSource(Protocol):
-    """Rows that are made into batches: `training.batches.TrainingData`."""
-
-    label_offset: float
-    width: int
-
-    def __len__(self) -> int: ...
-
-    def batch(self, index: NDArray[np.int64], *, mirror: bool = False) -> Batch:
-        """The rows `index` as a batch, as they are, or with their images (not their targets) mirrored."""
 
 
 class Answering(Protocol):
@@ -127,12 +103,14 @@ class AnswerFacts:
         people: names of the classes, in the order of the outputs.
         prediction: the numbers of `Answering`: mirrored, temperature, label_offset, schemes, ...
         thresholds: decision thresholds and where they were tuned.
+        arrays: float32, fitted numbers of `Answering` that are many: verification's back end.
     """
 
     schema: KeypointSchema | None = None
     people: tuple[str, ...] = ()
     prediction: dict[str, Any] = field(default_factory=dict)
     thresholds: dict[str, Any] = field(default_factory=dict)
+    arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
 
 class Learner(Protocol):
@@ -151,8 +129,8 @@ class Learner(Protocol):
     def targets(self, faces: Faces) -> Mapping[str, NDArray[Any]]:
         """Per-row targets beside the keypoints, first dimension N."""
 
-    def epoch(self, generator: np.random.Generator) -> NDArray[np.int64]:
-        """The training rows of one epoch in the order in which they are trained on, int64."""
+    def epoch(self, generator: np.random.Generator, batch_size: int) -> NDArray[np.int64]:
+        """The training rows of one epoch in the order in which they are trained on, int64, enough for `batches_in` batches of that size."""
 
     def outputs(self, images: Tensor) -> Tensor:
         """The network's outputs for images float32 (B, C, H, W), float32 with first dimension B."""
@@ -171,6 +149,12 @@ class Learner(Protocol):
     def settled_offset(self, data: BatchSource) -> float:
         """The offset that `data` assumes at the end of training, or 0 where the trained network does not show it beyond its own error."""
 
+    def step_facts(self) -> dict[str, float]:
+        """What the last batch says of how training goes beside its loss, for the progress bar; {} where that is nothing."""
+
+    def warning(self) -> str | None:
+        """One sentence where the last batch shows that training goes astray; None where it does not."""
+
     def measure(self, combined: NDArray[Any], targets: Mapping[str, NDArray[Any]]) -> dict[str, float]:
         """Short metrics for the history of a run; names end in _error, _loss or _score."""
 
@@ -185,7 +169,7 @@ class HeldOut:
     Attributes:
         train: the rows it was trained on.
         parts: held-out rows by the name of their part; "valid" is always there and may be empty.
-        combined: float32, `Answering.combine` of each part.
+        combined: float32, `Answering.combine` of each part; where the task `answers_train`, of "train" too.
         facts: `Learner.answer_facts`.
         label_offset: as measured in training.
         preprocess: fitted.
@@ -277,7 +261,7 @@ class Task(Protocol):
 
     @property
     def answers_file(self) -> str:
-        """What a file of its answers may be called, for the next command that is suggested."""
+        """What a file of its answers may be called, for the next command that is suggested; "" where that is to compare two photos."""
 
     @property
     def answer_formats(self) -> Sequence[str]:
@@ -291,6 +275,10 @@ class Task(Protocol):
     def in_folds(self) -> bool:
         """Whether `train` makes k models of it on k folds, whose answers are averaged."""
 
+    @property
+    def answers_train(self) -> bool:
+        """Whether what is fitted after training needs the network's answers for the training rows too."""
+
     def teaches(self, faces: Faces) -> bool:
         """Whether the table has the labels that this task learns."""
 
@@ -302,6 +290,9 @@ class Task(Protocol):
 
     def split(self, faces: Faces, settings: TaskSettings) -> Split:
         """Rows to train on and rows held out."""
+
+    def elsewhere(self, settings: TaskSettings) -> Elsewhere | None:
+        """Another data set that is the test, where the settings name one."""
 
     def folds(self, faces: Faces, settings: TaskSettings, k: int, held_out: Split | None = None) -> list[Split]:
         """k splits; the parts of `held_out` other than train and valid stay out of all of them."""

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from facelearn.data.arrays import array_on_disk
 from facelearn.data.faces import Faces
-from facelearn.tasks.task import Batch
+from facelearn.tasks.batch import Batch
 from facelearn.transforms.augment.variation import Augment
 from facelearn.transforms.preprocess import Preprocess
 from facelearn.transforms.steps.pixel_steps import Grey, PixelStep, Resize

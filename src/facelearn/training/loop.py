@@ -23,6 +23,7 @@ from torch.optim.swa_utils import AveragedModel
 from facelearn.errors import BundleError, DivergedError, RecipeError
 from facelearn.recipe.recipe import Recipe
 from facelearn.record.folder import RunFolder
+from facelearn.tasks.batch import batches_in
 from facelearn.tasks.task import Learner
 from facelearn.training import evaluation
 from facelearn.training.batches import TrainingData
@@ -43,14 +44,15 @@ HISTORY_SECONDS = 1.0
 class Reporter:
     """Callbacks of a run, all of which may do nothing.
 
-    `on_open` is told in words what is about to be trained, `on_batch` is called after each batch, `on_epoch` with each finished row of the
-    history.
+    `on_open` is told in words what is about to be trained, `on_note` what is to be known while it runs, `on_batch` is called after each
+    batch, `on_epoch` with each finished row of the history.
     """
 
     on_start: Callable[[Progress, int], None] = lambda progress, batches: None
     on_batch: Callable[[Progress, int, float], None] = lambda progress, images, loss: None
     on_epoch: Callable[[dict[str, float]], None] = lambda row: None
     on_open: Callable[[str], None] = lambda text: None
+    on_note: Callable[[str], None] = lambda text: None
 
 
 @dataclass(frozen=True)
@@ -161,13 +163,13 @@ class _Fit:
             of_the_loss=[own for name, own in self.raw.named_parameters() if not name.startswith("network.")],
         )  # fmt: skip
         self.model, self.optimiser = fabric.setup(self.raw, optimiser)
-        # a batch of one row has no statistics for batch norm: it goes with the one before
-        self.batches = max(1, math.ceil(len(train) / recipe.batch_size) - (len(train) % recipe.batch_size == 1))
+        self.batches = batches_in(len(train), recipe.batch_size)
         self.progress = Progress(epochs=recipe.epochs)
         self.best: dict[str, Tensor] = {}
         self.total = torch.zeros(2, dtype=torch.float64, device=fabric.device)  # loss sum and denominator of this epoch
         self.clock = self.saved = self.written = time.perf_counter()
         self.save_every = SAVE_SECONDS
+        self.warned: str | None = None
 
     def take_up(self, folder: Path, data: str) -> None:
         """Go on from the state in `folder`."""
@@ -187,7 +189,7 @@ class _Fit:
     def train_epoch(self, stop: Callable[[], bool]) -> bool:
         """The rest of the epoch in progress; False when asked to stop before its end."""
         progress, size = self.progress, self.recipe.batch_size
-        order = self.raw.epoch(np.random.default_rng((self.recipe.seed, progress.epoch)))
+        order = self.raw.epoch(np.random.default_rng((self.recipe.seed, progress.epoch)), size)
         self.training_mode()
         while progress.batch < self.batches:
             last = progress.batch == self.batches - 1
@@ -266,6 +268,11 @@ class _Fit:
         if self.augment is not None and self.augment.settings.mirror > 0:
             self._set_offset(self.fabric.broadcast(self._measured_offset()))
         row = {"epoch": float(progress.epoch + 1), "train_loss": total / denominator if denominator else math.nan}
+        row |= {f"train_{name}": value for name, value in self.raw.step_facts().items()}
+        warning = self.raw.warning()
+        if warning is not None and warning != self.warned:
+            self.reporter.on_note(warning)
+        self.warned = warning
         last = progress.epoch + 1 == progress.epochs
         if self.valid is not None and (last or (progress.epoch + 1) % recipe.validate_every == 0):
             row |= self.validate(self.valid)

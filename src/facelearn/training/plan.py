@@ -209,7 +209,8 @@ def fit_plan(
             data=plan.facts["fingerprint"], reporter=reporter, fabric=fabric, stop=stop,
         )  # fmt: skip
         whole = fabric.is_global_zero and not result.stopped
-        combined = {part: predict_all(result.learner, data[part]) for part in plan.held_out} if whole else None
+        asked = [*plan.held_out, *(["train"] if plan.task.answers_train else [])]
+        combined = {part: predict_all(result.learner, data[part]) for part in asked} if whole else None
         return Fitted(plan, result, combined, fabric.is_global_zero, notes)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

@@ -86,6 +86,7 @@ def test_block_adds_its_input_after_the_second_norm():
         ("normal", 0.5, 0.5),
         ("xavier", None, (2 / 700) ** 0.5),
         ("kaiming", None, (2 / 300) ** 0.5),
+        ("orthogonal", None, (1 / 400) ** 0.5),
     ],
 )
 def test_initialisation_has_its_deviation_and_obeys_the_seed(scheme, std, expected):
@@ -99,6 +100,12 @@ def test_initialisation_has_its_deviation_and_obeys_the_seed(scheme, std, expect
     torch.manual_seed(1)
     assert torch.equal(initialise(model, scheme, std=std)[0].weight, weight)
     assert not torch.equal(initialise(model, scheme, std=std)[0].weight, weight)
+
+
+def test_orthogonal_rows_have_length_one_and_no_product_with_each_other():
+    torch.manual_seed(0)
+    weight = initialise(nn.Sequential(nn.Conv2d(3, 8, 3)), "orthogonal")[0].weight.detach().flatten(1)
+    torch.testing.assert_close(weight @ weight.T, torch.eye(8))
 
 
 def test_default_initialisation_and_modules_that_opt_out_stay_as_built():

@@ -73,9 +73,44 @@ def test_a_basic_block_adds_its_input_after_the_second_norm():
     torch.testing.assert_close(down(x), torch.relu(y + down.downsample(x)))
 
 
-def test_the_order_of_tronnets_second_stage_is_relu_norm_pool():
-    kinds = [type(layer).__name__ for layer in build("tronnet", image_size=60)][:6]
-    assert kinds == ["Conv2d", "ReLU", "Conv2d", "ReLU", "BatchNorm2d", "MaxPool2d"]
+@pytest.mark.parametrize(
+    ("options", "kinds"),
+    [  # a rising nonlinearity and the max-pool commute, so that the pool stands before the last one
+        ({}, ["ReLU", "BatchNorm2d", "MaxPool2d", "ReLU"]),
+        ({"second_stage": "norm, activation"}, ["BatchNorm2d", "MaxPool2d", "ReLU"]),
+        ({"second_stage": "activation, norm"}, ["ReLU", "BatchNorm2d", "MaxPool2d"]),
+    ],
+)
+def test_what_follows_tronnets_second_convolution_is_as_printed_or_an_option(options, kinds):
+    network = build("tronnet", image_size=60, **options)
+    names = [type(layer).__name__ for layer in network]
+    assert names[:3] == ["Conv2d", "ReLU", "Conv2d"] and names[3 : 3 + len(kinds) + 1] == [*kinds, "Conv2d"]
+    printed = build("tronnet", image_size=60)
+    assert sum(p.numel() for p in network.parameters()) == sum(p.numel() for p in printed.parameters())
+
+
+def test_tronnets_pool_before_the_last_relu_gives_what_the_printed_order_gives():
+    torch.manual_seed(0)
+    network = build("tronnet", image_size=60).eval()
+    conv1, _, conv2, _, norm, pool, _, *rest = network
+    norm.weight.data[::2] *= -1  # a norm that turns values round is where the order would matter
+    x = torch.randn(2, 3, 60, 60)
+    printed = pool(torch.relu(norm(torch.relu(conv2(torch.relu(conv1(x)))))))
+    torch.testing.assert_close(nn.Sequential(*rest)(printed), network(x))
+
+
+def test_what_the_ml_resnet_study_says_of_its_form_can_be_tried():
+    def build_small(**options):
+        return build("ml_resnet", image_size=(21, 24), **options).eval()
+
+    x, plain = torch.randn(2, 1, 21, 24), build_small()
+    deeper, pooled, small = build_small(extra_blocks=2), build_small(reduction="pool"), build_small(stem_kernel=3)
+    assert all(network(x).shape == (2, 30) for network in (deeper, pooled, small))
+    assert len(deeper) == len(plain) + 2 and sum(isinstance(layer, nn.MaxPool2d) for layer in pooled) == 3
+    assert small[0][0].kernel_size == (3, 3) and pooled[3].first[0].stride == (1, 1)
+    assert build("plain_cnn", image_size=24, extra_blocks=1)[5].shortcut is None
+    with pytest.raises(RecipeError, match="stem_kernel must be odd"):
+        build_small(stem_kernel=4)
 
 
 def test_deepface_gives_its_f7_feature():

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from facelearn.metrics.classes import class_metrics
+from facelearn.recipe.recipe import Recipe
 from facelearn.studies.cell_numbers import rows, value_text
 from facelearn.studies.definition import load_study
 from facelearn.studies.page import markdown, text, write_study
@@ -26,8 +27,8 @@ recipe.task = "identification"
 recipe.epochs = 2
 [[cells]]
 name = "small"
-published_best = [1.0, 0.9, 0.8, 0.7, 0.6]
-published_worst = [0, 0, 0.1, 0.2, 0.3]
+published_best = [[7, 1.0, 0.8, 1.0, 0.9, 0.925], [3, 0.9, 0.9, 0.9, 0.9, 0.9]]
+published_worst = [[5, 0, 0, 0, 0, 0]]
 published = { average_aggregated_score = 0.5 }
 [[cells]]
 name = "large"
@@ -49,10 +50,9 @@ def cell(named, *, imbalance="none", train=(2.0, 1.0), fold=None, cost=1000):
         "key": "k", "fold": fold, "metrics": {**metrics, "measured_on": "test"}, "groups": list(range(18)),
         "intervals": {"average_aggregated_score": [0.4, 0.9], "median_recall_score": [None, None]},
         "data": {"counts": {"people": 6, "train_images": 250, "valid_images": 25, "test_images": 18, "images_per_person": [150, 40]}},
-        "recipe": {
-            "task": "identification", "imbalance": imbalance, "loss": {"name": "cross_entropy"},
-            "split": {"train_list": "/home/me/list.txt"},
-        },
+        "recipe": Recipe.for_task("identification", {
+            "imbalance": imbalance, "epochs": 2, "split__train_list": "/home/me/list.txt", "split__test": 0.0, "split__strangers": 0.0,
+        }).to_dict(),
         "history": [{"epoch": i + 1, "train_loss": loss, "valid_loss": loss + 1, "seconds": i + 1.0} for i, loss in enumerate(train)],
         "summary": {"epochs": 2, "steps": 8, "parameters": 10, "multiply_adds": cost},
         "environment": {"processor": "a processor", "threads": 1, "precision": "32-true", "torch": "2"},
@@ -68,7 +68,7 @@ CELLS = {"small": [POOR], "large": [GOOD]}
 def study(tmp_path):
     path = tmp_path / "networks.toml"
     path.write_text(STUDY)
-    return load_study(path)
+    return load_study(path, train_list="list.txt")
 
 
 def test_scores_over_people_by_hand():
@@ -83,7 +83,7 @@ def test_scores_over_people_by_hand():
     assert found["worst5_aggregated_score"][0] == pytest.approx(np.sort(aggregated)[:5].mean())
     assert found["many_score"][0] == 1 and found["few_score"][0] == pytest.approx(2 / 9)
     assert math.isnan(found["median_recall_score"][1])
-    assert ranked(POOR["metrics"])["worst"] == pytest.approx(np.sort(aggregated)[:5])
+    assert ranked(POOR["metrics"])["worst"] == pytest.approx(np.sort(aggregated))
     assert class_numbers({"metrics": {"rmse_error": {"value": 1}}}) == {}
 
 
@@ -98,8 +98,10 @@ def test_the_page_says_people_photos_and_the_five_best_and_worst(study):
     page = markdown(study, CELLS)
     assert "Trained on 250 photos of 6 people, validated on 25, measured on 18 others" in page
     assert "few (up to 19 training images): 3 people, 9 photos" in page and "many (101 or more" in page
-    assert "| small, published | 1.000 0.900 0.800 0.700 0.600 | 0.000 0.000 0.100 0.200 0.300 |" in page
-    assert "small, ours" in page and "small, worst: Finn 0%" in page
+    assert "| best 1 | #7: 1.000 0.800 1.000 0.900 0.925 | 1.000 0.231 1.000 0.615 0.712 |" in page
+    assert "| worst 1 | #5: 0.000 0.000 0.000 0.000 0.000 | 0.000 0.000 0.000 0.000 0.000 |" in page
+    assert "| best 3 | - | 0.333 1.000 0.333 0.667 0.583 |" in page and "| large, by accuracy" not in page
+    assert "small, worst: Finn 0%" in page
     assert "| multiply-adds an image |" in page and "| 9,000 |" in page
     assert "(0.400 to 0.900)" in page
     assert "mean face" not in page
@@ -110,25 +112,25 @@ def test_the_page_says_people_photos_and_the_five_best_and_worst(study):
 def test_what_is_kept_names_nobody_and_gives_the_same_tables(study):
     kept = json.dumps(stored(study, CELLS), allow_nan=False)
     assert not any(name in kept for name in PEOPLE) and "/home/me" not in kept and "list.txt" in kept
-    found, cells = restored(json.loads(kept))
+    found, cells = restored(json.loads(kept), study)
     again, first = markdown(study, cells, found=found), markdown(study, CELLS)
     assert again.splitlines() == [line for line in first.splitlines() if not any(name in line for name in PEOPLE)]
     assert kept_metrics(cells["small"][0]) == kept_metrics(POOR)
 
 
 def test_verdicts_about_scores_take_the_higher_for_the_better(study):
-    (better,) = verdicts(study, rows(study, CELLS))
-    assert better.holds and "small 44.4%, large 88.9%" in better.found
+    (better,) = verdicts(study, rows(study, CELLS), CELLS)
+    assert better.holds and better.found.startswith("small 44.4% (24.9% to 66.6%), large 88.9%")
     turned = {"small": [GOOD], "large": [POOR]}
-    (worse,) = verdicts(study, rows(study, turned))
+    (worse,) = verdicts(study, rows(study, turned), turned)
     assert worse.holds is False
     # another loss is no explanation; the same one is
     assert not any("fits its training rows" in reason for reason in worse.reasons)
     alike = {"small": [cell(np.repeat(np.arange(6), 3), train=(2.0, 0.5))], "large": [POOR]}
-    (explained,) = verdicts(study, rows(study, alike))
+    (explained,) = verdicts(study, rows(study, alike), alike)
     assert "small fits its training rows better (0.500 against 1.000)" in explained.reasons
     less = {"small": [cell(np.repeat(np.arange(6), 3), train=(2.0, 1.5))], "large": [POOR]}
-    (puzzling,) = verdicts(study, rows(study, less))
+    (puzzling,) = verdicts(study, rows(study, less), less)
     assert "small fits its training rows less well (1.500 against 1.000) and generalises better" in puzzling.reasons
 
 

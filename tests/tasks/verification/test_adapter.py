@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from facelearn.bundle.adapter_file import load_adapter, save_adapter
-from facelearn.bundle.file import load
+from facelearn.bundle.file import load, write_sealed
 from facelearn.errors import BundleError, DataError
 from facelearn.tasks.verification.adapter import fit_adapter
 from facelearn.tasks.verification.back_end import BackEnd, fit_back_end
@@ -76,6 +76,11 @@ def test_file(tmp_path):
         save_adapter(made, tmp_path / "a.npz")
     with pytest.raises(BundleError, match="not what facelearn needs"):
         load(path)
+    with pytest.raises(BundleError, match="there is no adapter"):
+        load_adapter(tmp_path / "nowhere.safetensors")
+    model = write_sealed(tmp_path / "model.safetensors", "a model", {}, {"facelearn": "2", "document": "{}"})
+    with pytest.raises(BundleError, match="is a model, not an adapter"):
+        load_adapter(model)
 
 
 @pytest.mark.parametrize("place", [3, 40, 200, -5])

@@ -14,7 +14,7 @@ NAMES = {
         *(f"features.{i}" for i in (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)),
         *(f"classifier.{i}" for i in (0, 3, 6)),
     ],
-    "tronnet": ["0", "2", "6", "9", "13", "16", "19", "22.1", "22.3"],
+    "tronnet": ["0", "2", "7", "10", "14", "17", "20", "23.1", "23.3"],
     "ucsd_baseline": ["0", "2", "5", "8", "11.1", "11.3"],
     "deepface": [*(f"features.{i}" for i in (0, 3, 5, 7, 9, 12)), "classifier"],
     "ml_resnet": ["0.0", "3", "4", "5.2", "5.5"],
@@ -102,7 +102,7 @@ def test_frozen_stages_stay_in_evaluation_mode():
     model.train()
     keep_frozen_still(model)
     training = {name: module.training for name, module in model.named_modules()}
-    assert [training[str(i)] for i in (0, 2, 4, 6, 7, 9, 10, 13)] == [False] * 5 + [True] * 3
+    assert [training[str(i)] for i in (0, 2, 4, 7, 8, 10, 11, 14)] == [False] * 5 + [True] * 3
     freeze(model, TransferSettings())
     model.train()
     keep_frozen_still(model)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from facelearn.data.schema import FKD15
 from facelearn.errors import DataError
-from facelearn.transforms.augment.dct import _matrix, dct2, filtered, high_pass, idct2, low_pass
+from facelearn.transforms.augment.dct import _matrix, corner_pass, dct2, filtered, high_pass, idct2, low_pass
 from facelearn.transforms.augment.variation import Augment, AugmentSettings
 
 STILL: dict[str, Any] = dict(AugmentSettings.none())
@@ -81,13 +81,15 @@ def test_gradients_pass_and_matrices_are_kept() -> None:
 @settings(max_examples=40, deadline=None)
 def test_windows_against_a_loop_over_coefficients(height: int, width: int, window: int) -> None:
     x = torch.randn(2, height, width, dtype=torch.float64, generator=seeded(height))
-    low, high = dct2(low_pass(x, window)), dct2(high_pass(x, window))
+    low, high, corner = (dct2(one(x, window)) for one in (low_pass, high_pass, corner_pass))
     whole = dct2(x)
     for k in range(height):
         for m in range(width):
             inside = k < window and m < window
             torch.testing.assert_close(low[:, k, m], whole[:, k, m] * inside, atol=1e-9, rtol=0)
             torch.testing.assert_close(high[:, k, m], whole[:, k, m] * (not inside), atol=1e-9, rtol=0)
+            highest = k >= height - window and m >= width - window
+            torch.testing.assert_close(corner[:, k, m], whole[:, k, m] * (not highest), atol=1e-9, rtol=0)
     torch.testing.assert_close(low_pass(x, window) + high_pass(x, window), x)
     if window:
         torch.testing.assert_close(high_pass(x, window).mean((-2, -1)), torch.zeros(2, dtype=torch.float64))
@@ -130,6 +132,18 @@ def test_filtered_images_are_images() -> None:
     # nothing left: mid-grey, rounding errors not blown up
     torch.testing.assert_close(found[3], torch.full_like(found[3], 127.5), atol=0.1, rtol=0)
     assert filtered(images, torch.full((4,), 1e-6), ~high)[0].isfinite().all()
+
+
+def test_the_studys_low_pass_takes_out_its_corner_only() -> None:
+    images, points = batch(6, 1, 20, 40)
+    corner = AugmentSettings(**STILL | {"dct": 1.0, "dct_pass": "corner", "dct_window": (0.5, 0.5)})
+    found = Augment(corner, FKD15)(images, points, seeded())[0]
+    torch.testing.assert_close(
+        found, corner_pass(images.float(), (torch.tensor(10), torch.tensor(20))).clamp(0, 255), atol=1e-3, rtol=0
+    )
+    whole, left = dct2(images.float()), dct2(corner_pass(images.float(), 10))
+    torch.testing.assert_close(left[..., :10, :], whole[..., :10, :], atol=1e-2, rtol=0)  # high across, low down: stays
+    assert left[..., 10:, 30:].abs().max() < 1e-2 < whole[..., 10:, 30:].abs().max()
 
 
 @pytest.mark.parametrize("channels", [1, 3])

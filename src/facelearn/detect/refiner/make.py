@@ -10,7 +10,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from facelearn.detect.detections import Detections
+from facelearn.detect.finder import session
 from facelearn.detect.guesses import guesses, surest
 from facelearn.detect.refine import Levels
 from facelearn.detect.refiner.face_networks import FinderNetwork
@@ -30,6 +31,7 @@ from facelearn.files import whole_file
 from facelearn.images.decode import IMAGE_EXTENSIONS, decode_image
 from facelearn.training.device import keep_freed_memory
 
+Grids = Callable[[NDArray[np.uint8]], list[NDArray[np.float32]]]
 PEOPLE, SEED = 6000, 5
 _LONGEST = 1280  # pixels of the longer side of a background
 _MINED_SCORE = 0.03
@@ -43,14 +45,14 @@ def make(backgrounds: Sequence[Path], out: Path, *, finder_steps: int, refiner_s
     Args:
         backgrounds: folders of pictures without people.
         out: folder.
-        finder_steps, refiner_steps: optimiser steps, of 32 scenes and of 160 crops.
+        finder_steps, refiner_steps: optimiser steps, of 32 scenes and of 160 crops; without finder_steps the embedded finder stays.
     """
     started = time.perf_counter()
     pictures = read_backgrounds(backgrounds)
     people = draw_people(PEOPLE, SEED)
     _say(f"{len(pictures)} backgrounds, {PEOPLE} people drawn, {time.perf_counter() - started:.0f} s")
-    finder = train_finder(people, pictures, steps=finder_steps, say=_say)
-    mined = mine(finder, pictures)
+    finder = train_finder(people, pictures, steps=finder_steps, say=_say) if finder_steps else None
+    mined = mine(_grids_of(finder), pictures)
     _say(f"{len(mined)} places without a face where the finder or a cascade saw one")
     refiner = train_refiner(people, pictures, mined, steps=refiner_steps, say=_say)
     facts = {
@@ -60,10 +62,9 @@ def make(backgrounds: Sequence[Path], out: Path, *, finder_steps: int, refiner_s
     }
     side = torch.zeros(1, 1, 192, 192, dtype=torch.uint8)
     crops = torch.zeros(2, 1, 64, 64, dtype=torch.uint8)
-    parts = {
-        "finder": graph(finder, "picture", side, ("at_8", "at_16", "at_32"), {2: "height", 3: "width"}, facts),
-        "refiner": graph(refiner, "crops", crops, ("numbers",), {0: "crops"}, facts),
-    }
+    parts = {"refiner": graph(refiner, "crops", crops, ("numbers",), {0: "crops"}, facts)}
+    if finder is not None:
+        parts["finder"] = graph(finder, "picture", side, ("at_8", "at_16", "at_32"), {2: "height", 3: "width"}, facts)
     out.mkdir(parents=True, exist_ok=True)
     for name, content in parts.items():
         with whole_file(out / f"{name}.onnx") as scratch:
@@ -92,13 +93,26 @@ def read_backgrounds(folders: Sequence[Path]) -> list[NDArray[np.uint8]]:
     return kept
 
 
+def _grids_of(finder: FinderNetwork | None) -> Grids:
+    """What a picture uint8 (H, W) looks like to the finder, or to the embedded one."""
+    if finder is None:
+        return lambda picture: [grid[0] for grid in session("finder").run(None, {"picture": picture[None, None]})]
+    network = finder.eval()
+
+    def run(picture: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+        with torch.inference_mode():
+            return [grid[0].numpy() for grid in network(torch.from_numpy(picture)[None, None].float() / 255)]
+
+    return run
+
+
 def mine(
-    finder: FinderNetwork, pictures: Sequence[NDArray[np.uint8]], *, cuts: int = 6, textures: int = 200
+    grids: Grids, pictures: Sequence[NDArray[np.uint8]], *, cuts: int = 6, textures: int = 200
 ) -> NDArray[np.uint8]:
     """uint8 (M, 64, 64): crops of pictures without faces where the finder, or a cascade of OpenCV, sees one."""
     crops = []
     for number, picture in enumerate(_faceless(pictures, cuts, textures)):
-        found = _seen_by_finder(finder, picture)
+        found = _seen_by_finder(grids, picture)
         squares = np.concatenate([found.squares, _seen_by_cascades(picture)])
         angles = np.concatenate([found.angles, np.zeros(len(squares) - len(found))])
         levels = Levels(picture)
@@ -126,10 +140,8 @@ def _faceless(pictures: Sequence[NDArray[np.uint8]], cuts: int, textures: int) -
         yield texture(rng, 320)
 
 
-def _seen_by_finder(finder: FinderNetwork, picture: NDArray[np.uint8]) -> Detections:
-    with torch.inference_mode():
-        grids = [grid[0].numpy() for grid in finder.eval()(torch.from_numpy(picture)[None, None].float() / 255)]
-    scores, squares, points = guesses(grids, _MINED_SCORE)
+def _seen_by_finder(grids: Grids, picture: NDArray[np.uint8]) -> Detections:
+    scores, squares, points = guesses(grids(picture), _MINED_SCORE)
     kept = surest(scores, squares)
     return Detections(squares[kept], scores[kept], points[kept])
 

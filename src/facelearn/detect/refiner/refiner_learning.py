@@ -17,6 +17,8 @@ from facelearn.detect.refiner.face_networks import RefinerNetwork
 from facelearn.detect.refiner.finder_learning import averaged, made_ahead, optimiser_of
 from facelearn.detect.refiner.scenes import People, Scene, scene
 
+_CLOSE = 0.25  # share of scenes that are cut close around a face
+_HARD = 0.1  # a crop without a face that is given this score is shown more often
 FACE, UNDECIDED = 1, 2  # kinds of guesses; 0 is none
 
 
@@ -70,10 +72,23 @@ def answers_for(
     return kinds, numbers
 
 
+def cut_close(one: Scene, rng: np.random.Generator) -> Scene:
+    """The scene as a photo that was cut close around one of its faces, often through brow or chin: beyond the cut its edge is repeated."""
+    if not len(one.boxes):
+        return one
+    x, y, size = one.boxes[int(rng.integers(len(one.boxes)))]
+    left, top, right, bottom = (0.5 * size * np.exp(rng.normal(-0.15, 0.22, 4))).tolist()
+    last = len(one.image) - 1
+    columns = np.clip(np.arange(last + 1), int(np.clip(x - left, 0, last - 1)), int(np.clip(x + right, 1, last)))
+    rows = np.clip(np.arange(last + 1), int(np.clip(y - top, 0, last - 1)), int(np.clip(y + bottom, 1, last)))
+    return Scene(np.ascontiguousarray(one.image[rows][:, columns]), one.boxes, one.points, one.hidden)
+
+
 def _made(
     people: People,
     backgrounds: Sequence[NDArray[np.uint8]],
     mined: NDArray[np.uint8],
+    hard: NDArray[np.int64],
     scenes: int,
     each: int,
     rng: np.random.Generator,
@@ -82,6 +97,8 @@ def _made(
     crops, kinds, numbers = [], [], []
     for _ in range(scenes):
         one = scene(people, backgrounds, 192, (16, 180), rng)
+        if rng.random() < _CLOSE:
+            one = cut_close(one, rng)
         squares, angles = guesses_for(one, each, rng)
         matrices = np.stack([crop_matrix(square, angle) for square, angle in zip(squares, angles, strict=True)])
         for matrix in matrices:
@@ -95,6 +112,8 @@ def _made(
         numbers.append(number)
     if len(mined):
         chosen = rng.integers(0, len(mined), scenes * each // 4)
+        if len(hard):
+            chosen[::2] = rng.choice(hard, len(chosen[::2]))
         crops += [mined[i][:, ::-1] if rng.random() < 0.5 else mined[i] for i in chosen]
         kinds.append(np.zeros(len(chosen), np.int64))
         numbers.append(np.zeros((len(chosen), 13), np.float32))
@@ -123,12 +142,16 @@ def train_refiner(
     average = averaged(network)
     optimiser, schedule = optimiser_of(network, steps)
     seen = np.zeros(3)
+    hard = np.zeros(0, np.int64)
     started = time.perf_counter()
 
     def make(step: int) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.float32]]:
-        return _made(people, backgrounds, mined, 16, 8, np.random.default_rng((seed, step)))
+        return _made(people, backgrounds, mined, hard, 16, 8, np.random.default_rng((seed, step)))
 
     for step, (crops, kinds, numbers) in enumerate(made_ahead(make, steps), 1):
+        if step in (steps // 3, 2 * steps // 3):
+            hard = _mistaken(average.module, mined)
+            say(f"refiner: {len(hard)} of {len(mined)} places without a face are taken for one, and shown more often")
         picture = (torch.from_numpy(crops)[:, None].float() / 255).contiguous(memory_format=torch.channels_last)
         kind, wanted = torch.from_numpy(kinds), torch.from_numpy(numbers)
         output = network(picture)
@@ -150,3 +173,15 @@ def train_refiner(
             say(f"refiner: step {step} of {steps}, score {seen[0]:.4f}, {far_off}, {pace:.0f} crops/s")
     trained: RefinerNetwork = average.module.eval()  # type: ignore[assignment]
     return trained
+
+
+def _mistaken(network: nn.Module, mined: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Which crops without a face the network takes for one, int64."""
+    network.eval()
+    scores = [np.zeros(0)]
+    with torch.inference_mode():
+        for start in range(0, len(mined), 512):
+            picture = torch.from_numpy(mined[start : start + 512])[:, None].float() / 255
+            scores.append(network(picture.contiguous(memory_format=torch.channels_last))[:, 0].sigmoid().numpy())
+    network.train()
+    return np.flatnonzero(np.concatenate(scores) > _HARD)

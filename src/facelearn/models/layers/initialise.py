@@ -10,7 +10,7 @@ from torch import nn
 from facelearn.errors import RecipeError, unknown_name
 from facelearn.models.layers.locally_connected import LocallyConnected2d
 
-INITIALISATIONS = ("default", "normal", "xavier", "kaiming")
+INITIALISATIONS = ("default", "normal", "xavier", "kaiming", "orthogonal")
 OPT_OUT = "own_initialisation"
 _WEIGHTED = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.LayerNorm, nn.GroupNorm)
@@ -26,6 +26,8 @@ def initialise(
     - "normal": N(0, std), std 0.02 unless given (Xu et al. 2017).
     - "xavier": N(0, 2 / (fan_in + fan_out)) (Glorot and Bengio 2010).
     - "kaiming": N(0, 2 / fan_in), for ReLU (He et al. 2015).
+    - "orthogonal": the rows of each weight matrix, or its columns where there are fewer, are orthonormal (Saxe et al. 2014); those of a
+      locally connected layer are N(0, 1 / fan_in).
 
     The fans of a locally connected layer are those of one position's kernel.
 
@@ -55,14 +57,17 @@ def _draw(module: nn.Module, scheme: str, std: float, generator: torch.Generator
             nn.init.normal_(module.weight, std=std, generator=generator)
         elif scheme == "xavier":
             nn.init.xavier_normal_(module.weight, generator=generator)
-        else:
+        elif scheme == "kaiming":
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
+        else:
+            nn.init.orthogonal_(module.weight, generator=generator)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
     elif isinstance(module, LocallyConnected2d):
         fan_in, fan_out = module.fans
-        deviations = {"normal": std, "xavier": math.sqrt(2 / (fan_in + fan_out)), "kaiming": math.sqrt(2 / fan_in)}
-        nn.init.normal_(module.weight, std=deviations[scheme], generator=generator)
+        variances = {"xavier": 2 / (fan_in + fan_out), "kaiming": 2 / fan_in, "orthogonal": 1 / fan_in}
+        deviation = std if scheme == "normal" else math.sqrt(variances[scheme])
+        nn.init.normal_(module.weight, std=deviation, generator=generator)
         nn.init.zeros_(module.bias)
     elif isinstance(module, _NORMS):
         if module.weight is not None:

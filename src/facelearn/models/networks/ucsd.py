@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from facelearn.models.layers.sizes import SizeChange, sizes_after
 from facelearn.models.registry import choice, rates, register, whole_numbers
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 STUDY = "201-class study, UC San Diego CSE 2019"
 NONLINEARITIES = ("relu", "sigmoid", "tanh")
+SECOND_STAGES = ("activation, norm, activation", "norm, activation", "activation, norm")
+"""What may follow tronnet's second convolution: as the study's table prints it; as the numbers of its kernel pictures imply, and as every
+later convolution has it; and what facelearn built before the printed form."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class _Stage:
     kernel: int
     stride: int = 1
     padding: int = 0
-    order: Literal["activation", "norm, activation", "activation, norm"] = "norm, activation"
+    order: str = "norm, activation"
     pool: int = 0
 
 
@@ -36,7 +39,7 @@ _BASELINE = (
 )
 _TRONNET = (
     _Stage(21, 3, order="activation"),  # 224 -> 222
-    _Stage(30, 3, 1, 1, order="activation, norm", pool=3),  # 222, 74
+    _Stage(30, 3, 1, 1, order=SECOND_STAGES[0], pool=3),  # 222, 74
     _Stage(35, 3, 1, 1),  # 74
     _Stage(25, 3, 1, 1, pool=3),  # 74, 24
     _Stage(20, 3, 1, 1),  # 24
@@ -67,7 +70,14 @@ def ucsd_baseline(
     return _build("ucsd_baseline", _BASELINE, in_channels, image_size, outputs, hidden, dropout, nonlinearity)
 
 
-@register(task="identification", input=(3, 224, 224), outputs=201, parameters=458_739, source=STUDY)
+@register(
+    task="identification",
+    input=(3, 224, 224),
+    outputs=201,
+    parameters=458_739,
+    source=STUDY,
+    earlier={"second_stage": "activation, norm"},
+)
 def tronnet(
     *,
     in_channels: int = 3,
@@ -76,13 +86,18 @@ def tronnet(
     hidden: Any = (300,),
     dropout: Any = 0.0,
     nonlinearity: str = "relu",
+    second_stage: str = SECOND_STAGES[0],
 ) -> nn.Module:
     """The 201-class study's own network: seven convolutions, two max-pools and one hidden layer of 300.
 
     Float (B, in_channels, H, W) -> logits (B, outputs). The last convolution has stride 2: the study's table prints 1, but the
-    1,210 inputs that it prints for the next layer need 2. Options and errors as `ucsd_baseline`.
+    1,210 inputs that it prints for the next layer need 2. `second_stage`: what follows the second convolution, one of
+    `SECOND_STAGES`: as printed (ReLU, batch norm, ReLU), or in the order of all later ones ("norm, activation"), which the numbers of
+    its kernel pictures imply; the parameters are the same. Other options and errors as `ucsd_baseline`.
     """
-    return _build("tronnet", _TRONNET, in_channels, image_size, outputs, hidden, dropout, nonlinearity)
+    order = choice("tronnet", "second_stage", second_stage, SECOND_STAGES)
+    stages = [replace(stage, order=order) if number == 1 else stage for number, stage in enumerate(_TRONNET)]
+    return _build("tronnet", stages, in_channels, image_size, outputs, hidden, dropout, nonlinearity)
 
 
 def _build(
@@ -115,12 +130,12 @@ def _build(
     for stage in stages:
         layers.append(nn.Conv2d(channels, stage.maps, stage.kernel, stage.stride, stage.padding))
         channels = stage.maps
-        after: dict[str, nn.Module] = {"norm": nn.BatchNorm2d(channels), "activation": ACTIVATIONS[nonlinearity]()}
-        layers += [after[part] for part in stage.order.split(", ")]
+        for part in stage.order.split(", "):
+            layers.append(nn.BatchNorm2d(channels) if part == "norm" else ACTIVATIONS[nonlinearity]())
         if stage.pool:
             # A rising nonlinearity and a max-pool commute: pooled first, the nonlinearity has a ninth of the work. A norm after
             # it does not: its scale may be negative.
-            last = len(layers) - 1 if stage.order == "norm, activation" else len(layers)
+            last = len(layers) - 1 if stage.order.endswith("activation") else len(layers)
             layers.insert(last, nn.MaxPool2d(stage.pool))
     head = dense_head(
         channels * height * width, units, outputs, nonlinearity=nonlinearity, dropout_after=dropped

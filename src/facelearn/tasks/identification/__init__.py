@@ -26,7 +26,7 @@ from facelearn.tasks.identification.answer import Identities, NameAnswering
 from facelearn.tasks.identification.class_results import ClassResult, load_class_results, save_class_results
 from facelearn.tasks.identification.measure import STRANGERS_TUNE
 from facelearn.tasks.identification.settings import DEFAULTS, NEUTRAL, OF_ANOTHER_NETWORK, IdentificationSettings
-from facelearn.tasks.settings import TaskSettings
+from facelearn.tasks.settings import Elsewhere, TaskSettings
 from facelearn.tasks.study_numbers import StudyNumbers
 from facelearn.tasks.task import (
     FALSE_ALARM,
@@ -59,6 +59,7 @@ class Identification:
     search_columns: Mapping[str, str] = {}
     study: StudyNumbers = class_study
     in_folds = True
+    answers_train = False
     usage = 'names = model.predict("photos/").names  # "unknown" where nobody is likely enough'
     answers_file = "names.csv"
     answer_formats = ("csv",)
@@ -92,6 +93,10 @@ class Identification:
         return split_within_people(
             faces, fractions, by=_within(own.by, "its training rows"), strangers=own.strangers, seed=settings.seed
         )
+
+    def elsewhere(self, settings: TaskSettings) -> Elsewhere | None:
+        """None: the test is of the same data."""
+        return None
 
     def folds(self, faces: Faces, settings: TaskSettings, k: int, held_out: Split | None = None) -> list[Split]:
         """Every row is in exactly one "valid", but those of a person with a single unit, who is always trained on.

@@ -13,7 +13,7 @@ from facelearn.metrics.class_averages import ranked_means
 from facelearn.report.shown_numbers import to_number
 from facelearn.report.style import plain_text
 from facelearn.tasks.identification.class_text import ranked_text
-from facelearn.tasks.study_numbers import CellNumbers, Cells, KeptMetrics, Ranked, Table, Value, trained
+from facelearn.tasks.study_numbers import CellNumbers, Cells, KeptMetrics, Ranked, Scores, Table, Value, trained
 
 _SCORES = {
     "recall_score": "recall",
@@ -37,8 +37,8 @@ MEASURES = {
     "few_score": "recall, people with few images",
     **{f"average_{name}": f"{title}, average" for name, title in _SCORES.items()},
     **{f"median_{name}": f"{title}, median" for name, title in _SCORES.items()},
-    "best5_aggregated_score": "aggregated, best five",
-    "worst5_aggregated_score": "aggregated, worst five",
+    "best5_aggregated_score": "aggregated, best five by it",
+    "worst5_aggregated_score": "aggregated, worst five by it",
 }
 """Measures of identification. The training and validation losses are what was trained on, weights and smoothing and all; every other
 one is of the test rows: "cross-entropy" after calibration, averages and medians over people, groups of people by training images."""
@@ -48,7 +48,12 @@ POOLED = (
     "accuracy_score", "balanced_accuracy_score", "top3_score", "top5_score", "calibration_error", "cross_entropy_loss",
 )  # fmt: skip
 RANKED = ("best", "worst")
+ROW = ("recall_score", "precision_score", "recall_score", "bcr_score", "aggregated_score")
+"""What a row of the best and the worst people holds, as the 201-class study prints it: there the first number, by which people are sorted,
+is called accuracy; of a person that is the recall."""
 _SHOWN = 5
+_KEPT = 20
+"""So many of the best and of the worst scores are kept for claims such as "20 people above .9"."""
 
 
 def numbers(run: CellNumbers) -> dict[str, Value]:
@@ -81,11 +86,32 @@ def criterion(recipe: Mapping[str, Any]) -> str:
 
 
 def ranked(metrics: Mapping[str, Any]) -> dict[str, list[float]]:
-    """Aggregated scores of the five "best" and the five "worst" people, without their names: what a results page may keep."""
+    """Aggregated scores of the "best" and the "worst" people, at most 20 of each, without their names: what a results page may keep."""
     if "ranked" in metrics:
         return {name: list(metrics["ranked"][name]) for name in RANKED}
     scores = sorted(_aggregated(metrics), reverse=True)
-    return {"best": scores[:_SHOWN], "worst": scores[::-1][:_SHOWN]}
+    return {"best": scores[:_KEPT], "worst": scores[::-1][:_KEPT]}
+
+
+def by_accuracy(metrics: Mapping[str, Any]) -> dict[str, list[list[float]]]:
+    """Rows (`ROW`) of the five "best" and the five "worst" people by accuracy, without names; those who are equal, by aggregated score."""
+    if "ranked" in metrics and "by_accuracy" not in metrics:
+        return {name: [] for name in RANKED}  # kept by a version that kept less
+    if "by_accuracy" in metrics:
+        return {name: [list(row) for row in metrics["by_accuracy"][name]] for name in RANKED}
+    rows = [[to_number(one.get(name)) for name in ROW] for one in metrics.get("classes") or ()]
+    known = sorted((row for row in rows if all(map(math.isfinite, row))), key=lambda row: (row[0], row[-1]))
+    return {"best": known[::-1][:_SHOWN], "worst": known[:_SHOWN]}
+
+
+def blind_answer(run: CellNumbers) -> tuple[str, float] | None:
+    """None: people who are not looked at are told apart by chance alone."""
+    return None
+
+
+def ranked_scores(run: CellNumbers) -> Scores:
+    """`ranked` of a cell's metrics."""
+    return ranked(run.get("metrics") or {})
 
 
 def kept_metrics(run: CellNumbers) -> KeptMetrics:
@@ -95,21 +121,37 @@ def kept_metrics(run: CellNumbers) -> KeptMetrics:
         return {}
     names = ("name", "least", "most", "classes", "images")
     groups = [{name: group[name] for name in names} for group in metrics.get("size_groups") or ()]
-    return {"ranked": ranked(metrics), "size_groups": groups, "measured_on": metrics.get("measured_on", "test")}
+    return {
+        "ranked": ranked(metrics),
+        "by_accuracy": by_accuracy(metrics),
+        "size_groups": groups,
+        "measured_on": metrics.get("measured_on", "test"),
+    }
 
 
 def tables(cells: Cells, published: Mapping[str, Ranked]) -> list[Table]:
-    """The aggregated scores of the five best and the five worst people of each cell, published and ours; no table where there are none."""
-    body = []
+    """For each cell the five best and the five worst people by accuracy, a row each, published and ours; none where nothing was published
+    or kept. A published row begins with the number of the class."""
+    found = []
     for name, theirs in published.items():
         runs = trained(cells.get(name, ()))
-        ours = ranked(runs[0]["metrics"]) if runs and not runs[0]["fold"] and kept_metrics(runs[0]) else None
-        for whose, scores in (("published", theirs), ("ours", ours)):
-            if scores and scores["best"]:
-                body.append([f"{name}, {whose}", *(_texts(scores[which], which == "best") for which in RANKED)])
-    if not any("ours" in row[0] for row in body):
-        return []
-    return [(["aggregated scores", "five best people", "five worst people"], body)]
+        if not runs or runs[0]["fold"] or not kept_metrics(runs[0]):
+            continue
+        ours = by_accuracy(runs[0]["metrics"])
+        body = []
+        for which in RANKED:
+            for place in range(max(len(theirs.get(which, ())), len(ours[which]))):
+                own = ours[which][place : place + 1]
+                printed = theirs.get(which, ())[place : place + 1]
+                body.append([
+                    f"{which} {place + 1}",
+                    *(f"#{number:.0f}: {_row_text(row)}" for number, *row in printed), *(["-"] * (1 - len(printed))),
+                    *(_row_text(row) for row in own), *(["-"] * (1 - len(own))),
+                ])  # fmt: skip
+        if any(theirs.values()):
+            what = "accuracy, precision, recall, BCR, aggregated"
+            found.append(([f"{name}, by accuracy", f"published: {what}", "ours"], body))
+    return found
 
 
 def data_lines(cells: Cells) -> list[str]:
@@ -168,8 +210,8 @@ def _interval(pair: Sequence[Any] | None) -> tuple[float, float]:
     return (to_number(pair[0]), to_number(pair[1])) if pair else (math.nan, math.nan)
 
 
-def _texts(scores: Sequence[float], falling: bool) -> str:
-    return " ".join(f"{score:.3f}" for score in sorted(scores, reverse=falling))
+def _row_text(row: Sequence[float]) -> str:
+    return " ".join(f"{score:.3f}" for score in row)
 
 
 def _numbers(values: Any) -> str:

@@ -14,10 +14,11 @@ from facelearn.data.faces import Faces
 from facelearn.errors import RecipeError
 from facelearn.losses import LossSum
 from facelearn.losses.classes import ClassLoss
+from facelearn.tasks.batch import BatchSource
 from facelearn.tasks.identification.answer import NameAnswering
 from facelearn.tasks.identification.sampling import row_order
 from facelearn.tasks.identification.settings import IdentificationSettings
-from facelearn.tasks.task import AnswerFacts, BatchSource
+from facelearn.tasks.task import AnswerFacts
 
 
 class IdentificationLearner(nn.Module):
@@ -54,7 +55,7 @@ class IdentificationLearner(nn.Module):
         """The class of each row, int64 (N,)."""
         return {"identity": faces.identity_among(self.people)}
 
-    def epoch(self, generator: np.random.Generator) -> NDArray[np.int64]:
+    def epoch(self, generator: np.random.Generator, batch_size: int) -> NDArray[np.int64]:
         """Every row once, or as often as the sampler draws it."""
         return row_order(len(self.class_of_row), self.class_of_row, self.imbalance, generator)
 
@@ -82,6 +83,14 @@ class IdentificationLearner(nn.Module):
     def settled_offset(self, data: BatchSource) -> float:
         """As `measure_offset`."""
         return data.label_offset
+
+    def step_facts(self) -> dict[str, float]:
+        """Nothing beside the loss."""
+        return {}
+
+    def warning(self) -> str | None:
+        """Nothing beside the loss."""
+        return None
 
     def measure(self, combined: NDArray[Any], targets: Mapping[str, NDArray[Any]]) -> dict[str, float]:
         """Shares of 1: images named right, and the mean of that over the people who have images."""

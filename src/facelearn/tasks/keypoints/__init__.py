@@ -21,7 +21,7 @@ from facelearn.tasks.keypoints.confidence import PointConfidence
 from facelearn.tasks.keypoints.point_results import PointResult, load_point_results, save_point_results
 from facelearn.tasks.keypoints.schemes import scheme_differences
 from facelearn.tasks.keypoints.settings import DEFAULTS, NEUTRAL, OF_ANOTHER_NETWORK, KeypointSettings
-from facelearn.tasks.settings import TaskSettings
+from facelearn.tasks.settings import Elsewhere, TaskSettings
 from facelearn.tasks.study_numbers import StudyNumbers
 from facelearn.tasks.task import NOTHING_ASKED, VALID, AnswerFacts, Asked, HeldOut, Learner, Measured
 
@@ -45,6 +45,7 @@ class Keypoints:
     search_columns: Mapping[str, str] = {"rmse": "valid_rmse_error", "loss": "valid_loss"}
     study: StudyNumbers = point_study
     in_folds = False
+    answers_train = False
     usage = 'points = model.predict("photos/").points  # float32 (N, K, 2), x and y in pixels of each photo'
     answers_file = "points.csv"
     answer_formats = ("csv", "coco", "submission")
@@ -71,6 +72,10 @@ class Keypoints:
         if valid == 0:
             return Split(parts={"train": np.arange(len(faces)), VALID: np.arange(0)}, by="none")
         return split(faces, {"train": 1 - valid, VALID: valid}, by=settings.split.by, seed=settings.seed)
+
+    def elsewhere(self, settings: TaskSettings) -> Elsewhere | None:
+        """None: the test is of the same data."""
+        return None
 
     def folds(self, faces: Faces, settings: TaskSettings, k: int, held_out: Split | None = None) -> list[Split]:
         """Every row is in exactly one "valid"."""

@@ -15,10 +15,11 @@ from facelearn.errors import RecipeError
 from facelearn.geometry.coordinates import to_unit
 from facelearn.losses import LossSum
 from facelearn.losses.keypoints import keypoint_loss
+from facelearn.tasks.batch import BatchSource
 from facelearn.tasks.keypoints.answer import PointAnswering
 from facelearn.tasks.keypoints.schemes import SCHEMES
 from facelearn.tasks.keypoints.settings import KeypointSettings
-from facelearn.tasks.task import AnswerFacts, BatchSource
+from facelearn.tasks.task import AnswerFacts
 
 OFFSET_ROWS = 512
 LARGEST_OFFSET = 0.05  # of the width; a network that finds more has not learned yet where the points are
@@ -72,7 +73,7 @@ class KeypointLearner(nn.Module):
         scheme = np.zeros(len(faces), np.int64) if self.schemes == 1 else np.where(faces.complete, 0, 1)
         return {"scheme": scheme.astype(np.int64)}
 
-    def epoch(self, generator: np.random.Generator) -> NDArray[np.int64]:
+    def epoch(self, generator: np.random.Generator, batch_size: int) -> NDArray[np.int64]:
         """Every row once."""
         return generator.permutation(self.rows)
 
@@ -141,6 +142,14 @@ class KeypointLearner(nn.Module):
         fitted = (rest - found).abs().nanmedian() <= FITTED * (labels - labels.nanmedian(0).values).abs().nanmedian()
         shown = bool(fitted) and abs(found) > OFFSET_ERRORS * error and found * data.label_offset > 0
         return data.label_offset if shown else 0.0
+
+    def step_facts(self) -> dict[str, float]:
+        """Nothing beside the loss."""
+        return {}
+
+    def warning(self) -> str | None:
+        """Nothing beside the loss."""
+        return None
 
     def measure(self, combined: NDArray[Any], targets: Mapping[str, NDArray[Any]]) -> dict[str, float]:
         """RMSE and median distance in pixels of the network's input over the labelled points."""

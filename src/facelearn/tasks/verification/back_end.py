@@ -99,10 +99,13 @@ class BackEnd:
 
     def distance_matrix(self, first: NDArray[Any], second: NDArray[Any]) -> NDArray[np.float64]:
         """(N, M) distances of all rows (N, d) to all rows (M, d), both transformed."""
+        if (
+            self.name == "chi_square"
+        ):  # D times as many numbers as there are distances: half the memory is twice the speed
+            columns = np.asarray(second, np.float32)
+            rows = [chi_square_distance(row, columns, self.arrays["weights"]) for row in np.asarray(first, np.float32)]
+            return np.stack(rows) if rows else np.empty((0, len(columns)))
         a, b = np.asarray(first, np.float64), np.asarray(second, np.float64)
-        if self.name == "chi_square":
-            rows = [chi_square_distance(row, b, self.arrays["weights"]) for row in a]
-            return np.stack(rows) if rows else np.empty((0, len(b)))
         cross, own, constant = self._ratio() if "between" in self.arrays else (2.0, np.ones(a.shape[1]), 0.0)
         distances = (a**2 @ own)[:, None] + b**2 @ own - (a * cross) @ b.T - constant
         return np.asarray(distances if "between" in self.arrays else np.maximum(distances, 0), np.float64)

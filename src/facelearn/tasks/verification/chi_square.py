@@ -16,12 +16,13 @@ _NUMBERS = 40_000_000  # that all pairs together may hold
 
 def chi_square_distance(first: NDArray[Any], second: NDArray[Any], weights: NDArray[Any]) -> NDArray[np.float64]:
     """sum_i w_i (a_i - b_i)^2 / (a_i + b_i), 0 / 0 being 0, over the last axis of two (..., D) of numbers >= 0."""
-    return np.asarray(_terms(first, second) @ np.asarray(weights, np.float64), np.float64)
+    terms = _terms(first, second)
+    return np.asarray(terms @ np.asarray(weights, terms.dtype), np.float64)
 
 
 def _terms(first: NDArray[Any], second: NDArray[Any]) -> NDArray[Any]:
     total = first + second
-    return np.asarray((first - second) ** 2 / np.where(total > 0, total, 1))
+    return np.asarray((first - second) ** 2 / np.where(total > 0, total, total.dtype.type(1)))
 
 
 def chi_square_weights(vectors: NDArray[np.float32], person: NDArray[np.int64]) -> NDArray[np.float64]:

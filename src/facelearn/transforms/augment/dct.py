@@ -73,7 +73,16 @@ def high_pass(images: Tensor, window: int | Tensor | tuple[Tensor, Tensor]) -> T
     return idct2(coefficients * (1 - _inside(coefficients, window)))
 
 
-def filtered(images: Tensor, share: Tensor, high: Tensor) -> Tensor:
+def corner_pass(images: Tensor, window: int | Tensor | tuple[Tensor, Tensor]) -> Tensor:
+    """Images of which the window of highest coefficients, in the bottom-right corner, became 0: the W207 study's low-pass, by the letter.
+
+    Frequencies that are high along one axis only stay, so that far more passes than of `low_pass`. Arguments and errors as `low_pass`.
+    """
+    coefficients = dct2(images)
+    return idct2(coefficients * (1 - _inside(coefficients, window).flip(-2, -1)))
+
+
+def filtered(images: Tensor, share: Tensor, high: Tensor, *, corner: bool = False) -> Tensor:
     """Each image low- or high-pass filtered and made an image again.
 
     A low-pass image keeps its values, cut to 0 .. 255 where it overshoots. A high-pass image has a mean of 0 and about half of its
@@ -84,6 +93,7 @@ def filtered(images: Tensor, share: Tensor, high: Tensor) -> Tensor:
         images: float (B, C, H, W), 0 .. 255.
         share: (B,) sides of the windows as shares of the image's sides; rounded to whole coefficients, at least 1.
         high: bool (B,), True for high-pass.
+        corner: low-pass as `corner_pass` does it.
 
     Returns:
         float (B, C, H, W), 0 .. 255.
@@ -92,8 +102,11 @@ def filtered(images: Tensor, share: Tensor, high: Tensor) -> Tensor:
     coefficients = dct2(images)
     each = high.view(-1, 1, 1, 1)
     inside = _inside(coefficients, (rows, columns))  # (B, 1, H, W)
-    sign = torch.where(each, -1.0, 1.0).to(inside)
-    passed = idct2(coefficients.mul_(inside.mul_(sign).add_(each)))
+    if corner:
+        inside = torch.where(each, inside, inside.flip(-2, -1))
+    out = each | corner  # whether the window is taken out, or all but it
+    sign = torch.where(out, -1.0, 1.0).to(inside)
+    passed = idct2(coefficients.mul_(inside.mul_(sign).add_(out)))
     strongest = torch.maximum(-passed.amin((1, 2, 3), True), passed.amax((1, 2, 3), True)).clamp(min=_FLAT)
     gain = torch.where(each, MID_GREY / strongest, torch.ones_like(strongest))
     return passed.mul_(gain).add_(each * MID_GREY).clamp_(0, 255)

@@ -77,9 +77,11 @@ class AugmentSettings(BaseModel):
     dct: Probability = 0.0
     """Share of images of which a discrete cosine transform leaves only the low or only the high frequencies; keypoints stay."""
     dct_window: Annotated[Range, AfterValidator(_fraction)] = (0.1, 0.4)
-    """Side of the window of lowest coefficients, as a share of the image's sides: low-pass keeps it, high-pass takes it out."""
-    dct_pass: Literal["low", "high", "both"] = "both"
-    """Which frequencies pass; "both" tosses a coin for each image. High-pass images are drawn around mid-grey over the full range."""
+    """Side of the window of lowest coefficients, as a share of the image's sides: low-pass keeps it, high-pass takes it out. With "corner"
+    it is the window of highest coefficients."""
+    dct_pass: Literal["low", "corner", "high", "both"] = "both"
+    """Which frequencies pass; "both" tosses a coin between low and high for each image. High-pass images are drawn around mid-grey over
+    the full range. "corner" is the W207 study's low-pass: only what is high along both axes at once is taken out."""
 
     @classmethod
     def none(cls) -> Self:

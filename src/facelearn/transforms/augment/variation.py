@@ -204,9 +204,10 @@ class Augment:
         chosen = (chance < settings.dct).nonzero()[:, 0]
         if len(chosen) == 0:
             return images
-        threshold = {"low": 0.0, "high": 1.0, "both": 0.5}[settings.dct_pass]
+        threshold = {"low": 0.0, "corner": 0.0, "high": 1.0, "both": 0.5}[settings.dct_pass]
         share = _between(side[chosen], *settings.dct_window)
-        return images.index_copy(0, chosen, filtered(images[chosen], share, coin[chosen] < threshold))
+        passed = filtered(images[chosen], share, coin[chosen] < threshold, corner=settings.dct_pass == "corner")
+        return images.index_copy(0, chosen, passed)
 
 
 def _warp(images: Tensor, matrix: Tensor, shift: Tensor, padding: str) -> Tensor:

@@ -1,0 +1,61 @@
+"""`facelearn calibrate`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from facelearn.cli import options
+from facelearn.cli.app import command
+from facelearn.cli.predict_command import Finder
+from facelearn.cli.printing import print_json, say, warn
+
+
+class Method(StrEnum):
+    """How probabilities follow from distances."""
+
+    platt = "platt"
+    isotonic = "isotonic"
+
+
+@command(epilog="Example: facelearn calibrate model.safetensors --people my_people/ --far 0.01")
+def calibrate(
+    model: Annotated[Path, typer.Argument(help="Model file (.safetensors) of a verification model.")],
+    pairs: Annotated[
+        Path | None, typer.Option(help="LFW's pairs.txt, CSV (file_a, file_b, same), or lines 'a.jpg b.jpg 1'.")
+    ] = None,
+    images: Annotated[Path | None, typer.Option(help="Folder of the images of --pairs.")] = None,
+    people: Annotated[
+        Path | None, typer.Option(help="Instead of pairs, a folder a person: all pairs of its photos.")
+    ] = None,
+    far: Annotated[
+        float, typer.Option(help="False accept rate: share of pairs of different people that may pass.", min=0, max=1)
+    ] = 0.01,
+    method: Annotated[
+        Method, typer.Option(help="From distances to probabilities: platt, or isotonic (many pairs).")
+    ] = Method.platt,
+    detector: Finder = "auto",
+    out: Annotated[Path | None, typer.Option(help="Model file to write (default: MODEL itself).")] = None,
+    device: options.Device = "auto",
+    as_json: options.AsJson = False,
+) -> None:
+    """Find the distance up to which two faces are one person's, and keep it in the model file."""
+    from facelearn.runs.verify import calibrate as run
+
+    found = run(
+        model, pairs, images, people=people, far=far, method=method.value, out=out, detector=detector, device=device
+    )  # fmt: skip
+    if as_json:
+        print_json(found)
+        return
+    warn(found["warnings"])
+    counts = found["pairs"]
+    interval = "" if found["low"] is None else f" (95% interval {found['low']:.4f} to {found['high']:.4f})"
+    say(
+        f"threshold {found['threshold']:.4f}{interval}: at most {far:g} of {counts['different']:,} pairs of different people pass",
+        f"most pairs right at {found['most_accurate_threshold']:.4f}; {counts['same']:,} pairs of one person",
+        f"kept in {found['model']}, with the pairs' fingerprint {found['fingerprint']}",
+    )

@@ -1,0 +1,263 @@
+"""How well a verification model tells pairs of photos apart, and at which distance: `verify_eval` and `calibrate`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facelearn import bundle as bundles
+from facelearn.data.pair_lists import Pairs, read_pairs
+from facelearn.data.row_pairs import pairs_of
+from facelearn.errors import BundleError, DataError, FacelearnError, RecipeError
+from facelearn.images.decode import decode_image
+from facelearn.metrics.measure import number
+from facelearn.metrics.pair_calibration import Method
+from facelearn.metrics.pair_curves import most_accurate_threshold
+from facelearn.metrics.pair_facts import pair_figures
+from facelearn.metrics.pairs import pair_metrics
+from facelearn.prediction.open import OpenModel
+from facelearn.record.folder import RunFolder
+from facelearn.record.results import load_run, save_metrics
+from facelearn.runs.prepare import read_with_report
+from facelearn.tasks.verification.answer import Embeddings
+from facelearn.tasks.verification.measure import thresholds_of
+from facelearn.tasks.verification.pair_results import hardest_pairs
+from facelearn.transforms.framing import Framing
+
+_THUMBNAIL = 112  # pixels of a photo's side on the page
+_NO_FACE = "no face was found in {count} of {photos} photos, which were taken whole: {first}"
+
+
+@dataclass(frozen=True, eq=False)
+class ComparedPairs:
+    """Pairs of photos and how far a model finds them apart.
+
+    Attributes:
+        distance: float64 (P,).
+        same: bool (P,).
+        people: int64 (P, 2), who is on each photo, -1 where not known.
+        pairs: as listed; None for all pairs of labelled faces.
+        embeddings: of `pairs.files`, in their order.
+        notes: what is to be known of the photos.
+        source: where they were listed, for people.
+    """
+
+    distance: NDArray[np.float64]
+    same: NDArray[np.bool_]
+    people: NDArray[np.int64]
+    pairs: Pairs | None
+    notes: tuple[str, ...]
+    source: str
+    embeddings: Embeddings | None = None
+
+
+def verify_eval(
+    model: str | Path,
+    pairs: str | Path,
+    images: str | Path,
+    *,
+    threshold: float | None = None,
+    threshold_pairs: str | Path | None = None,
+    out: str | Path | None = None,
+    detector: str = "auto",
+    device: str = "auto",
+) -> dict[str, Any]:
+    """Measure a verification model on listed pairs of photos, each of which shows one person.
+
+    The accuracy is that of one threshold: the one given; the most accurate on `threshold_pairs`; with folds (LFW's View 2) each fold's from
+    the others; else the most accurate on the pairs that the model was calibrated on (after training, those of its held-out people).
+
+    Args:
+        model: `.safetensors` or `.onnx` file of a verification model.
+        pairs: LFW's pairs file (View 1 or the ten folds of View 2), CSV, or lines of two images and 0 or 1: see `data.pair_lists`.
+        images: folder of the images.
+        threshold: largest distance of one person's photos.
+        threshold_pairs: other pairs of the same images, on which the threshold is chosen.
+        out: folder for metrics.json and report.html; None writes nothing.
+        detector: as `facelearn.open`; "none" takes every photo whole.
+        device: auto, cpu or cuda.
+
+    Returns:
+        "task", all of `metrics.pairs.pair_metrics`, flat numbers for programs (accuracy, standard_error, auc, eer, tar), and "warnings".
+
+    Raises:
+        DataError: pairs that cannot be read, or of one kind only.
+        BundleError: no verification model.
+        RecipeError: two thresholds.
+    """
+    if threshold is not None and threshold_pairs is not None:
+        raise RecipeError(
+            "threshold and threshold_pairs (--threshold, --threshold-pairs) both say it; give one of them"
+        )
+    opened = OpenModel(model, device=device, detector=detector, one_face=True)
+    answering = opened.comparing()
+    lists = [read_pairs(path, images) for path in (pairs, threshold_pairs) if path is not None]
+    compared = compare_listed(opened, lists)
+    found = compared[0]
+    assert found.pairs is not None
+    limit, limit_from = threshold, "given"
+    if threshold_pairs is not None:
+        other = compared[1]
+        limit, limit_from = most_accurate_threshold(other.distance, other.same), f"the most accurate on {other.source}"
+    folds = found.pairs.fold if (found.pairs.fold >= 0).all() else None
+    if limit is None and folds is None and not np.isnan(answering.most_right):
+        limit, limit_from = answering.most_right, f"the model's, from {answering.most_right_from}"
+    groups = found.pairs.group if (found.pairs.group != "").any() else None
+    metrics = pair_metrics(
+        found.distance, found.same, people=found.people, folds=folds, groups=groups, threshold=limit,
+        threshold_from=limit_from if limit is not None else "",
+    )  # fmt: skip
+    notes = list(found.notes)
+    if out is not None:
+        folder = RunFolder(out)
+        save_metrics(folder.path, dict(metrics), data={"source": found.source, "model": str(model)})
+        task = opened.bundle.of_task
+        task.save_evaluation(folder.evaluation, **_evaluation(found, metrics["threshold"]))
+        run = load_run(folder.path, name=Path(model).stem)
+        task.page(folder.report, run, f"{Path(model).name} on {Path(pairs).name}")
+    return {"task": opened.bundle.task, **metrics, **pair_figures(metrics), "warnings": notes}
+
+
+def calibrate(
+    model: str | Path,
+    pairs: str | Path | None = None,
+    images: str | Path | None = None,
+    *,
+    people: str | Path | None = None,
+    far: float = 1e-2,
+    method: Method = "platt",
+    out: str | Path | None = None,
+    detector: str = "auto",
+    device: str = "auto",
+) -> dict[str, Any]:
+    """Find the threshold at which at most the share `far` of pairs of different people pass, and keep it in the model file.
+
+    With it go the most accurate threshold, the way from distances to probabilities, and the pairs' fingerprint.
+
+    Args:
+        model: `.safetensors` file of a verification model.
+        pairs, images: as `verify_eval`.
+        people: instead of pairs, a folder a person (or anything that names people): all pairs of its faces.
+        far: false accept rate, above 0 and at most 1; it needs 30 / far pairs of different people, and 10 / far at the very least.
+        method: "platt" or "isotonic": how probabilities follow from distances.
+        out: the model file to write; None writes over `model`.
+        detector, device: as `verify_eval`.
+
+    Returns:
+        "threshold", its interval "low" and "high", "far", the most accurate threshold "most_accurate_threshold", "pairs" (same and
+        different), "fingerprint", "model" and "warnings".
+
+    Raises:
+        DataError: too few pairs for such a rate (the lowest possible is named), or pairs that cannot be read.
+        BundleError: no verification model, or an exported one.
+    """
+    if (pairs is None) == (people is None):
+        raise FacelearnError(
+            "calibrate takes pairs and their images (--pairs FILE --images DIR), or people (--people DIR); give one of the two"
+        )
+    if pairs is not None and images is None:
+        raise FacelearnError("pairs name images; give the folder they are in (--images DIR)")
+    target = Path(model if out is None else out)
+    if Path(model).suffix == ".onnx" or target.suffix != ".safetensors":
+        raise BundleError(
+            f"the threshold is kept in a .safetensors file; received {Path(model).name} and {target.name}: calibrate that, then export it "
+            "(facelearn convert)"
+        )
+    opened = OpenModel(model, device=device, detector=detector, one_face=True)
+    answering = opened.comparing()
+    if pairs is not None and images is not None:
+        found = compare_listed(opened, [read_pairs(pairs, images)])[0]
+    else:
+        found = compare_people(opened, str(people))
+    where = f"{len(found.distance):,} pairs of {found.source}"
+    thresholds = thresholds_of(found.distance, found.same, found.people, far, where, method)
+    path = bundles.save(opened.bundle.replace(thresholds={**opened.bundle.thresholds, **thresholds.facts()}), target)
+    known = thresholds.calibration
+    return {
+        "task": opened.bundle.task, "threshold": known.threshold, "low": number(known.low), "high": number(known.high), "far": far,
+        "most_accurate_threshold": thresholds.most_right,
+        "pairs": {"same": int(found.same.sum()), "different": int((~found.same).sum())},
+        "fingerprint": thresholds.fingerprint, "space": answering.space, "model": path,
+        "warnings": [*found.notes, *([known.warning] if known.warning else [])],
+    }  # fmt: skip
+
+
+def _evaluation(found: ComparedPairs, threshold: float) -> Mapping[str, Any]:
+    """What the page draws from: the photos, small, their embeddings, and the pairs that are most wrong."""
+    pairs, faces = found.pairs, found.embeddings
+    assert pairs is not None and faces is not None
+    size = Framing("whole", _THUMBNAIL)
+    images = [size.frame(decode_image(file, color="rgb")).image for file in pairs.files]
+    person = np.full(len(pairs.files), -1, np.int64)
+    names: dict[int, str] = {}
+    for column, rows in enumerate((pairs.first, pairs.second)):
+        person[rows] = pairs.people[:, column]
+        names |= dict(zip(pairs.people[:, column].tolist(), pairs.person[:, column].tolist(), strict=True))
+    people = tuple(names[number] for number in sorted(names) if number >= 0)
+    hard, distance = hardest_pairs(pairs.first, pairs.second, found.distance, pairs.same, threshold, person=person)
+    return {
+        "images": np.stack(images), "vectors": faces.vectors, "identity": person, "people": people,
+        "source": [str(file) for file in pairs.files], "row": np.full(len(pairs.files), -1), "hard_pairs": hard, "hard_distance": distance,
+    }  # fmt: skip
+
+
+def compare_listed(opened: OpenModel, lists: list[Pairs]) -> list[ComparedPairs]:
+    """The distances of listed pairs; a photo that several name is looked at once.
+
+    Raises:
+        DataError: an image that cannot be read.
+    """
+    files = list(dict.fromkeys(str(file) for pairs in lists for file in pairs.files))
+    found = opened.embed(files)
+    if len(found) != len(files):
+        raise DataError(f"{len(files)} photos gave {len(found)} embeddings; look for photos that cannot be read")
+    notes = (*found.notes, *_unfound(opened, files, found.found.boxes))
+    place = {file: i for i, file in enumerate(files)}
+    compared = []
+    for pairs in lists:
+        rows = np.asarray([place[str(file)] for file in pairs.files], np.int64)
+        first, second = found.vectors[rows[pairs.first]], found.vectors[rows[pairs.second]]
+        distance = opened.comparing().back_end.distance(first, second)
+        compared.append(
+            ComparedPairs(
+                distance, pairs.same, pairs.people, pairs, (*pairs.notes, *notes), str(pairs.source), found.take(rows)
+            )
+        )
+    return compared
+
+
+def compare_people(opened: OpenModel, data: str) -> ComparedPairs:
+    """The distances of all pairs of the faces of named people, read and framed as the model's training photos were.
+
+    Raises:
+        DataError: data that name nobody.
+    """
+    trained = opened.bundle.recipe.get("read") or {}
+    result = read_with_report(
+        data,
+        framing=opened.bundle.framing,
+        detector=trained.get("detector") or "facelearn",
+        missing=trained.get("missing"),
+    )
+    task, faces = opened.bundle.of_task, result.faces
+    if not task.teaches(faces):
+        raise DataError(task.lacking(faces, data, f"see what is in it with: facelearn inspect {data}"))
+    vectors = opened.embed(faces).vectors
+    pairs = pairs_of(faces.identity, group=faces.group)
+    first, second = pairs.first, pairs.second
+    people = np.stack([faces.identity[first], faces.identity[second]], 1)
+    distance = opened.comparing().back_end.distance(vectors[first], vectors[second])
+    return ComparedPairs(distance, pairs.same, people, None, result.warnings, data)
+
+
+def _unfound(opened: OpenModel, files: list[str], boxes: NDArray[np.float64]) -> list[str]:
+    """The sentence about photos in which no face was found, where faces were looked for."""
+    missed = np.flatnonzero(np.isnan(boxes).any(1))
+    if not opened.finding.asked or not len(missed):
+        return []
+    return [_NO_FACE.format(count=len(missed), photos=len(files), first=", ".join(files[i] for i in missed[:3]))]

@@ -1,0 +1,62 @@
+"""The results page is in step with the stored results, the studies' files and the remarks."""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+
+
+@pytest.fixture(scope="module")
+def results():
+    sys.path.insert(0, str(DOCS))
+    try:
+        import results as module
+    finally:
+        sys.path.remove(str(DOCS))
+    return module
+
+
+def test_every_picture_shows_the_stored_numbers_and_no_other_is_kept(results):
+    shown = set()
+    for run in results.everything():
+        for name in ("curves", "sweep", "cost"):
+            path = results.PICTURES / f"{run.label}-{name}.png"
+            if path.exists():
+                shown.add(path)
+                with Image.open(path) as picture:
+                    assert picture.info.get("Comment") == run.fingerprint, (
+                        f"{path} is old; type: python docs/results.py"
+                    )
+        assert results.PICTURES / f"{run.label}-curves.png" in shown
+    assert shown == set(results.PICTURES.glob("*.png"))
+
+
+def test_every_study_stands_in_the_table_on_top_and_has_its_verdicts(results):
+    page = results.PAGE.read_text(encoding="utf-8")
+    table = page.split("## All studies")[1].split("**The rule.**")[0]
+    for run in results.everything():
+        assert f"| [{run.label}](#{run.label}) |" in table and f'<a id="{run.label}"></a>' in page
+        assert all(claim.text.rstrip(".") in page for claim in run.study.claims)
+    assert page.count("- **Not decided**: ") + page.count("- **Holds**: ") + page.count("- **Does not hold**: ") == sum(
+        len(run.study.claims) for run in results.everything()
+    )
+
+
+def test_remarks_belong_to_stored_results(results):
+    remarks = tomllib.loads(results.REMARKS.read_text(encoding="utf-8"))
+    labels = {run.label for run in results.everything()}
+    assert {name for name in remarks if isinstance(remarks[name], dict)} <= labels
+
+
+def test_cells_of_an_earlier_form_are_said_to_be_so(results):
+    page = results.PAGE.read_text(encoding="utf-8")
+    for run in results.everything():
+        for row in run.rows:
+            if row.earlier:
+                assert f"{row.name} was trained in an earlier form of this study" in page

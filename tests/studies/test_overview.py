@@ -1,0 +1,84 @@
+"""Studies in one line each, from results that were stored."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from facelearn.recipe.recipe import Recipe
+from facelearn.studies.definition import changed_settings, load_study, same_network
+from facelearn.studies.overview import HEADING, catalogue, overview
+from facelearn.studies.store import as_it_ran, restored
+from support.commands import run_quietly
+
+STORED = Path(__file__).resolve().parents[2] / "docs" / "results"
+
+
+@pytest.fixture
+def out(tmp_path):
+    """What two runs of one study of different length left, and a file that is no result."""
+    for label in ("ml_resnet-30-epochs", "ml_resnet-100-epochs"):
+        (tmp_path / label).mkdir()
+        shutil.copyfile(STORED / f"{label}.json", tmp_path / label / "study.json")
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "study.json").write_text('{"study": "w207_final", "rows": 3}')
+    return tmp_path
+
+
+def test_the_longest_run_of_each_study_says_how_its_claims_stand(out):
+    listed = {one.study.name: one for one in catalogue(out)}
+    assert listed["ml_resnet"].label == "ml_resnet-100-epochs" and listed["ml_resnet"].state.startswith(
+        "1 hold, 0 do not"
+    )
+    assert listed["w207_final"].state == listed["kfold"].state == "not run"
+    assert all(len(one.verdicts) == len(one.study.claims) for one in listed.values())
+
+
+def test_the_list_of_studies_shows_claims_and_state(out, capsys):
+    def said(*arguments):
+        code = run_quietly("study", *arguments, "--list", "--out", out)
+        return code, capsys.readouterr()
+
+    code, shown = said()
+    assert code == 0 and "1 hold, 0 do not, 19 undecided (ml_resnet-100-epochs)" in shown.out and "not run" in shown.out
+    code, shown = said("ml_resnet")
+    assert code == 0 and "- Holds: A masked target sends no gradient (3.3, figure 7)." in shown.out
+    assert "Ran 100 of 1,000 epochs" in shown.out and "two fifths" in shown.out and "w207" not in shown.out
+    code, shown = said("--json")
+    facts = {one["name"]: one for one in json.loads(shown.out)}
+    assert [claim["holds"] for claim in facts["ml_resnet"]["claims"]].count(True) == 1
+    code, shown = said("ml_resne")
+    assert code != 0 and "did you mean 'ml_resnet'" in shown.err
+
+
+def test_a_line_has_counts_epochs_machine_and_date():
+    facts = json.loads((STORED / "w207_hidden_units.json").read_text())
+    study = as_it_ran(facts, "w207_hidden_units")
+    heading, (row,) = overview([("width", study, *restored(facts, study))])
+    assert heading == HEADING and row[0] == "width" and sum(map(int, row[1].split(" / "))) == len(study.claims)
+    assert row[2:5] == ["10 of 10", "1,000 of 1,000", "AMD EPYC, bf16-mixed"] and row[5][:2] == "20"
+
+
+def test_what_a_study_changed_since_a_cell_was_trained_is_named(tmp_path):
+    before = Recipe().with_changes(model__name="net6", epochs=3, split__valid=0.2)
+    assert changed_settings(before, before.with_changes(epochs=9, read__size=48)) == []  # facts of a run
+    found = changed_settings(before, before.with_changes(model__name="net5", optimiser__learning_rate=0.5))
+    assert [line.split(" was ")[0] for line in found][-2:] == [
+        "model.options.hidden_dropout",
+        "optimiser.learning_rate",
+    ]
+    facts = json.loads((STORED / "ml_resnet-30-epochs.json").read_text())
+    study = as_it_ran(facts, "ml_resnet-30-epochs")
+    assert not any(row.earlier for row in restored(facts, study)[0])
+    changed = {row.name: row.earlier for row in restored(facts, load_study("ml_resnet", epochs=60))[0]}
+    assert "optimiser.learning_rate was 0.001 and is 0.0001" in changed["CNN, masked loss"]
+
+
+def test_a_network_that_was_built_otherwise_is_seen_by_the_options_it_did_not_have():
+    tronnet = Recipe.for_task("identification", {"model__name": "tronnet"})
+    assert not same_network({}, tronnet)  # kept before its second stage could be chosen: it had another
+    earlier = tronnet.with_changes(model__options={"second_stage": "activation, norm"})
+    assert same_network({}, earlier) and not same_network({"options": {"hidden": [200]}}, earlier)
+    assert same_network({"options": {"second_stage": "activation, norm, activation"}, "parameters": 458_739}, tronnet)
+    assert same_network({}, Recipe())
