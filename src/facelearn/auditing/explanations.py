@@ -5,7 +5,7 @@ and faces differ in more than is known of them. Against it stand explanations, e
 
 - astray: the networks are wrong at one point, by a few of its scales (a bivariate t of six degrees of freedom); no fault;
 - lost: the networks do not find this face: all residuals are some times larger than expected; no fault either;
-- misplaced: one label lies anywhere, all distances from some pixels on being equally likely in their logarithm;
+- misplaced: one label, or two, lies anywhere, all distances from some pixels on being equally likely in their logarithm;
 - swapped: left and right have changed places, in all pairs, those of the eyes, or one pair; unswapped, the labels are good;
 - shifted: all labels moved by the same vector, drawn from normal distributions of several widths;
 - wrong_face: labels of another row's face, whose residuals to this one are measured on pairs of rows;
@@ -41,9 +41,12 @@ _LOST_TAIL, _LOST_SCALE = 4.0, 2.5
 _LOST_SHARE = 0.7  # of the standard deviations of other faces' labels about this one's points
 _LOST_POWER = 6.0  # of a row's difficulty: a face that the judges agree on is not lost
 _SHAPE_TAIL, _SHAPE_SCALE = 8.0, 1.2
-_MOST_ASTRAY = 0.02  # where labels lie closer to one another's shape than to the networks' points, all would be explained by it
+_MOST_ASTRAY = (
+    0.02  # where labels lie closer to one another's shape than to the networks' points, all would be explained by it
+)
 _WRONG_TAIL = 6.0
 _NEAREST, _FARTHEST = 3.0, 90.0  # pixels of 96 that a misplaced label lies away
+_SECOND = 0.1  # of the rows with a misplaced label, those that have two
 _SHIFTS = (4.0, 8.0, 16.0)  # standard deviations of shifts, pixels of 96
 _PAIRS = 4  # rows that each row is compared with, to see what another face's labels look like
 _CHUNK_NUMBERS = 2e7
@@ -215,10 +218,24 @@ class _Made:
         # a network that is lost sees a face like any other: the labels lie about it as other faces' do, less far
         unlike = wrong.widened(_LOST_SHARE).log_density(_WRONG_TAIL)
         widened = self.normal.widened(_LOST_SCALE).log_density(_LOST_TAIL)
+        self.worst, self.pairs = self._pairs(rest, scale)
         self.lost = np.logaddexp(widened, unlike) - np.log(2) + hard - of.usually_hard
         self.shifts = [normal(rest, scale, of.covariance, shift=of.unit * width) for width in _SHIFTS]
         self.swapped = [self._unswapped(labels, one) for one in of.sets]
         self.other = normal(labels - of.residuals.others[rows], scale, of.covariance) if of.two_schemes else None
+
+    def _pairs(self, rest: Numbers, scale: Numbers) -> tuple[NDArray[np.int64], Numbers]:
+        """The label (N,) that fits its row least, and log densities (N, K) of it and label k being misplaced, but for the others'."""
+        worst = np.nan_to_num(self.normal.own_distance, nan=-1.0).argmax(1)
+        count = np.arange(len(rest))
+        left = rest.copy()
+        left[count, worst] = np.nan
+        away = self.away + np.where(self.known, self.away[count, worst][:, None], 0.0)
+        away[count, worst] = -np.inf
+        few = self.known.sum(1) <= LEAST_OTHERS + 1
+        even = np.log(self.count * np.maximum(self.count - 1, 1))[:, None]
+        self.without_worst = normal(left, scale, self.of.covariance)
+        return worst, np.where(few[:, None], -np.inf, away - even + np.log(_SECOND))
 
     def _unswapped(self, labels: Numbers, pairs: Sequence[int]) -> tuple[NDArray[np.int64], Normal]:
         """The rows that exchanging `pairs` does good, and their residuals once it is done."""
@@ -237,6 +254,7 @@ class _Made:
         good = self.normal.log_density(tail)
         without = np.where(self.known, self.normal.without(tail), 0.0)
         even = np.log(self.count)[:, None]
+        pairs = np.where(np.isfinite(self.pairs), np.nan_to_num(self.without_worst.without(tail)) + self.pairs, -np.inf)
         swapped = np.full((len(good), max(len(self.swapped), 1)), -np.inf)
         for number, (rows, one) in enumerate(self.swapped):
             swapped[rows, number] = one.log_density(tail)
@@ -244,7 +262,7 @@ class _Made:
         several = (self.known.sum(1) > 1)[:, None]
         other = np.full((len(good), 1), -np.inf) if self.other is None else self.other.log_density(tail)[:, None]
         return [
-            good[:, None], without + self.astray - even, self.lost[:, None], without + self.away - even,
+            good[:, None], without + self.astray - even, self.lost[:, None], np.concatenate([without + self.away - even, pairs], 1),
             swapped - np.log(swapped.shape[1]), np.where(several, shifted - np.log(len(_SHIFTS)), -np.inf),
             np.where(several, self.wrong[:, None], -np.inf), other,
         ]  # fmt: skip
@@ -267,13 +285,15 @@ class _Made:
         total = np.logaddexp.reduce(np.concatenate(parts, 1), 1, keepdims=True)
         each = [np.exp(part - total) for part in parts]
         kinds = np.stack([part.sum(1) for part in each], 1)
+        single, pairs = np.split(each[KINDS_OF_ROWS.index("misplaced")], 2, axis=1)
+        single[np.arange(len(single)), self.worst] += pairs.sum(1)
         shift = self.shifts[-1].shift
         normal_with_shift = replace(self.normal, shift=shift)
         return Explained(
             share,
             tail,
             kinds,
-            each[KINDS_OF_ROWS.index("misplaced")],
+            single,
             each[KINDS_OF_ROWS.index("swapped")],
             normal_with_shift,
         )

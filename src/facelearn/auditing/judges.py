@@ -34,6 +34,8 @@ from facelearn.training.point_evidence import point_evidence
 
 SHARE_OF_EPOCHS = 0.58
 """Of the recipe's epochs: five judges on three fifths of the rows each take as many steps as two trainings on nine tenths."""
+LEAST_STEPS = 900
+"""Optimiser steps of a judge of which nobody says how long to train it; of a small table it takes more epochs, up to twice the recipe's."""
 _ASIDE = 3  # pixels of 96
 TWO_JUDGES_FROM = 4  # folds; with fewer, a judge without two of them would have seen too little
 
@@ -73,7 +75,7 @@ def judged_points(
         faces: N rows with keypoints.
         out: folder for what judges say; those that are there already for the same rows, recipe and folds are not trained again.
         folds: 2 or more; people, groups and near-duplicates stay together.
-        recipe: of a run of its own, whose epochs are cut; default `Recipe()`.
+        recipe: of a run of its own, whose epochs are cut; default `Recipe()`, with more epochs where there are few rows.
         reporter: callbacks of each judge's training.
         stop: asked after every batch.
 
@@ -83,7 +85,11 @@ def judged_points(
     Raises:
         DataError: fewer people or groups than folds.
     """
-    recipe, _ = without_mirroring(recipe or Recipe(), faces)
+    own = Recipe()
+    steps = max(1, round((folds - _judges(folds)) / folds * len(faces) / own.batch_size))  # an epoch's
+    longer = min(LEAST_STEPS / steps / SHARE_OF_EPOCHS, 2 * own.epochs)
+    recipe = recipe or own.with_changes(epochs=max(own.epochs, round(longer)))
+    recipe, _ = without_mirroring(recipe, faces)
     two = scheme_differences(faces) if recipe.schemes == "auto" else {}  # type: ignore[attr-defined]
     recipe = recipe.with_changes(
         epochs=max(1, round(SHARE_OF_EPOCHS * recipe.epochs)), read__detector="none",

@@ -74,7 +74,7 @@ def audit_keypoints(
         folds: how many parts; five take about as long as two default trainings.
         out: folder for what the networks say; with the same rows, recipe and folds an audit goes on with what is there.
         model: a model file whose predictions are taken instead of training; rows that it was trained on are judged too mildly.
-        recipe: of the networks, whose epochs are cut; default `Recipe()`.
+        recipe: of the networks, whose epochs are cut; default `Recipe()`, with more epochs where there are few rows.
         detector: sees how many faces an image shows, as `detect.open_detector` names it; "none" does not look.
         reporter: callbacks of each network's training.
         stop: asked after every batch.
