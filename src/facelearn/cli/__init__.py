@@ -9,6 +9,7 @@ import sys
 
 from facelearn.cli import (  # noqa: F401 - each registers its command
     adapt_command,
+    bench_command,
     calibrate_command,
     card_command,
     compare_command,

@@ -70,7 +70,8 @@ def write_study(study: Study, cells: Cells, folder: str | Path, *, folds: Folds 
 
 
 _CAPTIONS = {
-    "curves": "Every cell's loss; bold lines are the validation loss where held-out rows have one, thin ones the training loss (with dropout at work), marks what was "
+    "curves": "Every cell's loss; bold lines are the validation loss where there is one, thin ones the training loss (with dropout "
+    "at work), marks what was "
     "published: filled for the validation loss, open for the training loss.",
     "sweep": "Our numbers and the published ones along what was varied.",
     "cost": "What each network can do, and what one image costs it.",

@@ -55,14 +55,14 @@ class Verification:
     defaults_of_another_network = OF_ANOTHER_NETWORK
     neutral_settings = NEUTRAL
     takes: tuple[Gives, ...] = ("embedding",)
-    default_steps = 14_800
+    default_steps = 4_500
     purpose = "Says whether two faces are one person's, of people it has never seen too."
     search_columns: Mapping[str, str] = {}
     study: StudyNumbers = pair_study
     in_folds = False
     answers_train = True
     usage = 'model.compare("a.jpg", "b.jpg").same'
-    answers_file = "embeddings.csv"
+    answers_file = ""
     answer_formats = ("csv",)
 
     def teaches(self, faces: Faces) -> bool:
@@ -159,7 +159,7 @@ class Verification:
                 f"verification learns from at least two people; the training rows have {people}. Put each person's photos into a folder of "
                 "that name, or give a CSV with the columns file and person"
             )
-        return {"outputs": _own(settings).embedding}
+        return {"outputs": _own(settings).embedding or info.outputs}
 
     def learner(
         self, settings: TaskSettings, train: Faces, network: nn.Module, arguments: Mapping[str, Any]

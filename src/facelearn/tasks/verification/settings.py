@@ -17,7 +17,7 @@ BaselineName = Literal["pixels", "pca"]
 class EmbeddingLossSettings(LossSettings):
     """Which loss shapes the embedding, and its options: see `losses.embedding_names`."""
 
-    name: str = "cosine_softmax"
+    name: str = "adacos"
 
 
 class WholePeopleSettings(SplitSettings):
@@ -68,7 +68,12 @@ class VerificationSettings(TaskSettings):
     task: Literal["verification"] = "verification"
     loss: EmbeddingLossSettings = EmbeddingLossSettings()
     split: WholePeopleSettings = WholePeopleSettings()
-    embedding: int = Field(256, ge=2, le=8192, description="numbers that a face becomes")
+    embedding: int | None = Field(
+        None,
+        ge=2,
+        le=8192,
+        description="numbers that a face becomes; by default as many as the network was published with",
+    )
     images_per_person: int | None = Field(
         None,
         ge=0,
@@ -98,24 +103,25 @@ class VerificationSettings(TaskSettings):
 DEFAULTS: dict[str, Any] = {
     "model": {"name": "facelearn_embedding"},
     "read": {"framing": "tight"},
-    "preprocess": [{"name": "resize", "size": 80}, "standardise"],
+    "preprocess": ["grey", {"name": "resize", "size": 64}, "standardise_image"],
     "augment": {
         "shift": 0.08, "scale": [0.8, 1.25], "stretch": 0.08, "rotate": 15.0, "brightness": 0.2, "contrast": [0.6, 1.67],
-        "gamma": [0.75, 1.33], "erasing": 0.5, "erasing_area": [0.02, 0.25],
+        "gamma": [0.75, 1.33], "blur": 0.2, "blur_sigma": [0.4, 1.6], "noise": 0.2, "erasing": 0.5, "erasing_area": [0.02, 0.25],
     },
-    "loss": {"name": "cosine_softmax", "options": {"scale": 16.0, "margin": 0.2}},
+    "loss": {"name": "adacos"},
     "optimiser": {"learning_rate": 3e-3, "weight_decay": 0.05},
-    "epochs": 65,
+    "epochs": 32,
     "batch_size": 64,
+    "keep": "best",
 }  # fmt: skip
 """Over the recipe's own defaults."""
 OF_ANOTHER_NETWORK: dict[str, Any] = {
-    "preprocess": [{"name": "resize", "size": 112}, "standardise"],
+    "preprocess": ["grey", {"name": "resize", "size": 112}, "standardise_image"],
     "optimiser": {"learning_rate": 1e-3, "weight_decay": 0.05},
 }
 """Instead of these where another network is named: its input is larger."""
 NEUTRAL: dict[str, Any] = {
-    "embedding": (256,), "images_per_person": (None,), "back_end": ("auto",), "split.test": (0,),
+    "embedding": (None,), "images_per_person": (None,), "back_end": ("auto",), "split.test": (0,),
     "split.test_data": (None, ""), "split.test_list": (None, ""), "split.test_jpeg": ((), []),
     "split.test_sizes": ((), []), "split.train_share": (1,), "baselines": ((), []),
 }  # fmt: skip
