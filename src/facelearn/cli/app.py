@@ -14,7 +14,7 @@ COMMANDS = {
     "Train": ("quickstart", "train", "tune", "study"),
     "Use": ("evaluate", "predict", "bench", "convert"),
     "Mend": ("audit", "patch", "pseudo-label"),
-    "Compare": ("compare", "calibrate", "verify-eval", "embed"),
+    "Compare": ("compare", "calibrate", "verify-eval", "embed", "adapt"),
     "Look": ("inspect", "explain", "models", "card"),
 }
 """All commands by the heading of the help that they stand under, in its order."""
