@@ -81,7 +81,7 @@ def test_a_window_of_another_size_is_another_scale(people, photo):
 
 
 def test_what_cannot_be_seen_as_windows_is_refused(people, photo, tmp_path):
-    with pytest.raises(FacelearnError, match="unknown person 'Bem'.*Ann, Ben, Cleo"):
+    with pytest.raises(FacelearnError, match=r"unknown person 'Bem'.*Ann, Ben, Cleo"):
         dense_answer(people, photo, output="Bem")
     with pytest.raises(DataError, match=r"fewer than a window of 16x16; .*smaller window"):
         dense_answer(people, photo[:10])

@@ -161,7 +161,7 @@ def _inputs(opened: OpenedModel, steps: Preprocess, photo: NDArray[np.uint8], sc
     way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     scaled = photo if scale == 1 else cv2.resize(photo, (width, height), interpolation=way)
     prepared = steps.prepare(np.asarray(scaled, np.uint8).reshape(1, height, width, -1))
-    numbers: Tensor = steps.normalise(torch.from_numpy(np.ascontiguousarray(prepared)).permute(0, 3, 1, 2))
+    numbers: Tensor = steps.normalise(torch.from_numpy(np.array(prepared)).permute(0, 3, 1, 2))
     return numbers.contiguous()
 
 
