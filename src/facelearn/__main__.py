@@ -27,6 +27,9 @@ def start() -> None:
     for number in _SIGNALS:
         signal.signal(number, stop)
     try:
+        from facelearn.cores import wait_politely
+
+        wait_politely()  # before anything loads OpenMP's library
         from facelearn.cli import main
 
         main()

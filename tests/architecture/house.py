@@ -56,9 +56,9 @@ recipe                    starting_weights space defaults recipe keywords resolv
 bundle                    seal document_types document file adapter_file onnx_file graph onnx card __init__
 detect                    face_box guesses crops detections refine finder others given __init__ fitted
 detect/refiner            scenes face_networks finder_learning refiner_learning graphs
-prediction                photos finding stream backends open __init__ embedding_files drawing predict
+prediction                photos finding stream runtimes backends bench open __init__ embedding_files drawing predict
 record                    folder results
-training                  batches device schedule
+training                  batches device contention schedule
 training/transfer         stages weights matching
 training                  state evaluation optimiser budget loop plan
 detect/refiner            make
@@ -70,7 +70,7 @@ auditing                  fault people suspects findings page inspect
 gallery
 serve
 cli                       app signals printing display options typed_settings train_command evaluate_command predict_command inspect_command
-cli                       models_command card_command convert_command explain_command study_command tune_command quickstart_command verify_eval_command calibrate_command compare_command embed_command __init__
+cli                       models_command card_command convert_command explain_command study_command tune_command quickstart_command verify_eval_command calibrate_command compare_command embed_command bench_command __init__
 __main__.py
 """  # noqa: E501
 # The package itself names all its public functions, and fetches each where it is first used: it may know everybody.

@@ -6,6 +6,7 @@ import csv
 import json
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import cv2
@@ -188,7 +189,8 @@ def test_backends_agree(model: Path, exported: Path, predictor: Predictor) -> No
 
 
 def test_openvino_agrees(exported: Path, predictor: Predictor) -> None:
-    pytest.importorskip("openvino")
+    if find_spec("openvino") is None:  # importing it here would tell its makers
+        pytest.skip("openvino is not installed")
     images = _images(5, 30, 3)
     found = Predictor(exported, backend="openvino").predict(images).points
     np.testing.assert_allclose(found, predictor.predict(images).points, atol=1e-3)

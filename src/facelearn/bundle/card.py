@@ -175,8 +175,10 @@ def _flat(prefix: str, facts: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 def _usage(bundle: Bundle) -> str:
     task = bundle.of_task
+    answers = task.answers_file
+    use = f"predict model.safetensors photos/ --out {answers}" if answers else "compare model.safetensors a.jpg b.jpg"
     return (
-        f"```sh\nfacelearn predict model.safetensors photos/ --out {task.answers_file}\n```\n\n"
+        f"```sh\nfacelearn {use}\n```\n\n"
         f'```python\nimport facelearn\n\nmodel = facelearn.open("model.safetensors")\n{task.usage}\n```'
     )
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from facelearn.bundle.document import Bundle
+from facelearn.cores import usable_threads
 from facelearn.errors import BundleError, FacelearnError, RecipeError
 from facelearn.models import zoo
 
@@ -54,6 +55,8 @@ class TorchModel:
             raise RecipeError("device='cuda' is not available: torch sees no GPU here; use device='cpu'")
         self.device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
         self._bfloat16 = bfloat16
+        if torch.get_num_threads() > usable_threads():  # it does not know of a container's quota
+            torch.set_num_threads(usable_threads())
         self._module = Deployable(bundle).eval().to(self.device)
         # torch's stubs lack this overload
         self._module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

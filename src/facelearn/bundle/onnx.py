@@ -19,6 +19,7 @@ from facelearn.bundle.document import ANSWER, Bundle, from_document, to_document
 from facelearn.bundle.file import FORMAT_VERSION, read_content, read_document, write_bytes
 from facelearn.bundle.onnx_file import MOST_BYTES, onnx_metadata
 from facelearn.bundle.seal import BLANK_SEAL, is_whole, seal
+from facelearn.cores import usable_threads, waits_passively
 from facelearn.errors import BundleError, MissingExtraError
 
 OPSET = 18
@@ -187,6 +188,11 @@ def _session(content: bytes, providers: Sequence[str], source: str) -> Any:
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors only: its warnings on unused initialisers tell a user nothing
+    options.intra_op_num_threads = (
+        usable_threads()
+    )  # it does not know of a container's quota, and pins threads that it counts itself
+    if waits_passively():
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         return onnxruntime.InferenceSession(content, options, providers=list(providers))
     except Exception as error:

@@ -12,7 +12,7 @@ from typer.core import TyperCommand, TyperGroup
 
 COMMANDS = {
     "Train": ("quickstart", "train", "tune", "study"),
-    "Use": ("evaluate", "predict", "convert"),
+    "Use": ("evaluate", "predict", "bench", "convert"),
     "Compare": ("compare", "calibrate", "verify-eval", "embed"),
     "Look": ("inspect", "explain", "models", "card"),
 }

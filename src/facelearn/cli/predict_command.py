@@ -116,6 +116,7 @@ def predict(
         print_json(
             {
                 "out": result.path,
+                "backend": result.backend,
                 "skipped": skipped,
                 "notes": list(result.predictions.notes),
                 **result.predictions.to_json(),

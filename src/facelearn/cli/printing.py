@@ -55,16 +55,24 @@ def headline_of(task: str, metrics: Mapping[str, Any]) -> str:
     return TASKS[task].headline(metrics)
 
 
-def next_commands(model: Path, answers: Path, *, first: str = "") -> tuple[str, str]:
+def next_commands(task: str, model: Path, folder: Path, *, first: str = "") -> tuple[str, str]:
     """Lines that say what to type with a trained model: its answers for photos, and its error on other labelled faces.
 
     Args:
+        task: its task.
         model: its file.
-        answers: a file that its answers may be written to.
+        folder: where its answers may be written.
         first: what comes before.
     """
-    file, out = shlex.quote(str(model)), shlex.quote(str(answers))
+    from facelearn.tasks import TASKS
+
+    file, answers = shlex.quote(str(model)), TASKS[task].answers_file
+    use = (
+        f"predict {file} PHOTOS --out {shlex.quote(str(folder / answers))}"
+        if answers
+        else f"compare {file} A.jpg B.jpg"
+    )
     return (
-        f"next:   {first}facelearn predict {file} PHOTOS --out {out}",
+        f"next:   {first}facelearn {use}",
         f"        facelearn evaluate {file} OTHER_LABELLED_FACES",
     )

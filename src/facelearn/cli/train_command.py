@@ -164,14 +164,13 @@ def _print_run(result: TrainResult, as_json: bool) -> None:
         f"{summary['parameters']:,} parameters",
         f"model:  {result.model}",
         f"report: {result.report}",
-        *next_commands(result.model, result.folder / task.answers_file, first=look),
+        *next_commands(task.name, result.model, result.folder, first=look),
     )
 
 
 def _print_folds(result: FoldsResult, as_json: bool) -> None:
     from facelearn.runs.folds import IN_FOLDS
     from facelearn.runs.folds_summary import kfold_text
-    from facelearn.tasks import TASKS
 
     assert result.model is not None  # only folds that were stopped have none
     if as_json:
@@ -181,4 +180,4 @@ def _print_folds(result: FoldsResult, as_json: bool) -> None:
     warn(result.warnings)
     say_left_out(result.skipped, result.folder)
     say("", kfold_text(result.summary), "", f"model:  {result.model} (the best fold's)", f"table:  {result.page}")
-    say(*next_commands(result.model, result.folder / TASKS[IN_FOLDS].answers_file))
+    say(*next_commands(IN_FOLDS, result.model, result.folder))

@@ -37,7 +37,7 @@ _STALE_SECONDS = 24 * 3600.0
 def clear(folder: Path | None = None) -> None:
     """Delete every cached entry. Tables that are open keep their pages until they are closed."""
     root = folder or cache_folder()
-    for name in ("entries", "digests", "verified"):
+    for name in ("entries", "digests", "verified", "runtimes", "graphs"):
         shutil.rmtree(root / name, ignore_errors=True)
 
 

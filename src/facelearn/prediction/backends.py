@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -10,7 +13,9 @@ from numpy.typing import NDArray
 
 from facelearn import bundle as bundles
 from facelearn.bundle import Bundle
+from facelearn.cores import usable_threads
 from facelearn.errors import BundleError, MissingExtraError, RecipeError
+from facelearn.prediction.runtimes import graph_file, read_order
 
 BackendName = Literal["auto", "torch", "onnx", "openvino"]
 Precision = Literal["auto", "32", "bf16"]
@@ -37,7 +42,10 @@ class Backend(Protocol):
 def open_backend(
     path: str | Path | Backend, *, backend: BackendName = "auto", device: str = "auto", precision: Precision = "auto"
 ) -> Backend:
-    """The model at `path`, ready to run; "auto" is torch for `.safetensors` and ONNX Runtime for `.onnx`. One that is open is returned.
+    """The model at `path`, ready to run. One that is open is returned.
+
+    "auto" is torch for `.safetensors` and ONNX Runtime for `.onnx`, unless `facelearn bench` has measured here that another float32 runtime
+    is faster for models of this kind (`runtimes.read_order`); a `.safetensors` is run by another than torch where it was itself measured.
 
     Raises:
         BundleError: the file cannot be used, or not by that backend.
@@ -51,7 +59,7 @@ def open_backend(
     _check("precision", precision, ("auto", "32", "bf16"))
     exported = Path(path).suffix == ".onnx"
     if backend == "auto":
-        backend = "onnx" if exported else "torch"
+        return _open_fastest(path, device, precision)
     if backend == "torch" and exported:
         raise BundleError(
             f"{path} is an ONNX model, which torch does not run; leave backend='auto', or give the .safetensors file"
@@ -60,11 +68,23 @@ def open_backend(
         raise BundleError(
             f"backend='{backend}' runs .onnx files; export {path} first with facelearn.bundle.export_onnx"
         )
-    if backend == "torch":
-        return TorchBackend(path, device, precision)
-    if backend == "onnx":
-        return OnnxBackend(path, device, precision)
-    return OpenVinoBackend(path, device, precision)
+    return _KINDS[backend](path, device, precision)
+
+
+def _open_fastest(path: str | Path, device: str, precision: Precision) -> Backend:
+    """What was measured to be fastest here, or what needs nothing measured."""
+    if Path(path).suffix == ".onnx":
+        opened = OnnxBackend(path, device, precision)
+        order = [name for name in read_order(opened.bundle, device) if name != "torch"] if precision != "bf16" else []
+        return OpenVinoBackend(path, device, precision) if order[:1] == ["openvino"] else opened
+    bundle = bundles.load(path)
+    order = list(read_order(bundle, device)) if precision != "bf16" else []
+    if order and order[0] != "torch":
+        with suppress(BundleError):  # no graph of this very model, or a damaged one: `facelearn bench` makes it (again)
+            fastest = _KINDS[order[0]](graph_file(path), device, precision)
+            fastest.bundle = bundle  # with its weights, which the graph has inside
+            return fastest
+    return TorchBackend(path, device, precision, bundle=bundle)
 
 
 class TorchBackend:
@@ -72,8 +92,8 @@ class TorchBackend:
 
     name = "torch"
 
-    def __init__(self, path: str | Path, device: str, precision: Precision) -> None:
-        self.bundle = bundles.load(path)
+    def __init__(self, path: str | Path, device: str, precision: Precision, *, bundle: Bundle | None = None) -> None:
+        self.bundle = bundle or bundles.load(path)
         try:
             from facelearn.bundle.graph import TorchModel
 
@@ -124,19 +144,45 @@ class OpenVinoBackend:
     def __init__(self, path: str | Path, device: str, precision: Precision) -> None:
         if device == "cuda":
             raise RecipeError("OpenVINO runs on the CPU here; use device='cpu', or backend='onnx'")
-        try:
-            import openvino
-        except ImportError as error:
-            raise MissingExtraError("openvino", "openvino") from error
+        openvino = _import_openvino()
         model = bundles.load_onnx(path)
         self.bundle = model.bundle
         core = openvino.Core()
         # stated because OpenVINO itself chooses bfloat16 on processors that have it
-        hint = {"INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32"}
+        hint = {
+            "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
+            "INFERENCE_NUM_THREADS": usable_threads(),  # it does not know of a container's quota
+        }
         self._model: Any = core.compile_model(core.read_model(model.content), "CPU", hint)
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         return np.array(self._model([_channels_first(images)])[0], np.float32)
+
+
+def _import_openvino() -> Any:
+    """The package, kept from telling its makers that it was imported, which it does unasked where it finds `openvino_telemetry`.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
+    hidden = "openvino_telemetry" not in sys.modules
+    if hidden:
+        sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # makes importing it an ImportError, on which a stub is used
+    try:
+        import openvino
+    except ImportError as error:
+        raise MissingExtraError("openvino", "openvino") from error
+    finally:
+        if hidden:
+            del sys.modules["openvino_telemetry"]
+    return openvino
+
+
+_KINDS: dict[str, Callable[[str | Path, str, Precision], Backend]] = {
+    "torch": TorchBackend,
+    "onnx": OnnxBackend,
+    "openvino": OpenVinoBackend,
+}
 
 
 def _channels_first(images: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -30,14 +30,16 @@ class OpenModel:
     """A model in use, whatever its task. It keeps nothing between calls. Made by `facelearn.open`.
 
     Args:
-        path: `.safetensors` (run by torch) or `.onnx` (run by ONNX Runtime or OpenVINO, without torch), or what `open_backend` gave.
+        path: `.safetensors` (run by torch, or by what `facelearn bench` found faster) or `.onnx` (run by ONNX Runtime or OpenVINO, without
+            torch), or what `open_backend` gave.
         device: "auto" (a GPU where there is one), "cpu" or "cuda".
         precision: "auto" and "32" are float32; "bf16" is bfloat16 where the backend has it.
         scheme: keypoints: which annotation scheme to return where the model knows several, its name or index; None is the model's own.
         threshold: identification: the smallest probability at which a name is given; None is the one stored in the model (none, where no
             strangers were held out), 0 always gives a name.
         batch: images answered at once.
-        backend: "auto", "torch", "onnx" or "openvino".
+        backend: "auto" (torch or ONNX Runtime, as the file asks, unless `facelearn bench` found another one faster here), "torch", "onnx"
+            or "openvino".
         detector: how faces are found in photos of which nothing is known: "auto" (the detector the model was trained with), a name of
             `facelearn.detect.DETECTORS`, a YuNet .onnx file, or "none", which takes every photo whole, as the crop of one face.
         largest: only the largest face of each photo.

@@ -24,11 +24,14 @@ OutputFormat = Literal["csv", "coco", "submission"]
 
 @dataclass(frozen=True)
 class PredictResult:
-    """What was predicted: the predictions, the file they are in (None if none was asked for), and the images left out."""
+    """What was predicted: the predictions, the file they are in (None if none was asked for), the images left out, and the runtime that ran
+    the model ("torch", "onnx" or "openvino").
+    """
 
     predictions: Predictions | Identities
     path: Path | None
     skipped: tuple[Problem, ...]
+    backend: str = ""
 
     def __repr__(self) -> str:
         written = "" if self.path is None else f" in {self.path}"
@@ -111,7 +114,7 @@ def predict(
         _write_skipped(answers.skipped, target)
     if draw is not None:
         draw_answers(answers, Path(draw))
-    return PredictResult(answers, target, answers.skipped)
+    return PredictResult(answers, target, answers.skipped, opened.backend)
 
 
 def _places(source: str | Path) -> dict[int, CocoPlace] | None:

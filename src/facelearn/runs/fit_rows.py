@@ -150,7 +150,13 @@ def write_fitted(fitted: Fitted, out: str | Path) -> TrainResult:
     if measured.evaluation is not None:
         plan.task.save_evaluation(folder.evaluation, **measured.evaluation)
     summary = _summary(result) | {"parameters": sum(p.numel() for p in result.model.parameters())}
-    environment = {**describe_machine(plan.settings), **versions()}
+    threads = result.progress.threads
+    environment = {
+        **describe_machine(plan.settings),
+        **versions(),
+        "threads": threads[-1][1],
+        "threads_from_step": threads,
+    }
     save_metrics(
         folder.path, {**measured.metrics, "summary": summary}, environment=environment, data=plan.facts, split=split
     )

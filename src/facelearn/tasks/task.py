@@ -261,7 +261,7 @@ class Task(Protocol):
 
     @property
     def answers_file(self) -> str:
-        """What a file of its answers may be called, for the next command that is suggested."""
+        """What a file of its answers may be called, for the next command that is suggested; "" where that is to compare two photos."""
 
     @property
     def answer_formats(self) -> Sequence[str]:

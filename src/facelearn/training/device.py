@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import torch
 
-from facelearn.cores import usable_threads
+from facelearn.cores import processor_name, usable_cores, usable_threads
 from facelearn.errors import RecipeError
 
 # glibc's mallopt parameters (malloc.h). ML-ResNet in fp32 on a 2-core EPYC: 179 images/s with them, 93 without
@@ -34,6 +34,7 @@ class DeviceSettings:
         memory_format: channels_last, which both oneDNN and cuDNN convolve fastest.
         threads: processor threads of this process.
         note: what was asked for and is not done, and why; empty where there is nothing to say.
+        adapts: nobody asked for this number of threads, so that it may change while other processes take the cores.
     """
 
     accelerator: Literal["cpu", "cuda"]
@@ -42,6 +43,7 @@ class DeviceSettings:
     memory_format: torch.memory_format
     threads: int
     note: str = ""
+    adapts: bool = False
 
     @property
     def device(self) -> torch.device:
@@ -92,14 +94,19 @@ def choose_device(
         "cuda" if device == "cuda" or (device == "auto" and torch.cuda.is_available()) else "cpu"
     )
     bfloat16 = precision == "bf16-forced" or (precision != "32" and fast_bfloat16(accelerator))
-    note = _SLOW_BFLOAT16 if precision == "bf16" and not bfloat16 else ""
+    notes = [_SLOW_BFLOAT16] if precision == "bf16" and not bfloat16 else []
+    if threads is not None and threads > usable_cores():
+        notes.append(
+            f"{threads} threads were asked for, and this process may use {usable_cores()} cores: more only wait"
+        )
     return DeviceSettings(
         accelerator=accelerator,
         devices=devices,
         precision="bf16-mixed" if bfloat16 else "32-true",
         memory_format=torch.channels_last,
-        threads=threads or max(1, usable_threads() // devices),
-        note=note,
+        threads=min(threads, usable_cores()) if threads else max(1, usable_threads() // devices),
+        note="; ".join(notes),
+        adapts=threads is None and devices == 1 and accelerator == "cpu",
     )
 
 
@@ -115,7 +122,7 @@ def apply(settings: DeviceSettings) -> None:
 def describe_machine(settings: DeviceSettings | None = None) -> dict[str, Any]:
     """Facts that a measured number needs beside it: processor, cores, memory format, precision, versions."""
     facts: dict[str, Any] = {
-        "processor": _processor_name(),
+        "processor": processor_name(),
         "cores": os.cpu_count(),
         "instruction_set": torch.backends.cpu.get_cpu_capability(),
         "amx": bool(torch.cpu._is_amx_tile_supported()),
@@ -134,11 +141,3 @@ def describe_machine(settings: DeviceSettings | None = None) -> dict[str, Any]:
         if settings.accelerator == "cuda":
             facts["accelerator"] = torch.cuda.get_device_name()
     return facts
-
-
-def _processor_name() -> str:
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as lines:
-            return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()

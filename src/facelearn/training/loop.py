@@ -28,6 +28,7 @@ from facelearn.tasks.task import Learner
 from facelearn.training import evaluation
 from facelearn.training.batches import TrainingData
 from facelearn.training.budget import epochs_within
+from facelearn.training.contention import Threads
 from facelearn.training.device import DeviceSettings
 from facelearn.training.optimiser import optimiser_for, set_rate
 from facelearn.training.schedule import averaging_decay, learning_rate, momentum
@@ -170,6 +171,7 @@ class _Fit:
         self.clock = self.saved = self.written = time.perf_counter()
         self.save_every = SAVE_SECONDS
         self.warned: str | None = None
+        self.threads = Threads(settings, self.reporter.on_note)
 
     def take_up(self, folder: Path, data: str) -> None:
         """Go on from the state in `folder`."""
@@ -180,9 +182,11 @@ class _Fit:
             )
         self.total[0], self.total[1] = self.progress.loss_total, self.progress.loss_denominator
         self._set_offset(self.progress.label_offset)
+        self.threads.take_up(self.progress.threads, self.progress.step)
 
     def start(self) -> None:
         """Let the clock run."""
+        self.progress.threads = self.threads.since
         self.clock = self.saved = time.perf_counter()
         self.reporter.on_start(self.progress, self.batches)
 
@@ -198,6 +202,7 @@ class _Fit:
             progress.batch += 1
             progress.step += 1
             self.reporter.on_batch(progress, len(rows), loss)
+            self.threads.heed(progress.step)
             if self._any_process(stop()):
                 return False
             if time.perf_counter() - self.saved > self.save_every:

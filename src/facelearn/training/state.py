@@ -37,6 +37,7 @@ class Progress:
         history: a row for each finished epoch.
         data: fingerprint of the training rows, so that a run is not resumed on other data.
         label_offset: what the task measured of the labels so far, see `batches.TrainingData`.
+        threads: [step, number of threads from it on], the first one at step 0; a run is repeated bit for bit only with the same ones.
     """
 
     epochs: int
@@ -51,6 +52,7 @@ class Progress:
     history: list[dict[str, float]] = field(default_factory=list)
     data: str = ""
     label_offset: float = 0.0
+    threads: list[list[int]] = field(default_factory=list)
 
 
 def write_history(path: Path, history: list[dict[str, float]]) -> None:

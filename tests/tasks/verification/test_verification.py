@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from pyarrow import parquet
 
@@ -203,3 +204,34 @@ def test_a_model_of_another_task_compares_nothing(run, tmp_path) -> None:
     )
     with pytest.raises(BundleError, match="--task verification"):
         facelearn.open(trained.model).compare(faces.images[0], faces.images[1])
+
+
+@pytest.mark.parametrize(
+    ("network", "side", "options", "loss"),
+    [
+        ("facelearn_embedding", 32, {"widths": [8, 8], "depths": [1, 1]}, "joint"),
+        ("resnet18_embedding", 32, {}, "triplet"),
+        ("deepface_embedding", 80, {}, "softmax"),
+        ("facenet_nn1", 64, {"hidden": [16]}, "contrastive"),
+    ],
+)
+def test_every_network_of_embeddings_trains_with_losses_of_every_kind(network, side, options, loss, tmp_path) -> None:
+    images, who = looks(8, 4)
+    faces = Faces.create(images, identity=who, people=[f"p{i}" for i in range(8)])
+    result = facelearn.train(
+        faces, tmp_path / "run", epochs=1, valid=0.3,
+        **SMALL | {"model__name": network, "model__options": options, "embedding": 32, "loss": loss,
+                   "preprocess": [{"name": "resize", "size": side}, "standardise"]},
+    )  # fmt: skip
+    vectors = facelearn.open(result.model).embed(faces.images[:3]).vectors
+    assert vectors.shape[0] == 3 and np.isfinite(vectors).all()
+
+
+def test_embeddings_that_fall_together_are_noticed() -> None:
+    learner = TASKS["verification"].learner(
+        Recipe(task="verification"), table(), torch.nn.Flatten(), {"outputs": 3 * 24 * 24}
+    )
+    assert learner.warning() is None and learner.step_facts() == {}
+    learner.loss(torch.ones(6, 3 * 24 * 24), {"identity": torch.tensor([0, 0, 1, 1, 2, 2])})
+    said = learner.warning() or ""
+    assert "have collapsed" in said and "semi_hard" in said

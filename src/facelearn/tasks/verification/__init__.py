@@ -61,7 +61,7 @@ class Verification:
     in_folds = False
     answers_train = True
     usage = 'model.compare("a.jpg", "b.jpg").same'
-    answers_file = "embeddings.csv"
+    answers_file = ""
     answer_formats = ("csv",)
 
     def teaches(self, faces: Faces) -> bool:
@@ -156,7 +156,7 @@ class Verification:
                 f"verification learns from at least two people; the training rows have {people}. Put each person's photos into a folder of "
                 "that name, or give a CSV with the columns file and person"
             )
-        return {"outputs": _own(settings).embedding}
+        return {"outputs": _own(settings).embedding or info.outputs}
 
     def learner(
         self, settings: TaskSettings, train: Faces, network: nn.Module, arguments: Mapping[str, Any]

@@ -34,7 +34,7 @@ def pair_rows(metrics: Mapping[str, Any]) -> list[list[str]]:
                 [title, f"needs {one['needs']:,} pairs", "", f"{one['impostor_pairs']:,} different", "rule of 30"]
             )
             continue
-        interval = f"{percent(one['low'])} to {percent(one['high'])}".replace("%", "", 1)
+        interval = f"{percent(one['low'])} to {percent(one['high'])}".replace("%", "")
         rows.append([title, percent(one["tar"]), interval, over, one.get("warning") or ""])
     return rows
 

@@ -52,7 +52,12 @@ class VerificationSettings(TaskSettings):
     task: Literal["verification"] = "verification"
     loss: EmbeddingLossSettings = EmbeddingLossSettings()
     split: WholePeopleSettings = WholePeopleSettings()
-    embedding: int = Field(256, ge=2, le=8192, description="numbers that a face becomes")
+    embedding: int | None = Field(
+        None,
+        ge=2,
+        le=8192,
+        description="numbers that a face becomes; by default as many as the network was published with",
+    )
     images_per_person: int | None = Field(
         None,
         ge=0,
@@ -95,7 +100,7 @@ OF_ANOTHER_NETWORK: dict[str, Any] = {
 }
 """Instead of these where another network is named: its input is larger."""
 NEUTRAL: dict[str, Any] = {
-    "embedding": (256,), "images_per_person": (None,), "back_end": ("auto",), "split.test": (0,),
+    "embedding": (None,), "images_per_person": (None,), "back_end": ("auto",), "split.test": (0,),
     "split.test_data": (None, ""), "split.test_list": (None, ""), "split.test_jpeg": ((), []),
 }  # fmt: skip
 """Settings of this task alone, with the values that mean nothing elsewhere."""

@@ -1,0 +1,139 @@
+"""Whether other processes keep the threads of a run waiting, seen from its steps, and with how many threads it should then go on.
+
+Threads of one step wait for the slowest of them. Where another process takes a core for a while, all others spin or
+sleep until the thread that was put aside comes back: with one busy process beside it, a run of two threads on two
+cores was slower than one of one thread. Linux counts for every thread how long it was ready and not running
+(schedstat); elsewhere processor time falling short of the threads, while steps take longer than they did, says the
+same.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from facelearn.cores import usable_cores
+from facelearn.training.device import DeviceSettings
+
+TASKS = Path("/proc/self/task")
+WINDOW_SECONDS, WINDOW_STEPS = 4.0, 5
+"""One look is over at least so long and so many steps."""
+LOOKS = 2
+"""So many in a row must show it: what runs for a moment changes nothing."""
+WAITING = 0.2
+"""Share of the time in which threads want to run that they wait. Beside one busy process two threads on two cores wait a third of it."""
+SLOWER = 2.0
+"""Where waiting is not counted: steps take so many times what they did."""
+
+
+def seconds_waited() -> float | None:
+    """Seconds that the threads of this process were ready and did not run, all added up; None where the system does not count them."""
+    found = None
+    for task in TASKS.glob("*/schedstat"):
+        try:
+            found = (found or 0.0) + int(task.read_text().split()[1]) / 1e9
+        except (OSError, ValueError, IndexError):  # a thread that has just ended
+            continue
+    return found
+
+
+class Contention:
+    """Watches the steps of a run on several threads.
+
+    Args:
+        threads: that it computes with.
+        wall, cpu: seconds, ever growing: gone by, and used by all threads of this process.
+        waited: as `seconds_waited`.
+    """
+
+    def __init__(
+        self,
+        threads: int,
+        *,
+        wall: Callable[[], float] = time.perf_counter,
+        cpu: Callable[[], float] = time.process_time,
+        waited: Callable[[], float | None] = seconds_waited,
+    ) -> None:
+        self.threads = threads
+        self.share = 0.0
+        self._clocks = (wall, cpu, waited)
+        self._begin = (wall(), cpu(), waited())
+        self._steps = self._looks = 0
+        self._fastest = math.inf
+
+    def fewer(self) -> int | None:
+        """Called after every step: the smaller number of threads to go on with, once it is clear; None otherwise.
+
+        `share` then says which share of their time the threads waited.
+        """
+        self._steps += 1
+        wall, cpu, waited = self._clocks
+        if self.threads < 2 or self._steps < WINDOW_STEPS or wall() - self._begin[0] < WINDOW_SECONDS:
+            return None
+        now = (wall(), cpu(), waited())
+        gone, used, step = now[0] - self._begin[0], now[1] - self._begin[1], (now[0] - self._begin[0]) / self._steps
+        if now[2] is not None and self._begin[2] is not None:
+            ready = max(0.0, now[2] - self._begin[2])  # less than before where a thread has ended
+            self.share = ready / (ready + used) if ready + used > 0 else 0.0
+        else:
+            lacking = 1 - min(1.0, used / (gone * self.threads))
+            self.share = lacking if step > SLOWER * self._fastest else 0.0
+        self._fastest = min(self._fastest, step)
+        self._begin, self._steps = now, 0
+        self._looks = self._looks + 1 if self.share > WAITING else 0
+        if self._looks < LOOKS:
+            return None
+        return max(1, math.floor(self.threads * (1 - self.share)))
+
+
+class Threads:
+    """The threads of a run: how many, since which step, and what changes them.
+
+    Args:
+        settings: of the run; `training.device.apply` has set them.
+        note: told, in words, what changes.
+
+    Attributes:
+        since: [step, number of threads from it on], for `state.Progress`.
+    """
+
+    def __init__(self, settings: DeviceSettings, note: Callable[[str], None]) -> None:
+        self.since = [[0, settings.threads]]
+        self._note = note
+        self._watch = Contention(settings.threads) if settings.adapts else None
+
+    def take_up(self, recorded: list[list[int]], step: int) -> None:
+        """Go on as a stopped run did, with as many threads as it had last, where there are so many cores; an old state knows of none."""
+        if not recorded:
+            return
+        before = recorded[-1][1]
+        self.since = [list(one) for one in recorded]
+        if before > usable_cores():
+            self._note(
+                f"the run had {before} threads so far and goes on with the {usable_cores()} that there are here: what it learns from now "
+                "on differs in the last digits from what it would have learned"
+            )
+        self._set(min(before, usable_cores()), step)
+        if self._watch is not None:
+            self._watch = Contention(self.since[-1][1])
+
+    def heed(self, step: int) -> None:
+        """Called after every step: go on with fewer threads, once, where other processes keep them waiting."""
+        fewer = None if self._watch is None else self._watch.fewer()
+        if self._watch is None or fewer is None:
+            return
+        before, share, self._watch = self._watch.threads, self._watch.share, None
+        self._set(fewer, step)
+        self._note(
+            f"other processes keep the threads of this run waiting for {share:.0%} of their time: it goes on with {fewer} of {before} "
+            f"(--threads {before} insists); run again or resumed, it is the same bit for bit only with the same numbers of threads"
+        )
+
+    def _set(self, threads: int, step: int) -> None:
+        torch.set_num_threads(threads)
+        if self.since[-1][1] != threads:
+            self.since.append([step, threads])
