@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from facelearn.cli import options
 from facelearn.cli.app import command
 from facelearn.cli.printing import print_json, say, warn, warn_left_out
+
+if TYPE_CHECKING:
+    from facelearn.prediction.predict import PredictResult
 
 FACES = "Faces"
 Finder = Annotated[
@@ -111,6 +114,10 @@ def predict(
         model, source, out=out, lookup=lookup, scheme=scheme, threshold=threshold, on_error=on_error.value, device=device,
         detector=detector, boxes=boxes, largest=largest, min_size=min_size, min_score=min_score, draw=draw,
     )  # fmt: skip
+    _print(result, draw, as_json)
+
+
+def _print(result: PredictResult, draw: Path | None, as_json: bool) -> None:
     if as_json:
         skipped = [str(problem) for problem in result.skipped]
         print_json(
