@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facelearn import bundle as bundles
+from facelearn.data.listing import OnError
 from facelearn.data.pair_lists import Pairs, read_pairs
 from facelearn.data.row_pairs import pairs_of
 from facelearn.errors import BundleError, DataError, FacelearnError, RecipeError
@@ -23,7 +24,7 @@ from facelearn.metrics.pairs import pair_metrics
 from facelearn.prediction.open import OpenModel
 from facelearn.record.folder import RunFolder
 from facelearn.record.results import load_run, save_metrics
-from facelearn.runs.prepare import read_with_report
+from facelearn.runs.prepare import ReadResult, read_with_report
 from facelearn.tasks.verification.answer import Embeddings
 from facelearn.tasks.verification.measure import thresholds_of
 from facelearn.tasks.verification.pair_results import hardest_pairs
@@ -64,6 +65,7 @@ def verify_eval(
     threshold: float | None = None,
     threshold_pairs: str | Path | None = None,
     out: str | Path | None = None,
+    on_error: OnError = "stop",
     detector: str = "auto",
     device: str = "auto",
 ) -> dict[str, Any]:
@@ -79,6 +81,7 @@ def verify_eval(
         threshold: largest distance of one person's photos.
         threshold_pairs: other pairs of the same images, on which the threshold is chosen.
         out: folder for metrics.json and report.html; None writes nothing.
+        on_error: "skip" leaves out pairs that cannot be used, and counts them.
         detector: as `facelearn.open`; "none" takes every photo whole.
         device: auto, cpu or cuda.
 
@@ -96,7 +99,7 @@ def verify_eval(
         )
     opened = OpenModel(model, device=device, detector=detector, one_face=True)
     answering = opened.comparing()
-    lists = [read_pairs(path, images) for path in (pairs, threshold_pairs) if path is not None]
+    lists = [read_pairs(path, images, on_error=on_error) for path in (pairs, threshold_pairs) if path is not None]
     compared = compare_listed(opened, lists)
     found = compared[0]
     assert found.pairs is not None
@@ -132,6 +135,7 @@ def calibrate(
     far: float = 1e-2,
     method: Method = "platt",
     out: str | Path | None = None,
+    on_error: OnError = "stop",
     detector: str = "auto",
     device: str = "auto",
 ) -> dict[str, Any]:
@@ -146,7 +150,7 @@ def calibrate(
         far: false accept rate, above 0 and at most 1; it needs 30 / far pairs of different people, and 10 / far at the very least.
         method: "platt" or "isotonic": how probabilities follow from distances.
         out: the model file to write; None writes over `model`.
-        detector, device: as `verify_eval`.
+        on_error, detector, device: as `verify_eval`.
 
     Returns:
         "threshold", its interval "low" and "high", "far", the most accurate threshold "most_accurate_threshold", "pairs" (same and
@@ -171,7 +175,7 @@ def calibrate(
     opened = OpenModel(model, device=device, detector=detector, one_face=True)
     answering = opened.comparing()
     if pairs is not None and images is not None:
-        found = compare_listed(opened, [read_pairs(pairs, images)])[0]
+        found = compare_listed(opened, [read_pairs(pairs, images, on_error=on_error)])[0]
     else:
         found = compare_people(opened, str(people))
     where = f"{len(found.distance):,} pairs of {found.source}"
@@ -225,7 +229,13 @@ def compare_listed(opened: OpenModel, lists: list[Pairs]) -> list[ComparedPairs]
         distance = opened.comparing().back_end.distance(first, second)
         compared.append(
             ComparedPairs(
-                distance, pairs.same, pairs.people, pairs, (*pairs.notes, *notes), str(pairs.source), found.take(rows)
+                distance,
+                pairs.same,
+                pairs.people,
+                pairs,
+                (*pairs.notes, *notes),
+                str(pairs.source),
+                found.take(rows),
             )
         )
     return compared
@@ -237,6 +247,22 @@ def compare_people(opened: OpenModel, data: str) -> ComparedPairs:
     Raises:
         DataError: data that name nobody.
     """
+    result = read_as_trained(opened, data)
+    faces = result.faces
+    vectors = opened.embed(faces).vectors
+    pairs = pairs_of(faces.identity, group=faces.group)
+    first, second = pairs.first, pairs.second
+    people = np.stack([faces.identity[first], faces.identity[second]], 1)
+    distance = opened.comparing().back_end.distance(vectors[first], vectors[second])
+    return ComparedPairs(distance, pairs.same, people, None, result.warnings, data)
+
+
+def read_as_trained(opened: OpenModel, data: str | Path) -> ReadResult:
+    """Faces of named people, framed as the model's training photos were.
+
+    Raises:
+        DataError: data that cannot be read or name nobody.
+    """
     trained = opened.bundle.recipe.get("read") or {}
     result = read_with_report(
         data,
@@ -246,13 +272,8 @@ def compare_people(opened: OpenModel, data: str) -> ComparedPairs:
     )
     task, faces = opened.bundle.of_task, result.faces
     if not task.teaches(faces):
-        raise DataError(task.lacking(faces, data, f"see what is in it with: facelearn inspect {data}"))
-    vectors = opened.embed(faces).vectors
-    pairs = pairs_of(faces.identity, group=faces.group)
-    first, second = pairs.first, pairs.second
-    people = np.stack([faces.identity[first], faces.identity[second]], 1)
-    distance = opened.comparing().back_end.distance(vectors[first], vectors[second])
-    return ComparedPairs(distance, pairs.same, people, None, result.warnings, data)
+        raise DataError(task.lacking(faces, str(data), f"see what is in it with: facelearn inspect {data}"))
+    return result
 
 
 def _unfound(opened: OpenModel, files: list[str], boxes: NDArray[np.float64]) -> list[str]:
