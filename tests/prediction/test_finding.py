@@ -157,3 +157,23 @@ def test_a_detector_file_of_another_kind(tmp_path: Path) -> None:
 def test_boxes_and_a_detector_are_not_asked_together(beside: dict[str, object]) -> None:
     with pytest.raises(FacelearnError, match="boxes say where the faces are"):
         predict("model.safetensors", "photos", boxes="boxes.csv", **beside)  # type: ignore[arg-type]
+
+
+def test_the_face_that_a_photo_of_one_person_means(marks: Marks) -> None:
+    """Of several the large one near the middle; of none the whole photo."""
+    several = photo((2, 2, 30), (150, 100, 100))
+    find = FindSettings(one_face=True)
+    batch = next(photo_batches(several, SHAPE, 8, framing=CROP, find=find))
+    assert len(batch.images) == 1
+    np.testing.assert_allclose(batch.boxes[0], (145, 95, 255, 205), atol=6)
+    nobody = next(photo_batches(photo(), SHAPE, 8, framing=CROP, find=find))
+    assert len(nobody.images) == 1 and np.isnan(nobody.boxes).all() and not nobody.faceless
+
+
+def test_a_face_that_fills_its_photo_is_seen_twice_where_asked(marks: Marks) -> None:
+    find = FindSettings(twice=True)
+    close, wide = photo((18, 10, 64), height=100, width=100), photo((18, 10, 40), height=100, width=100)
+    for picture, looks in ((close, 2), (wide, 1)):
+        batch = next(photo_batches(picture, SHAPE, 8, framing=CROP, find=find))
+        assert np.isnan(batch.boxes).any(1).tolist() == [False, True][:looks]
+    assert len(next(photo_batches(close, SHAPE, 8, framing=CROP)).images) == 1

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from facelearn.detect import NO_DETECTOR, open_detector
 from facelearn.detect.detections import Detections, Detector
 from facelearn.errors import BundleError, RecipeError
+from facelearn.geometry.affine import map_points
 from facelearn.transforms.detected import DetectedSquare
 from facelearn.transforms.framing import Framed, Framing
 
@@ -21,7 +22,7 @@ _SMALL = 256
 _LARGE, _EDGE = 0.45, 1.4
 """In a photo of one person a face of this share of its longer side is as large as any; a fifth of it off the middle, it is less likely."""
 
-_KNOWN_TO_BE_THERE = 0.1  # least score of a face in a photo of one person
+_CUT_ALIKE = 0.6  # of intersection over union
 
 FIVE = 5  # points of a detector
 # a face whose points are not known, for a template that was fitted to no squares: its square with some room
@@ -40,6 +41,8 @@ class FindSettings:
         min_score: faces that the detector is less sure of are left out; None: the detector's own.
         one_face: every photo is known to show one person: of several faces the one that is sure, large and near the middle is meant, and
             a photo in which none is found is taken whole.
+        twice: the only face of a photo that is cut nearly as the model frames it is seen as the photo has it too, as a second face without
+            a box: for embeddings, whose mean over both is steadier than a detector's points are.
     """
 
     detector: str = "auto"
@@ -47,6 +50,7 @@ class FindSettings:
     min_size: float | None = None
     min_score: float | None = None
     one_face: bool = False
+    twice: bool = False
 
     def __post_init__(self) -> None:
         if self.min_size is not None and not self.min_size > 0:
@@ -122,7 +126,10 @@ class Finding:
             detected = detected.take(np.array([_meant(detected, photo.shape[1], photo.shape[0])]))
         if self.settings.largest and len(detected):
             detected = detected.take(np.array([int(detected.squares[:, 2].argmax())]))
-        return [self.place(image, detected, k) for k in range(len(detected))]
+        faces = [self.place(image, detected, k) for k in range(len(detected))]
+        if self.settings.twice and len(faces) == 1 and _shared(faces[0].framed, image) > _CUT_ALIKE:
+            faces.append(nobody_looked(self.framing.whole().frame(image)))
+        return faces
 
     @property
     def image_size(self) -> tuple[int, int]:
@@ -136,9 +143,7 @@ class Finding:
         if self._detector is None:
             settings, own = self.settings, self.framing.detected
             name = settings.detector if settings.detector != "auto" else own.detector if own else "facelearn"
-            # where a photo is known to show a face, the likeliest place is better than none
-            least = _KNOWN_TO_BE_THERE if settings.one_face and settings.min_score is None else settings.min_score
-            self._detector = open_detector(name, min_size=settings.min_size, min_score=least)
+            self._detector = open_detector(name, min_size=settings.min_size, min_score=settings.min_score)
         return self._detector
 
     @property
@@ -155,6 +160,17 @@ class Finding:
             around = framing.detected or _AS_FOUND
             framed = framing.frame_box(image, around.box(detected.squares[k]))
         return FoundFace(framed, detected.boxes[k], float(detected.scores[k]))
+
+
+def _shared(framed: Framed, photo: NDArray[np.uint8]) -> float:
+    """Intersection over union of a photo and the upright box around what was framed of it."""
+    height, width = framed.image.shape[:2]
+    ends = np.array([[-0.5, -0.5], [width - 0.5, -0.5], [-0.5, height - 0.5], [width - 0.5, height - 0.5]])
+    corners = map_points(framed.to_photo, ends) + 0.5
+    low, high = corners.min(0), corners.max(0)
+    extent = np.array(photo.shape[1::-1])
+    both = np.clip(np.minimum(high, extent) - np.maximum(low, 0), 0, None).prod()
+    return float(both / ((high - low).prod() + extent.prod() - both))
 
 
 def _meant(detected: Detections, width: int, height: int) -> int:

@@ -73,11 +73,12 @@ class OpenModel:
     ) -> None:
         if batch < 1:
             raise RecipeError(f"batch must be at least 1; received {batch}")
-        self._find = FindSettings(detector, largest, min_size, min_score, one_face)
         self._backend = open_backend(path, backend=backend, device=device, precision=precision)
         self._process = os.getpid()
         self.asked = Asked(scheme, threshold)
         self.answering = self.bundle.answering(self.asked)
+        embeds = isinstance(self.answering, VerificationAnswering)
+        self._find = FindSettings(detector, largest, min_size, min_score, one_face, twice=embeds)
         self._batch, self._shape = batch, self.bundle.image_shape
 
     def __repr__(self) -> str:

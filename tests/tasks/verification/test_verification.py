@@ -19,6 +19,7 @@ from facelearn.prediction.embedding_files import read_embeddings, write_embeddin
 from facelearn.recipe.recipe import Recipe
 from facelearn.runs.verify import calibrate, verify_eval
 from facelearn.tasks import TASKS
+from facelearn.tasks.found import Found
 from facelearn.tasks.task import HeldOut
 from support.commands import run_quietly
 
@@ -285,3 +286,17 @@ def test_embeddings_that_fall_together_are_noticed() -> None:
     learner.loss(torch.ones(6, 3 * 24 * 24), {"identity": torch.tensor([0, 0, 1, 1, 2, 2])})
     said = learner.warning() or ""
     assert "have collapsed" in said and "semi_hard" in said
+
+
+def test_two_looks_at_one_face_are_one_embedding(run, photos) -> None:
+    """The second look stands behind the first, without a box; a photo with one look, or one taken whole, stays as it is."""
+    opened = facelearn.open(run.model)
+    found = opened.embed(sorted(photos.rglob("*.png"))[:4])
+    box, nobody = np.array([1.0, 2, 20, 20]), np.full(4, np.nan)
+    names = np.array(["a.png", "a.png", "b.png", "c.png"])
+    looked = Found(np.stack([box, nobody, box, nobody]), np.array([0.9, np.nan, 0.8, np.nan]))
+    one = opened.answering.join([dataclasses.replace(found, source=names, row=np.full(4, -1), found=looked)])
+    assert one.source.tolist() == ["a.png", "b.png", "c.png"] and len(one.found.boxes) == 3
+    middle = found.vectors[0] + found.vectors[1]
+    np.testing.assert_allclose(one.vectors[0], middle / np.linalg.norm(middle), atol=1e-6)
+    np.testing.assert_array_equal(one.vectors[1:], found.vectors[2:])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -91,18 +92,30 @@ class VerificationAnswering:
         )  # fmt: skip
 
     def join(self, answers: Sequence[Embeddings]) -> Embeddings:
-        """All embeddings in order; none gives an empty one."""
+        """All embeddings in order, the two of a face that was seen twice (`prediction.finding`) as their mean; none gives an empty one."""
         filled = [part.vectors for part in answers if len(part)]
-        return Embeddings(
+        found = Found.joined([part.found for part in answers])
+        whole = Embeddings(
             vectors=np.concatenate(filled) if filled else np.zeros((0, 0), np.float32),
             space=self.space,
             source=np.concatenate([np.zeros(0, np.str_), *(part.source for part in answers)]),
             row=np.concatenate([np.zeros(0, np.int64), *(part.row for part in answers)]),
             skipped=tuple(problem for part in answers for problem in part.skipped),
             notes=tuple(dict.fromkeys(note for part in answers for note in part.notes)),
-            found=Found.joined([part.found for part in answers]),
+            found=found,
             answering=self,
         )
+        boxed = ~np.isnan(found.boxes).any(1)
+        again = np.zeros(len(whole), np.bool_)  # the second look at the face before
+        again[1:] = (
+            boxed[:-1] & ~boxed[1:] & (whole.source[1:] == whole.source[:-1]) & (whole.row[1:] == whole.row[:-1])
+        )
+        if not again.any():
+            return whole
+        second = np.flatnonzero(again)
+        vectors = whole.vectors.copy()
+        vectors[second - 1] = self.back_end.mean(vectors[second - 1], vectors[second])
+        return dataclasses.replace(whole, vectors=vectors).take(np.flatnonzero(~again))
 
     def compare(self, first: Embeddings, second: Embeddings) -> Comparison:
         """Whether two faces are one person's; each of one face.

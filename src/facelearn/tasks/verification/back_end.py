@@ -83,6 +83,11 @@ class BackEnd:
         rows = (rows - arrays["mean"]) @ arrays["matrix"]
         return of_unit_length(rows) if self.name == "whitening" else rows
 
+    def mean(self, first: Vectors, second: Vectors) -> Vectors:
+        """(N, d) between two transformed embeddings (N, d) of the same faces, of length 1 where those are."""
+        rows = (first + second) / 2
+        return np.asarray(rows if "between" in self.arrays else of_unit_length(rows), np.float32)
+
     def distance(self, first: NDArray[Any], second: NDArray[Any]) -> NDArray[np.float64]:
         """(N,) distances of rows (N, d) and rows (N, d), both transformed; smaller is closer.
 

@@ -17,7 +17,7 @@ BaselineName = Literal["pixels", "pca"]
 class EmbeddingLossSettings(LossSettings):
     """Which loss shapes the embedding, and its options: see `losses.embedding_names`."""
 
-    name: str = "adacos"
+    name: str = "cosine_softmax"
 
 
 class WholePeopleSettings(SplitSettings):
@@ -108,9 +108,9 @@ DEFAULTS: dict[str, Any] = {
         "shift": 0.08, "scale": [0.8, 1.25], "stretch": 0.08, "rotate": 15.0, "brightness": 0.2, "contrast": [0.6, 1.67],
         "gamma": [0.75, 1.33], "blur": 0.2, "blur_sigma": [0.4, 1.6], "noise": 0.2, "erasing": 0.5, "erasing_area": [0.02, 0.25],
     },
-    "loss": {"name": "adacos"},
+    "loss": {"name": "cosine_softmax", "options": {"scale": 16.0, "margin": 0.2}},
     "optimiser": {"learning_rate": 3e-3, "weight_decay": 0.05},
-    "epochs": 32,
+    "epochs": 36,
     "batch_size": 64,
     "keep": "best",
 }  # fmt: skip
