@@ -1,7 +1,8 @@
 """What a time budget buys: the image size and width at which the network still sees every image often enough, from a measured speed.
 
-A network that has made too few passes over its images is worse than a smaller one, or one of smaller images, that has made enough. Each
-default network has a ladder of such rungs, the recipe's own on top; the first one that makes its passes in time is taken, else the last.
+A network that has made too few passes over its images is worse than a smaller one, or one of smaller images, that has
+made enough. Each default network has a ladder of such rungs, the recipe's own on top; the first one that makes its
+passes in time is taken, else the last. Only the recipe's own size is timed, because a budget is not for measuring.
 Learning rate and averaging follow the number of steps on every rung, as they do for any number of epochs.
 
 The rungs are conservative: they are not tuned for the least error after so many seconds. They leave the recipe's size only where it would
@@ -34,20 +35,28 @@ class Rung:
 
     Attributes:
         passes: over the training images, fewer of which are not enough to take it.
+        cost: of a pass, as a share of one at the recipe's size.
         side: of the images in pixels; None leaves the recipe's.
         options: of the network.
     """
 
     passes: int
+    cost: float = 1.0
     side: int | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
-# A pass at two thirds of the side costs 0.44 of one, at half of it a quarter; half the width another quarter to a half. Sides are multiples
-# of 16, which the networks ask for. Keypoints are places, of which 48 pixels across a face still tell much; who it is needs more.
+# Costs are by the number of pixels (0.44 at two thirds of the side, a quarter at half of it) and by half the width,
+# which costs between a quarter and a half. Sides are multiples of 16, which the networks ask for. Keypoints are
+# places, of which 48 pixels across a face still tell much; who it is needs more.
 LADDERS: Mapping[str, tuple[Rung, ...]] = {
-    "facelearn_keypoints": (Rung(8), Rung(8, 64), Rung(6, 48), Rung(1, 48, {"widths": [32, 64, 128]})),
-    "facelearn_identity": (Rung(20), Rung(15, 64), Rung(1, 64, {"widths": [32, 64, 128]})),
+    "facelearn_keypoints": (
+        Rung(8),
+        Rung(8, 0.44, 64),
+        Rung(6, 0.25, 48),
+        Rung(1, 0.1, 48, {"widths": [32, 64, 128]}),
+    ),
+    "facelearn_identity": (Rung(20), Rung(15, 0.64, 64), Rung(1, 0.25, 64, {"widths": [32, 64, 128]})),
 }
 _CHOSEN_HERE = ("preprocess", "model")
 
@@ -62,8 +71,8 @@ def within_budget(
 ) -> tuple[Recipe, str]:
     """The recipe that its budget can carry out, and one sentence on what was picked and why; "" where there was nothing to pick.
 
-    Nothing is picked for a network without a ladder, and nothing that was asked for is changed: `typed` with a preprocessing, a network or
-    its options leaves all as it is.
+    Nothing is picked for a network without a ladder, nor on a GPU, and nothing that was asked for is changed: `typed` with a preprocessing,
+    a network or its options leaves all as it is.
 
     Args:
         recipe: with a time budget.
@@ -72,24 +81,21 @@ def within_budget(
         typed: what was asked for, as `Recipe.with_changes` takes it.
         timer: as `measured_settings.step_timer`.
     """
-    ladder = LADDERS.get(recipe.model.name, ())
+    ladder = LADDERS.get(recipe.model.name, ()) if settings.accelerator == "cpu" and settings.devices == 1 else ()
     asked = any(name.replace("__", ".").split(".")[0] in _CHOSEN_HERE for name in typed)
-    if recipe.budget_seconds is None or not ladder or asked or recipe.transfer.source or settings.devices > 1:
+    if recipe.budget_seconds is None or not ladder or asked or recipe.transfer.source:
         return recipe, ""
-    made = []
-    for rung in ladder:
-        changed = _on(recipe, rung)
-        step = BESIDE_THE_NETWORK * _seconds_per_step(changed, train, settings, timer)
-        passes = BUDGET_SHARE * recipe.budget_seconds / (step * batches_in(len(train), recipe.batch_size))
-        made.append(f"{passes:.3g} passes over the {len(train)} images at {_side(changed, train)} pixels")
-        if passes >= rung.passes or rung is ladder[-1]:
-            break
+    step = BESIDE_THE_NETWORK * _seconds_per_step(recipe, train, settings, timer)
+    passes = BUDGET_SHARE * recipe.budget_seconds / (step * batches_in(len(train), recipe.batch_size))
+    rung = next((one for one in ladder if passes / one.cost >= one.passes), ladder[-1])
+    chosen, side = _on(recipe, rung), _side(recipe, train)
+    own = f"about {passes:.2g} passes over the {len(train)} images at {side} pixels"
     if rung is ladder[0]:
-        return changed, f"the budget allows {made[0]}, the recipe's own size (at least {rung.passes} are wanted)"
-    width = f", and {'-'.join(map(str, rung.options['widths']))} maps a level" if "widths" in rung.options else ""
-    return changed, (
-        f"the budget allows {made[0]}, of which at least {ladder[0].passes} are wanted: trained on images of {_side(changed, train)} pixels"
-        f"{width} ({made[-1]}); with more time, or where the network is named, the recipe's size stays"
+        return recipe, f"the budget allows {own}, the recipe's own size, where at least {rung.passes} are wanted"
+    width = f" and {', '.join(map(str, rung.options['widths']))} maps a level" if "widths" in rung.options else ""
+    return chosen, (
+        f"the budget allows {own}, where at least {ladder[0].passes} are wanted: trained on images of {_side(chosen, train)} pixels"
+        f"{width}, about {passes / rung.cost:.2g} passes; with more time, or where the network is named, the recipe's size stays"
     )
 
 

@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -129,6 +129,7 @@ def from_record(record: Mapping[str, str], here: DeviceSettings) -> DeviceSettin
         record: as `to_record`; empty from a state that has none, which leaves `here` as it is.
         here: what `choose_device` says.
     """
+    precision: Literal["32-true", "bf16-mixed"]
     precision = "bf16-mixed" if record.get("precision", here.precision) == "bf16-mixed" else "32-true"
     changed = []
     if record.get("accelerator", here.accelerator) != here.accelerator:
