@@ -37,6 +37,7 @@ def calibrate(
     method: Annotated[
         Method, typer.Option(help="From distances to probabilities: platt, or isotonic (many pairs).")
     ] = Method.platt,
+    on_error: options.BadRows = options.OnError.stop,
     detector: Finder = "auto",
     out: Annotated[Path | None, typer.Option(help="Model file to write (default: MODEL itself).")] = None,
     device: options.Device = "auto",
@@ -46,7 +47,8 @@ def calibrate(
     from facelearn.runs.verify import calibrate as run
 
     found = run(
-        model, pairs, images, people=people, far=far, method=method.value, out=out, detector=detector, device=device
+        model, pairs, images, people=people, far=far, method=method.value, out=out,
+        on_error=on_error.value, detector=detector, device=device,
     )  # fmt: skip
     if as_json:
         print_json(found)

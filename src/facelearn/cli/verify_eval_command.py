@@ -30,6 +30,7 @@ def verify_eval(
     threshold_pairs: Annotated[
         Path | None, typer.Option(help="Other pairs of these images, on which the threshold is chosen.")
     ] = None,
+    on_error: options.BadRows = options.OnError.stop,
     detector: Finder = "auto",
     out: Annotated[Path | None, typer.Option(help="Folder for metrics.json and report.html.")] = None,
     device: options.Device = "auto",
@@ -39,7 +40,8 @@ def verify_eval(
     from facelearn.runs.verify import verify_eval as run
 
     metrics = run(
-        model, pairs, images, threshold=threshold, threshold_pairs=threshold_pairs, out=out, detector=detector, device=device
+        model, pairs, images, threshold=threshold, threshold_pairs=threshold_pairs, out=out,
+        on_error=on_error.value, detector=detector, device=device,
     )  # fmt: skip
     if as_json:
         print_json(metrics)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facelearn import bundle as bundles
+from facelearn.data.listing import OnError
 from facelearn.data.pair_lists import Pairs, read_pairs
 from facelearn.data.row_pairs import pairs_of
 from facelearn.errors import BundleError, DataError, FacelearnError, RecipeError
@@ -64,6 +65,7 @@ def verify_eval(
     threshold: float | None = None,
     threshold_pairs: str | Path | None = None,
     out: str | Path | None = None,
+    on_error: OnError = "stop",
     detector: str = "auto",
     device: str = "auto",
 ) -> dict[str, Any]:
@@ -79,6 +81,7 @@ def verify_eval(
         threshold: largest distance of one person's photos.
         threshold_pairs: other pairs of the same images, on which the threshold is chosen.
         out: folder for metrics.json and report.html; None writes nothing.
+        on_error: "skip" leaves out pairs that cannot be used, and counts them.
         detector: as `facelearn.open`; "none" takes every photo whole.
         device: auto, cpu or cuda.
 
@@ -96,7 +99,7 @@ def verify_eval(
         )
     opened = OpenModel(model, device=device, detector=detector, one_face=True)
     answering = opened.comparing()
-    lists = [read_pairs(path, images) for path in (pairs, threshold_pairs) if path is not None]
+    lists = [read_pairs(path, images, on_error=on_error) for path in (pairs, threshold_pairs) if path is not None]
     compared = compare_listed(opened, lists)
     found = compared[0]
     assert found.pairs is not None
@@ -132,6 +135,7 @@ def calibrate(
     far: float = 1e-2,
     method: Method = "platt",
     out: str | Path | None = None,
+    on_error: OnError = "stop",
     detector: str = "auto",
     device: str = "auto",
 ) -> dict[str, Any]:
@@ -146,7 +150,7 @@ def calibrate(
         far: false accept rate, above 0 and at most 1; it needs 30 / far pairs of different people, and 10 / far at the very least.
         method: "platt" or "isotonic": how probabilities follow from distances.
         out: the model file to write; None writes over `model`.
-        detector, device: as `verify_eval`.
+        on_error, detector, device: as `verify_eval`.
 
     Returns:
         "threshold", its interval "low" and "high", "far", the most accurate threshold "most_accurate_threshold", "pairs" (same and
@@ -171,7 +175,7 @@ def calibrate(
     opened = OpenModel(model, device=device, detector=detector, one_face=True)
     answering = opened.comparing()
     if pairs is not None and images is not None:
-        found = compare_listed(opened, [read_pairs(pairs, images)])[0]
+        found = compare_listed(opened, [read_pairs(pairs, images, on_error=on_error)])[0]
     else:
         found = compare_people(opened, str(people))
     where = f"{len(found.distance):,} pairs of {found.source}"
@@ -225,7 +229,13 @@ def compare_listed(opened: OpenModel, lists: list[Pairs]) -> list[ComparedPairs]
         distance = opened.comparing().back_end.distance(first, second)
         compared.append(
             ComparedPairs(
-                distance, pairs.same, pairs.people, pairs, (*pairs.notes, *notes), str(pairs.source), found.take(rows)
+                distance,
+                pairs.same,
+                pairs.people,
+                pairs,
+                (*pairs.notes, *notes),
+                str(pairs.source),
+                found.take(rows),
             )
         )
     return compared

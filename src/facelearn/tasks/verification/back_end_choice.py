@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facelearn.errors import DataError
-from facelearn.metrics.pair_curves import area_of, sorted_pairs, threshold_of
+from facelearn.metrics.pair_curves import sorted_pairs, true_accept_of
 from facelearn.tasks.verification.back_end import BACK_ENDS, BackEnd, fit_back_end
 
 Index = NDArray[np.int64]
@@ -19,11 +19,11 @@ _MOST_ROWS = 1_500  # all pairs of so many are 1.1 million
 _CERTAIN = 1.645  # standard errors above 0: one gain in twenty would be as large by chance
 
 
-class _Accepted(NamedTuple):
-    """Of each person (C,): pairs of the person's photos, and how many of them are accepted at `FAR`."""
+class _Nearer(NamedTuple):
+    """Of each person (C,): pairs of the person's photos, and the sum over them of the share of others' pairs that are farther apart."""
 
     pairs: NDArray[np.float64]
-    accepted: NDArray[np.float64]
+    nearer: NDArray[np.float64]
 
 
 def choose_back_end(
@@ -33,10 +33,11 @@ def choose_back_end(
     held_out: NDArray[Any],
     held_out_identity: Index,
 ) -> tuple[BackEnd, BackEndScores]:
-    """The back end with the highest true accept rate at a false accept rate of 1% over all pairs of held-out people.
+    """The back end with the largest area under the ROC curve over all pairs of held-out people.
 
-    A back end takes the place of a simpler one only where it gains more than 1.6 standard errors, taken over people (the threshold being
-    as it is): what looks a little better on a few hundred held-out photos often is not.
+    A back end takes the place of a simpler one only where it gains more than 1.6 standard errors, taken over people (the others' pairs
+    being as they are): what looks a little better on a few hundred held-out photos often is not. The true accept rate at a false accept
+    rate of 1% is told beside it: of few people it is too rough to choose by.
 
     Args:
         candidates: keys of BACK_ENDS; "none" is always among them.
@@ -44,7 +45,8 @@ def choose_back_end(
         held_out, held_out_identity: those of other people. Of more than 1,500 rows evenly spaced ones are taken.
 
     Returns:
-        The back end, and by name tar_score, auc_score and, but of "none", the gain over the one chosen before it and its standard_error; or
+        The back end, and by name auc_score, tar_score and, but of "none", the gain in area over the one chosen before it and its
+        standard_error; or
         left_out, why it cannot be fitted. Without pairs of both kinds: "none", and no scores.
 
     Raises:
@@ -59,7 +61,7 @@ def choose_back_end(
     best, scores = BackEnd(), BackEndScores()
     if not same.any() or same.all():
         return best, scores
-    best_accepted: _Accepted | None = None
+    best_nearer: _Nearer | None = None
     for name in sorted({"none", *candidates}, key=lambda one: list(BACK_ENDS).index(one) if one in BACK_ENDS else -1):
         try:
             back_end = fit_back_end(name, train, train_identity)
@@ -69,30 +71,32 @@ def choose_back_end(
         transformed = back_end.transform(vectors)
         distance = back_end.distance_matrix(transformed, transformed)[first, second]
         pairs = sorted_pairs(distance, same)
-        accepted = _accepted(distance, same, threshold_of(pairs, pairs.counted[1], FAR), person[first])
+        nearer = _nearer(pairs.different_distance, distance[same], person[first][same])
         scores[name] = {
-            "tar_score": float(accepted.accepted.sum() / accepted.pairs.sum()),
-            "auc_score": area_of(pairs, *pairs.counted),
+            "tar_score": true_accept_of(pairs, *pairs.counted, FAR),
+            "auc_score": float(nearer.nearer.sum() / nearer.pairs.sum()),
         }
-        if best_accepted is not None:
-            gain, error_of_gain = _gain(best_accepted, accepted)
+        if best_nearer is not None:
+            gain, error_of_gain = _gain(best_nearer, nearer)
             scores[name] |= {"gain": gain, "standard_error": error_of_gain}
             if not gain > _CERTAIN * error_of_gain:
                 continue
-        best, best_accepted = back_end, accepted
+        best, best_nearer = back_end, nearer
     return best, scores
 
 
-def _accepted(distance: NDArray[np.float64], same: NDArray[np.bool_], threshold: float, person: Index) -> _Accepted:
-    who = np.unique(person, return_inverse=True)[1][same]
-    counts = np.bincount(who).astype(np.float64)
-    accepted = np.bincount(who, (distance[same] <= threshold).astype(np.float64), len(counts))
-    return _Accepted(counts, accepted.astype(np.float64))
+def _nearer(others: NDArray[np.float64], distance: NDArray[np.float64], person: Index) -> _Nearer:
+    """Of the rising distances of different people's pairs, and the pairs of one person: distance and whose."""
+    who = np.unique(person, return_inverse=True)[1]
+    places = np.searchsorted(others, distance, "left") + np.searchsorted(others, distance, "right")
+    counts = np.bincount(who)
+    farther = np.bincount(who, 1 - places / (2 * len(others)), len(counts))
+    return _Nearer(counts.astype(np.float64), farther.astype(np.float64))
 
 
-def _gain(before: _Accepted, after: _Accepted) -> tuple[float, float]:
-    """The gain in the share of accepted pairs, and its standard error over people: that of a ratio, both of whose counts vary."""
-    pairs, more = before.pairs, after.accepted - before.accepted
+def _gain(before: _Nearer, after: _Nearer) -> tuple[float, float]:
+    """The gain in the area, and its standard error over people: that of a ratio, both of whose counts vary."""
+    pairs, more = before.pairs, after.nearer - before.nearer
     people = int((pairs > 0).sum())
     gain = float(more.sum() / pairs.sum())
     if people < 2:

@@ -14,7 +14,7 @@ BackEndName = Literal["auto", "none", "whitening", "plda", "joint_bayes", "chi_s
 class EmbeddingLossSettings(LossSettings):
     """Which loss shapes the embedding, and its options: see `losses.embedding_names`."""
 
-    name: str = "cosine_softmax"
+    name: str = "adacos"
 
 
 class WholePeopleSettings(SplitSettings):
@@ -83,19 +83,20 @@ class VerificationSettings(TaskSettings):
 DEFAULTS: dict[str, Any] = {
     "model": {"name": "facelearn_embedding"},
     "read": {"framing": "tight"},
-    "preprocess": [{"name": "resize", "size": 80}, "standardise"],
+    "preprocess": ["grey", {"name": "resize", "size": 64}, "standardise_image"],
     "augment": {
         "shift": 0.08, "scale": [0.8, 1.25], "stretch": 0.08, "rotate": 15.0, "brightness": 0.2, "contrast": [0.6, 1.67],
-        "gamma": [0.75, 1.33], "erasing": 0.5, "erasing_area": [0.02, 0.25],
+        "gamma": [0.75, 1.33], "blur": 0.2, "blur_sigma": [0.4, 1.6], "noise": 0.2, "erasing": 0.5, "erasing_area": [0.02, 0.25],
     },
-    "loss": {"name": "cosine_softmax", "options": {"scale": 16.0, "margin": 0.2}},
+    "loss": {"name": "adacos"},
     "optimiser": {"learning_rate": 3e-3, "weight_decay": 0.05},
-    "epochs": 65,
+    "epochs": 32,
     "batch_size": 64,
+    "keep": "best",
 }  # fmt: skip
 """Over the recipe's own defaults."""
 OF_ANOTHER_NETWORK: dict[str, Any] = {
-    "preprocess": [{"name": "resize", "size": 112}, "standardise"],
+    "preprocess": ["grey", {"name": "resize", "size": 112}, "standardise_image"],
     "optimiser": {"learning_rate": 1e-3, "weight_decay": 0.05},
 }
 """Instead of these where another network is named: its input is larger."""
