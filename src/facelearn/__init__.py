@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from facelearn.prediction.open import Predictor as Predictor
     from facelearn.prediction.open import open as open
     from facelearn.recipe.recipe import Recipe as Recipe
+    from facelearn.runs.adapt import adapt as adapt
     from facelearn.runs.convert import convert as convert
     from facelearn.runs.evaluate import evaluate as evaluate
     from facelearn.runs.prepare import read as read
@@ -53,6 +54,7 @@ _HOME = {
     "Preprocess": "facelearn.transforms.preprocess",
     "Recipe": "facelearn.recipe.recipe",
     "RecipeError": "facelearn.errors",
+    "adapt": "facelearn.runs.adapt",
     "build": "facelearn.models.zoo",
     "calibrate": "facelearn.runs.verify",
     "concatenate": "facelearn.data.faces",

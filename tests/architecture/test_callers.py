@@ -13,9 +13,6 @@ DOCUMENTED = {
     "models/networks/clips": "api.md",
     "models/networks/temporal": "api.md",
     "auditing/fault": "api.md",
-    "bundle/adapter_file": "api.md",
-    "metrics/ranks": "api.md",
-    "metrics/one_shot": "api.md",
 }
 
 

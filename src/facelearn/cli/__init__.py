@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 
 from facelearn.cli import (  # noqa: F401 - each registers its command
+    adapt_command,
     bench_command,
     calibrate_command,
     card_command,

@@ -13,7 +13,7 @@ from typer.core import TyperCommand, TyperGroup
 COMMANDS = {
     "Train": ("quickstart", "train", "tune", "study"),
     "Use": ("evaluate", "predict", "bench", "convert"),
-    "Compare": ("compare", "calibrate", "verify-eval", "embed"),
+    "Compare": ("compare", "calibrate", "verify-eval", "embed", "adapt"),
     "Look": ("inspect", "explain", "models", "card"),
 }
 """All commands by the heading of the help that they stand under, in its order."""
