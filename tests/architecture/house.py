@@ -20,6 +20,7 @@ ORDER = """
 errors.py
 files.py
 cores.py
+runtime_imports.py
 limits.py
 outside.py
 showing.py
