@@ -65,7 +65,7 @@ detect/refiner            make
 runs                      train_result default_framing placing decoding prepare fit_rows train folds_summary folds deployed evaluate verify adapt convert quickstart
 studies                   measures claims study_file definition cell_numbers checkpoints judging verdicts suggest storage store cells pool cost_plot study_plots overview page study
 studies                   search search_plots search_page search_files trial tune
-explaining                opened layers network_picture architecture kernels activations saliency excite receptive face_pictures map_plots page album parts units explain
+explaining                opened layers network_picture architecture kernels activations saliency excite receptive face_pictures map_plots page album parts units dense explain
 auditing                  fault people suspects findings page inspect
 gallery
 serve
