@@ -9,7 +9,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from facelearn.auditing.audit import audit as audit
     from facelearn.auditing.inspect import inspect as inspect
+    from facelearn.auditing.patch import patch as patch
+    from facelearn.auditing.pseudo_label import pseudo_label as pseudo_label
     from facelearn.bundle import Bundle as Bundle
     from facelearn.data.faces import Faces as Faces
     from facelearn.data.faces import concatenate as concatenate
@@ -55,6 +58,7 @@ _HOME = {
     "Recipe": "facelearn.recipe.recipe",
     "RecipeError": "facelearn.errors",
     "adapt": "facelearn.runs.adapt",
+    "audit": "facelearn.auditing.audit",
     "build": "facelearn.models.zoo",
     "calibrate": "facelearn.runs.verify",
     "concatenate": "facelearn.data.faces",
@@ -65,6 +69,8 @@ _HOME = {
     "kfold": "facelearn.splits.split",
     "list_models": "facelearn.models.zoo",
     "open": "facelearn.prediction.open",
+    "patch": "facelearn.auditing.patch",
+    "pseudo_label": "facelearn.auditing.pseudo_label",
     "read": "facelearn.runs.prepare",
     "read_with_report": "facelearn.runs.prepare",
     "split": "facelearn.splits.split",

@@ -60,17 +60,19 @@ prediction                photos finding stream runtimes backends bench open __i
 record                    folder results
 training                  batches device contention schedule
 training/transfer         stages weights matching
-training                  state evaluation optimiser budget loop plan
+training                  state evaluation optimiser budget loop plan point_evidence
 detect/refiner            make
 runs                      train_result default_framing placing decoding prepare fit_rows train folds_summary folds deployed evaluate verify adapt convert quickstart
 studies                   measures claims study_file definition cell_numbers checkpoints judging verdicts suggest storage store cells pool cost_plot study_plots overview page study
 studies                   search search_plots search_page search_files trial tune
 explaining                opened layers network_picture architecture kernels activations saliency excite receptive face_pictures map_plots page album parts units dense explain
 auditing                  fault people suspects findings page inspect
+auditing                  judges residuals explanations label_faults missing_labels scheme_offsets image_faults error_split keypoint_audit
+auditing                  patch_file replay corrected patch decisions queue_page name_faults people_audit audit regions pseudo_label
 gallery
 serve
 cli                       app signals printing display options typed_settings train_command evaluate_command predict_command inspect_command
-cli                       models_command card_command convert_command explain_command study_command tune_command quickstart_command verify_eval_command calibrate_command compare_command embed_command adapt_command bench_command __init__
+cli                       models_command card_command convert_command audit_command patch_command pseudo_label_command explain_command study_command tune_command quickstart_command verify_eval_command calibrate_command compare_command embed_command adapt_command bench_command __init__
 __main__.py
 """  # noqa: E501
 # The package itself names all its public functions, and fetches each where it is first used: it may know everybody.

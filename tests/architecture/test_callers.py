@@ -12,7 +12,6 @@ DOCUMENTED = {
     "transforms/align": "api.md",
     "models/networks/clips": "api.md",
     "models/networks/temporal": "api.md",
-    "auditing/fault": "api.md",
 }
 
 

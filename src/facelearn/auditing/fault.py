@@ -29,7 +29,7 @@ class Fault:
         row: 0-based, in the order of the table, which is that of the file.
         source: the file of the face, as the table names it.
         kind: one of `KINDS`. "shifted", "wrong_face" and "scheme" are about all points of the row; "swapped" about all mirror pairs, or
-            about `keypoint` and its mirror partner where it names one; "misplaced" and "missing" about `keypoint`.
+            about `keypoint` and its mirror partner where it names one (a fault for each pair); "misplaced" and "missing" about `keypoint`.
         keypoint: its name in the schema, or None.
         value: as it is: (x, y) of the label in pixels of the photo, or a name: of the row's annotation scheme, of a person; None where
             there is none.

@@ -66,8 +66,8 @@ def find_suspects(faces: Faces) -> list[Suspect]:
     shape = mean_shape(places, known)
     known &= np.isfinite(shape)
     size = float(np.sqrt((np.abs(shape[np.isfinite(shape)]) ** 2).mean()))
-    rest, scale = _laid_over(places, known, shape)
-    covariance = _covariance(rest)
+    rest, scale = laid_over(places, known, shape)
+    covariance = robust_covariance(rest)
     units, distance = _expected(rest, covariance)
     typical = _typical(units, known)
     to_photo = scale_of(faces.to_photo)[usable]
@@ -88,7 +88,7 @@ def find_suspects(faces: Faces) -> list[Suspect]:
         open_rows = rows[known[rows].sum(1) > LEAST_OTHERS]
         if not len(open_rows):
             break
-        rest, scale = _laid_over(places[open_rows], known[open_rows], shape)
+        rest, scale = laid_over(places[open_rows], known[open_rows], shape)
         units, distance = _expected(rest, covariance)
     return sorted(found, key=lambda one: -one.score)
 
@@ -110,17 +110,26 @@ def mean_shape(places: Complex, known: NDArray[np.bool_]) -> Complex:
     return shape
 
 
-def _laid_over(
+def laid_over(
     places: Complex, known: NDArray[np.bool_], shape: Complex
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """float64 (N, K, 2), each face less the mean shape after they are laid over each other, NaN where missing; (N,) pixels of its unit."""
+    """Each face laid over the mean shape by a similarity map that a wrong label moves little.
+
+    Args:
+        places: complex128 (N, K), x + iy, 0 where missing.
+        known: bool (N, K).
+        shape: complex128 (K,), as `mean_shape` gives it.
+
+    Returns:
+        float64 (N, K, 2), each face less the mean shape in units of that shape, NaN where missing; float64 (N,) pixels of its unit.
+    """
     turn, shift = _robust_fit(places, known, shape)
     with np.errstate(all="ignore"):
         rest = np.where(known, (places - shift[:, None]) / turn[:, None] - shape, np.nan + 0j)
     return np.where(known[..., None], np.stack([rest.real, rest.imag], -1), np.nan), np.abs(turn)
 
 
-def _covariance(rest: NDArray[np.float64]) -> NDArray[np.float64]:
+def robust_covariance(rest: NDArray[np.float64]) -> NDArray[np.float64]:
     """float64 (2K, 2K): how remainders (N, K, 2) go together, each clipped at three robust deviations."""
     flat = rest.reshape(len(rest), -1)
     known = np.isfinite(flat)

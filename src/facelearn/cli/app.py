@@ -13,6 +13,7 @@ from typer.core import TyperCommand, TyperGroup
 COMMANDS = {
     "Train": ("quickstart", "train", "tune", "study"),
     "Use": ("evaluate", "predict", "bench", "convert"),
+    "Mend": ("audit", "patch", "pseudo-label"),
     "Compare": ("compare", "calibrate", "verify-eval", "embed", "adapt"),
     "Look": ("inspect", "explain", "models", "card"),
 }
