@@ -9,7 +9,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from facelearn.auditing.audit import audit as audit
     from facelearn.auditing.inspect import inspect as inspect
+    from facelearn.auditing.patch import patch as patch
+    from facelearn.auditing.pseudo_label import pseudo_label as pseudo_label
     from facelearn.bundle import Bundle as Bundle
     from facelearn.data.faces import Faces as Faces
     from facelearn.data.faces import concatenate as concatenate
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from facelearn.prediction.open import Predictor as Predictor
     from facelearn.prediction.open import open as open
     from facelearn.recipe.recipe import Recipe as Recipe
+    from facelearn.runs.adapt import adapt as adapt
     from facelearn.runs.convert import convert as convert
     from facelearn.runs.evaluate import evaluate as evaluate
     from facelearn.runs.prepare import read as read
@@ -53,6 +57,8 @@ _HOME = {
     "Preprocess": "facelearn.transforms.preprocess",
     "Recipe": "facelearn.recipe.recipe",
     "RecipeError": "facelearn.errors",
+    "adapt": "facelearn.runs.adapt",
+    "audit": "facelearn.auditing.audit",
     "build": "facelearn.models.zoo",
     "calibrate": "facelearn.runs.verify",
     "concatenate": "facelearn.data.faces",
@@ -63,6 +69,8 @@ _HOME = {
     "kfold": "facelearn.splits.split",
     "list_models": "facelearn.models.zoo",
     "open": "facelearn.prediction.open",
+    "patch": "facelearn.auditing.patch",
+    "pseudo_label": "facelearn.auditing.pseudo_label",
     "read": "facelearn.runs.prepare",
     "read_with_report": "facelearn.runs.prepare",
     "split": "facelearn.splits.split",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 FIRST_PROBLEMS = 10
 
-_VERBS = "quickstart|train|tune|study|evaluate|predict|convert|inspect|explain|models|card"
+_VERBS = "quickstart|train|tune|study|evaluate|predict|convert|audit|patch|pseudo-label|inspect|explain|models|card"
 # what is typed in a shell stays so; the same thing in Python stands beside it, or after it; else an option is a keyword
 _SPELLINGS = re.compile(
     rf"(?P<command>(?:facelearn (?:{_VERBS})\b|pip install\b)[^;,)'\n]*)"

@@ -49,7 +49,7 @@ report                    style shown_numbers labels tiling finished_run headlin
 tasks                     study_numbers found settings batch task draws
 tasks/keypoints           settings schemes confidence answer learn measure point_results point_text error_curves keypoint_plots best_and_worst page point_study __init__
 tasks/identification      settings answer sampling learn class_results measure class_text class_plots unknown_plots confusion pictures sections page class_study __init__
-tasks/verification        settings batches_of_people two_covariances chi_square back_end back_end_choice adapter pairs_of_rows answer pair_results measure learn
+tasks/verification        settings batches_of_people two_covariances chi_square back_end back_end_choice adapter pairs_of_rows answer pair_results one_to_many baselines measure learn
 tasks/verification        pair_text pair_plots embedding_map hard_pairs page pair_study __init__
 tasks                     __init__
 recipe                    starting_weights space defaults recipe keywords resolve
@@ -62,16 +62,17 @@ training                  batches device contention schedule
 training/transfer         stages weights matching
 training                  state evaluation optimiser budget loop plan point_evidence
 detect/refiner            make
-runs                      train_result default_framing placing decoding prepare fit_rows train folds_summary folds deployed evaluate verify convert quickstart
+runs                      train_result default_framing placing decoding prepare fit_rows train folds_summary folds deployed evaluate verify adapt convert quickstart
 studies                   measures claims study_file definition cell_numbers checkpoints judging verdicts suggest storage store cells pool cost_plot study_plots overview page study
 studies                   search search_plots search_page search_files trial tune
-explaining                opened layers network_picture architecture kernels activations saliency excite receptive face_pictures map_plots page album parts units explain
+explaining                opened layers network_picture architecture kernels activations saliency excite receptive face_pictures map_plots page album parts units dense explain
 auditing                  fault people suspects findings page inspect
 auditing                  judges residuals explanations label_faults missing_labels scheme_offsets image_faults error_split keypoint_audit
+auditing                  patch_file replay corrected patch decisions queue_page name_faults people_audit audit regions pseudo_label
 gallery
 serve
 cli                       app signals printing display options typed_settings train_command evaluate_command predict_command inspect_command
-cli                       models_command card_command convert_command explain_command study_command tune_command quickstart_command verify_eval_command calibrate_command compare_command embed_command bench_command __init__
+cli                       models_command card_command convert_command audit_command patch_command pseudo_label_command explain_command study_command tune_command quickstart_command verify_eval_command calibrate_command compare_command embed_command adapt_command bench_command __init__
 __main__.py
 """  # noqa: E501
 # The package itself names all its public functions, and fetches each where it is first used: it may know everybody.

@@ -12,10 +12,6 @@ DOCUMENTED = {
     "transforms/align": "api.md",
     "models/networks/clips": "api.md",
     "models/networks/temporal": "api.md",
-    "auditing/keypoint_audit": "api.md",
-    "bundle/adapter_file": "api.md",
-    "metrics/ranks": "api.md",
-    "metrics/one_shot": "api.md",
 }
 
 

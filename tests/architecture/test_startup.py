@@ -20,10 +20,13 @@ TRAIN_ONLY = {
     "captum", "tomli_w",
 }  # fmt: skip
 # Rooms that call training, and may load torch with it; of these, what reads, measures and shows works without.
-CALLS_TRAINING = ("runs", "studies")
+CALLS_TRAINING = ("runs", "studies", "auditing")
 LIGHT = (
     "runs/evaluate", "runs/convert", "runs/prepare", "studies/definition", "studies/study_file", "studies/measures", "studies/verdicts",
     "studies/page", "studies/search_page",
+    "auditing/fault", "auditing/people", "auditing/suspects", "auditing/findings", "auditing/page", "auditing/inspect",
+    "auditing/patch_file", "auditing/replay", "auditing/corrected", "auditing/patch", "auditing/decisions", "auditing/queue_page",
+    "auditing/name_faults", "auditing/regions", "auditing/pseudo_label",
 )  # fmt: skip
 # Calls that change the process for everyone; none may run while a module is imported.
 SIDE_EFFECTS = {

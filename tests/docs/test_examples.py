@@ -8,6 +8,7 @@ from types import ModuleType
 
 import pytest
 import torch
+from torch import nn
 
 from facelearn.models.layers.blocks import TwoConvBlock
 
@@ -29,7 +30,9 @@ def text() -> ModuleType:
 
 def test_text_reads_unknown_sentences_and_says_so(text: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     found = text.main()
-    assert set(found) == {"characters, 1-D", "word vectors, 2-D"}
+    assert set(found) == {
+        "characters, 1-D", "word vectors, 2-D", "word vectors, one channel fixed and one trained",
+    }  # fmt: skip
     assert min(accuracy for pair in found.values() for accuracy in pair) > 0.9
     printed = capsys.readouterr().out
     assert all(f"valid {valid:.1%}" in printed for _, valid in found.values())
@@ -61,3 +64,23 @@ def test_texts_kernels_span_the_whole_of_the_word_vectors(text: ModuleType) -> N
     model = text.WordNetwork(10, vector=6, maps=2)
     picture = model.vectors(torch.tensor([[1, 2, 3, 0]]))[:, None]
     assert [phrase(picture).shape[2:] for phrase in model.phrases] == [(5, 1), (6, 1), (7, 1)]
+
+
+def test_texts_first_channel_stays_and_the_second_is_trained(text: ModuleType) -> None:
+    """Kim's two channels: both begin with the same vectors."""
+    torch.manual_seed(0)
+    numbers = torch.randint(1, 10, (40, 5))
+    known = text.counted_vectors(numbers, 10, 6)
+    assert known.shape == (10, 6) and not known[0].any() and known[1:].norm(dim=1).mean() == pytest.approx(1, abs=1e-5)
+    model = text.WordNetwork(10, vector=6, maps=2, known=known)
+    assert torch.equal(model.fixed.weight, known) and torch.equal(model.vectors.weight, known)
+    assert [phrase[0][0].in_channels for phrase in model.phrases] == [2, 2, 2]
+    text.fit(model, numbers, torch.randint(0, 2, (40,)), 2)
+    assert torch.equal(model.fixed.weight, known) and not torch.equal(model.vectors.weight, known)
+
+
+def test_texts_counted_vectors_set_words_of_like_neighbours_together(text: ModuleType) -> None:
+    # 1 and 2 stand between 5 and 6, 3 and 4 between 7 and 8
+    numbers = torch.tensor([[5, one, 6] for one in (1, 2)] * 3 + [[7, one, 8] for one in (3, 4)] * 3)
+    known = nn.functional.normalize(text.counted_vectors(numbers, 9, 4), dim=1)
+    assert known[1] @ known[2] > 0.99 and known[3] @ known[4] > 0.99 and abs(known[1] @ known[3]) < 0.01

@@ -48,7 +48,8 @@ def test_everything_is_written_and_told(model, tmp_path, self_contained_page):
     found = explain(model, faces, out=tmp_path, **QUICK)
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {
-        "architecture.png", "kernels.png", "activations-0.png", "activations-8.png", "saliency.png", "units.png", "explain.html",
+        "architecture.png", "kernels.png", "activations-0.png", "activations-8.png", "saliency.png", "guided.png", "units.png",
+        "explain.html",
     }  # fmt: skip
     page = self_contained_page((tmp_path / "explain.html").read_text())
     for words in ("Architecture", "Layers", "Kernels", "Activations", "Saliency", "Units", "small.safetensors"):
@@ -67,6 +68,14 @@ def test_everything_is_written_and_told(model, tmp_path, self_contained_page):
             0 <= left < right <= 24 and 0 <= top < bottom <= 24
             for left, top, right, bottom in (o["box"] for o in unit["top"])
         )
+
+
+def test_the_kernels_of_all_layers_are_drawn_in_one_call(model, tmp_path):
+    code = run_quietly("explain", model, "--all-kernels", "--out", tmp_path, "--show", 1, "--top", 1, "--steps", 1)
+    assert code == 0
+    drawn = sorted(path.name for path in tmp_path.glob("kernels-*.png"))
+    assert drawn == ["kernels-01-0.png", "kernels-02-4.png", "kernels-03-8.png"]
+    assert (tmp_path / "explain.html").read_text().count("<h2>Kernels") == 1
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from facelearn.errors import FacelearnError
-from facelearn.explaining.saliency import flat_baseline, grad_cam, integrated_gradients
+from facelearn.explaining.saliency import flat_baseline, grad_cam, guided_backpropagation, integrated_gradients
 
 WEIGHTS = torch.tensor([0.5, -1.0, 2.0])
 
@@ -63,6 +63,60 @@ def test_grad_cam_is_the_mean_gradient_times_the_map(network, inputs, layer):
 def test_grad_cam_needs_maps(network, inputs):
     with pytest.raises(FacelearnError, match="layer '5' gives no maps"):
         grad_cam(network, inputs, WEIGHTS, "5")
+
+
+def hand_made(relu) -> nn.Module:
+    """x1, x2 -> ReLU(x1 - x2), ReLU(x2), ReLU(-x1) -> their sum with weights 1, -1, 1."""
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.last = nn.Linear(2, 3, bias=False), nn.Linear(3, 1, bias=False)
+            self.first.weight.data = torch.tensor([[1.0, -1.0], [0.0, 1.0], [-1.0, 0.0]])
+            self.last.weight.data = torch.tensor([[1.0, -1.0, 1.0]])
+            self.relu = relu
+
+        def forward(self, x):
+            return self.last(self.relu(self.first(x.flatten(1))))
+
+    return Net().requires_grad_(False)
+
+
+@pytest.mark.parametrize("relu", [nn.ReLU(), torch.relu, nn.functional.relu, torch.Tensor.relu], ids=str)
+def test_guided_backpropagation_by_hand(relu):
+    network, x = hand_made(relu), torch.tensor([[3.0, 1.0], [1.0, 2.0]]).reshape(2, 1, 1, 2)
+    found = guided_backpropagation(network, x, torch.ones(1))
+    # (3, 1): ReLU 1 is on with weight 1 above: (1, -1) goes back; ReLU 2 is on, its gradient -1 is stopped; ReLU 3 is off
+    assert found[0].ravel().tolist() == [1.0, -1.0]
+    # (1, 2): ReLU 1 is off, ReLU 2 is stopped: nothing is left, where the gradient is (0, -1)
+    assert found[1].ravel().tolist() == [0.0, 0.0]
+    # of the output turned round, ReLU 2 is let through and ReLU 1 is not
+    assert guided_backpropagation(network, x, -torch.ones(1)).reshape(2, 2).tolist() == [[0.0, 1.0], [0.0, 1.0]]
+    assert not x.requires_grad
+
+
+def test_guided_backpropagation_is_captums_on_modules(network, inputs):
+    from captum.attr import GuidedBackprop
+
+    found = guided_backpropagation(network, inputs, WEIGHTS)
+    with pytest.warns(UserWarning, match="hooks"):
+        theirs = GuidedBackprop(Weighted(network)).attribute(inputs.clone().requires_grad_(True))
+    np.testing.assert_allclose(found, theirs.detach().numpy(), atol=1e-7)
+    assert np.abs(found).max() > 0
+
+
+class Weighted(nn.Module):
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, x):
+        return self.network(x) @ WEIGHTS
+
+
+def test_guided_backpropagation_needs_a_relu():
+    with pytest.raises(FacelearnError, match="no ReLU"):
+        guided_backpropagation(nn.Sequential(nn.Flatten(), nn.Linear(4, 1)), torch.rand(1, 1, 2, 2), torch.ones(1))
 
 
 def test_nothing_is_left_behind(network, inputs):

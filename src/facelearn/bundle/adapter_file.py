@@ -46,7 +46,7 @@ def load_adapter(path: str | Path) -> EmbeddingAdapter:
         BundleError: no such file, a file of another kind, cut short, edited, or of a newer version.
     """
     if not Path(path).exists():
-        raise BundleError(f"there is no adapter {path}; make one with facelearn.tasks.verification.adapter.fit_adapter")
+        raise BundleError(f"there is no adapter {path}; make one with: facelearn adapt OLD NEW PHOTOS --out FILE")
     content = read_content(path)
     if not is_whole(content):
         raise BundleError(f"{path} is no adapter that facelearn wrote, or was cut short or edited since; copy it again")

@@ -8,6 +8,8 @@ from __future__ import annotations
 import sys
 
 from facelearn.cli import (  # noqa: F401 - each registers its command
+    adapt_command,
+    audit_command,
     bench_command,
     calibrate_command,
     card_command,
@@ -18,7 +20,9 @@ from facelearn.cli import (  # noqa: F401 - each registers its command
     explain_command,
     inspect_command,
     models_command,
+    patch_command,
     predict_command,
+    pseudo_label_command,
     quickstart_command,
     study_command,
     train_command,

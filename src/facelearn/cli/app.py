@@ -13,7 +13,8 @@ from typer.core import TyperCommand, TyperGroup
 COMMANDS = {
     "Train": ("quickstart", "train", "tune", "study"),
     "Use": ("evaluate", "predict", "bench", "convert"),
-    "Compare": ("compare", "calibrate", "verify-eval", "embed"),
+    "Mend": ("audit", "patch", "pseudo-label"),
+    "Compare": ("compare", "calibrate", "verify-eval", "embed", "adapt"),
     "Look": ("inspect", "explain", "models", "card"),
 }
 """All commands by the heading of the help that they stand under, in its order."""

@@ -37,6 +37,10 @@ def convert(
         ConvertTo | None,
         typer.Option(help="The format, where the name of OUT should not decide, as label-studio for a .json."),
     ] = None,
+    rows_of: Annotated[
+        Path | None,
+        typer.Option(help="Write only the faces that this patch.jsonl of 'facelearn audit' speaks of, as for CVAT."),
+    ] = None,
     size: options.Size = None,
     crop: options.Crop = None,
     color: options.Colors = None,
@@ -47,6 +51,7 @@ def convert(
     as_json: options.AsJson = False,
 ) -> None:
     """Convert labels between formats, or a model file to ONNX."""
+    from facelearn.auditing.patch_file import read_patch
     from facelearn.runs.convert import convert as run
     from facelearn.runs.convert import convert_model
 
@@ -60,6 +65,7 @@ def convert(
     result = run(
         source, out, to=to.value if to else None, size=size, crop=crop, color=color.value if color else None, schema=schema,
         missing=missing, units=units.value if units else None, on_error=on_error.value,
+        rows=None if rows_of is None else lambda faces: read_patch(rows_of, faces).rows,
     )  # fmt: skip
     if as_json:
         print_json(asdict(result))

@@ -18,6 +18,12 @@ def embed(
     model: Annotated[Path, typer.Argument(help="Model file of a verification model.")],
     source: Annotated[Path, typer.Argument(help="An image, a folder, or a data file.")],
     out: Annotated[Path, typer.Option(help="photos.npy (ids in photos.json beside it), photos.parquet or photos.csv.")],
+    adapter: Annotated[
+        Path | None,
+        typer.Option(
+            help="SOURCE holds another model's embeddings (.npy): turn them into this one's by this file of facelearn adapt."
+        ),
+    ] = None,
     on_error: options.BadRows = options.OnError.stop,
     detector: Finder = "auto",
     largest: Largest = False,
@@ -27,13 +33,18 @@ def embed(
     as_json: options.AsJson = False,
 ) -> None:
     """Turn every face of photos into its embedding, with the ids of the faces and the model's space."""
-    from facelearn.prediction.embedding_files import write_embeddings
+    from facelearn.prediction.embedding_files import read_embeddings, write_embeddings
     from facelearn.prediction.open import OpenModel
+    from facelearn.runs.adapt import adapt_embeddings
 
     opened = OpenModel(
         model, device=device, detector=detector, largest=largest, min_size=min_size, min_score=min_score
     )  # fmt: skip
-    found = opened.embed(source, on_error=on_error.value)
+    if adapter is None:
+        found = opened.embed(source, on_error=on_error.value)
+    else:
+        found = adapt_embeddings(read_embeddings(source), adapter)
+        opened.comparing().check_space(found)
     path = write_embeddings(found, out)
     if as_json:
         facts = {"out": path, "faces": len(found), "size": found.vectors.shape[1], "space": found.space}

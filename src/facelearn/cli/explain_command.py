@@ -38,6 +38,9 @@ def explain(
             "person)."
         ),
     ] = None,
+    all_kernels: Annotated[
+        bool, typer.Option("--all-kernels", help="Draw the kernels of every convolution, not of one layer only.")
+    ] = False,
     show: Annotated[int, typer.Option(min=1, help="Images to draw activations and saliency for.")] = 4,
     top: Annotated[int, typer.Option(min=1, help="Most exciting images to show for each unit.")] = 8,
     rows: Annotated[int, typer.Option(min=1, help="Use so many rows at most.")] = 10_000,
@@ -60,8 +63,8 @@ def explain(
     else:
         assert model is not None  # one of the two is given
         facts = run(
-            model, images, out=out, layer=layer, units=unit or (), output=output, show=show, top=top, rows=rows, steps=steps,
-            seed=seed, on_error=on_error.value,
+            model, images, out=out, layer=layer, units=unit or (), output=output, all_kernels=all_kernels, show=show, top=top,
+            rows=rows, steps=steps, seed=seed, on_error=on_error.value,
         )  # fmt: skip
     if as_json:
         print_json(facts)

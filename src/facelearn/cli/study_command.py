@@ -42,6 +42,19 @@ TrainList = Annotated[
         help="Train on the images that this file names; all others of these people are the test.",
     ),
 ]
+TestData = Annotated[
+    Path | None,
+    typer.Option(
+        rich_help_panel=options.PEOPLE,
+        help="Verification: measure on the people of these photos, instead of people held out.",
+    ),
+]
+TestList = Annotated[
+    Path | None,
+    typer.Option(
+        rich_help_panel=options.PEOPLE, help="Only on the images of --test-data that this file names, one path a line."
+    ),
+]
 Epochs = Annotated[
     int | None,
     typer.Option(min=1, rich_help_panel=options.TRAINING, help="Epochs of every cell, instead of the published."),
@@ -95,6 +108,8 @@ def study(
     units: options.Unit = None,
     on_error: options.BadRowsOfRecipe = None,
     train_list: TrainList = None,
+    test_data: TestData = None,
+    test_list: TestList = None,
     epochs: Epochs = None,
     folds: Folds = None,
     only: Only = None,
@@ -120,7 +135,8 @@ def study(
     reading = {path.removeprefix("read__"): value for path, value in settings_typed(context).items()}
     settings = {
         "epochs": epochs, "rows": rows, "folds": folds, "only": tuple(only or ()), "jobs": jobs, "device": device,
-        "source": _sources(source), "sha256": sha256, "train_list": train_list, "keep_models": keep_models, "reading": reading,
+        "source": _sources(source), "sha256": sha256, "train_list": train_list, "test_data": test_data,
+        "test_list": test_list, "keep_models": keep_models, "reading": reading,
     }  # fmt: skip
     _run(name, data, out, settings, as_json)
 

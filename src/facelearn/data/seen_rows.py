@@ -33,13 +33,34 @@ def seen_rows(faces: Faces, facts: object) -> tuple[int, int] | None:
 
     None where the model file does not say, or keeps images of another size, of which nothing can be told.
     """
-    if not isinstance(facts, Mapping) or list(facts.get("size") or ()) != [faces.height, faces.width]:
+    known = _kept(faces, facts)
+    if known is None:
         return None
-    kept = np.frombuffer(base64.b64decode(str(facts.get("hashes") or "")), "<u4")
-    share = float(facts.get("share") or 1.0)
+    kept, share = known
     hashes = _hashes(faces)
     asked = hashes[hashes < np.uint64(share * 2**32)] if share < 1 else hashes
     return int(np.isin(asked, kept).sum()), len(asked)
+
+
+def unseen(faces: Faces, facts: object) -> NDArray[np.bool_] | None:
+    """bool (N,): faces that are known not to have been trained on, by `seen_facts`; of large training tables that is a part of them.
+
+    None as `seen_rows`.
+    """
+    known = _kept(faces, facts)
+    if known is None:
+        return None
+    kept, share = known
+    hashes = _hashes(faces)
+    return np.asarray((hashes < np.uint64(share * 2**32)) & ~np.isin(hashes, kept))
+
+
+def _kept(faces: Faces, facts: object) -> tuple[NDArray[np.uint32], float] | None:
+    """The hashes that `seen_facts` kept, and which share of all; None where nothing can be told about images of this size."""
+    if not isinstance(facts, Mapping) or list(facts.get("size") or ()) != [faces.height, faces.width]:
+        return None
+    kept = np.frombuffer(base64.b64decode(str(facts.get("hashes") or "")), "<u4")
+    return kept, float(facts.get("share") or 1.0)
 
 
 def _hashes(faces: Faces) -> NDArray[np.uint64]:

@@ -66,6 +66,7 @@ class ExplainFacts(NetworkFacts):
     model: str
     images: Looked
     kernels: KernelFacts
+    all_kernels: list[KernelFacts]
     activations: list[ActivationFacts]
     saliency: SaliencyFacts
     units: UnitsFacts
@@ -79,6 +80,7 @@ def explain(
     layer: str | None = None,
     units: Sequence[int] = (),
     output: str | None = None,
+    all_kernels: bool = False,
     show: int = 4,
     top: int = 8,
     rows: int = 10_000,
@@ -99,6 +101,7 @@ def explain(
         units: maps or units of that layer; by default the six that vary most over the images.
         output: keypoint whose x and y to explain (or "NAME_x", "NAME_y"); a person of a model of
             people. By default the mean over all points, or the person each image is likeliest to show.
+        all_kernels: draw the kernels of every convolution too.
         show: images to draw activations and saliency for.
         top: most exciting images to show for each unit.
         rows: images to look through at most.
@@ -108,7 +111,7 @@ def explain(
 
     Returns:
         Facts as JSON values: model, network, input, images, layers (name, kind, output, parameters, multiply_adds), totals, kernels,
-        activations, saliency, units, files, page and notes.
+        all_kernels, activations, saliency, units, files, page and notes.
 
     Raises:
         BundleError: not a whole model file.
@@ -130,8 +133,11 @@ def explain(
     table = profile(opened.network, opened.input_shape)
     look = Look(opened, table, given, layer, tuple(units), show, top, steps, seed)
     parts.draw_architecture(album, opened.network, table, opened.input_shape, opened.bundle.network)
-    kernels, activations = parts.draw_kernels(album, look), parts.draw_activations(album, look)
-    saliency, excited = parts.draw_saliency(album, look, output), units_part(album, look)
+    kernels = parts.draw_kernels(album, look)
+    every = parts.draw_all_kernels(album, look) if all_kernels else []
+    activations, saliency = parts.draw_activations(album, look), parts.draw_saliency(album, look, output)
+    parts.draw_guided(album, look, output)
+    excited = units_part(album, look)
     title = f"Inside {Path(model).name}"
     subtitle = f"Network {opened.bundle.network}; looked at with {len(given):,} images ({given.origin})."
     return {
@@ -139,6 +145,7 @@ def explain(
         "network": opened.bundle.network,
         "images": {"count": len(given), "origin": given.origin},
         "kernels": kernels,
+        "all_kernels": every,
         "activations": activations,
         "saliency": saliency,
         "units": excited,

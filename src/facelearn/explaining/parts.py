@@ -18,6 +18,7 @@ from facelearn.explaining.page import LayerFacts
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from facelearn.explaining.kernels import Kernels
     from facelearn.explaining.opened import OpenedModel
     from facelearn.models.layers.profile import Layer
 
@@ -133,14 +134,29 @@ def draw_kernels(album: Album, look: Look) -> KernelFacts:
     else:
         album.notes.append("the network has neither a convolution nor a fully connected layer, so no kernels to show")
         return {}
+    return _draw_kernels(album, found, "kernels.png")
+
+
+def draw_all_kernels(album: Album, look: Look) -> list[KernelFacts]:
+    """Draw the kernels of every convolution, in the order in which they run, each layer on a scale of its own."""
+    from facelearn.explaining.kernels import kernels as read
+    from facelearn.explaining.layers import convolutions
+
+    network = look.model.network
+    names = convolutions(network, look.table)
+    if not names:
+        album.notes.append("the network has no convolution, so no kernels of all layers to show")
+    return [
+        _draw_kernels(album, read(network, name, look.model.input_shape), f"kernels-{number:02}-{name}.png")
+        for number, name in enumerate(names, 1)
+    ]
+
+
+def _draw_kernels(album: Album, found: Kernels, file: str) -> KernelFacts:
     size = f" {TIMES} ".join(str(n) for n in found.shape)
     figure = map_plots.kernels_figure(found.tiles, found.columns, title=f"Weights of '{found.layer}' ({size})")
-    album.add(
-        "Kernels",
-        figure,
-        "kernels.png",
-        f"{found.meaning} One scale for all of them; its ends are ±{found.largest:.3g}.",
-    )
+    caption = f"{found.meaning} One scale for all of them; its ends are ±{found.largest:.3g}."
+    album.add("Kernels", figure, file, caption)
     return {"layer": found.layer, "shape": list(found.shape), "largest": found.largest, "shown": len(found.tiles)}
 
 
@@ -221,6 +237,30 @@ def draw_saliency(album: Album, look: Look, output: str | None) -> SaliencyFacts
     )
     album.add("Saliency", figure, "saliency.png", caption)
     return {"outputs": facts, "grad_cam_layer": layer}
+
+
+def draw_guided(album: Album, look: Look, output: str | None) -> bool:
+    """Draw guided backpropagation of the outputs asked for over the first images; False, with a note, where the network has no ReLU."""
+    from facelearn.explaining.opened import targets
+    from facelearn.explaining.saliency import guided_backpropagation
+
+    inputs, network = look.first, look.model.network
+    try:
+        columns = [
+            (f"guided\n{target.name}", guided_backpropagation(network, inputs, target.weights).sum(1))
+            for target in targets(look.model, output, inputs)
+        ]
+    except FacelearnError as error:
+        album.notes.append(str(error))
+        return False
+    pixels = look.images.pixels[: look.show]
+    figure = face_pictures.saliency_figure(pixels, columns, title="What the network saw there")
+    caption = (
+        "Guided backpropagation (Springenberg et al. 2015): brighter pixels where it is red, and darker ones where it is blue, raise the "
+        "number, by units that raise it themselves. It is sharper than a gradient and does not add up to anything."
+    )
+    album.add("Saliency", figure, "guided.png", caption)
+    return True
 
 
 def layer_facts(table: Sequence[Layer]) -> list[LayerFacts]:

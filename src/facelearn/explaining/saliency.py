@@ -1,14 +1,19 @@
-"""Which pixels an output depends on: integrated gradients and Grad-CAM, both through captum."""
+"""Which pixels an output depends on: integrated gradients and Grad-CAM, both through captum, and guided backpropagation.
+
+captum's guided backpropagation changes modules of ReLU only; ours meets every ReLU, also one that is called as a function.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from facelearn.errors import FacelearnError, MissingExtraError
 from facelearn.explaining.layers import find_layer
@@ -100,6 +105,62 @@ def grad_cam(network: nn.Module, inputs: Tensor, weights: Tensor, layer: str) ->
         )
     maps: NDArray[np.float32] = found.detach().float()[:, 0].numpy()
     return maps
+
+
+def guided_backpropagation(network: nn.Module, inputs: Tensor, weights: Tensor) -> NDArray[np.float32]:
+    """Guided backpropagation of one output (Springenberg et al. 2015): the gradient, of which every ReLU lets through only what is above 0
+    both forwards and backwards.
+
+    What is left are the pixels that raise the output through units that raise it: sharper than a gradient, and no longer one. No switches
+    of max-pools are needed.
+
+    Args:
+        network, inputs, weights: as `integrated_gradients`.
+
+    Returns:
+        float32 (N, C, H, W), each pixel's value its own unit's; above 0 a brighter pixel raises the output.
+
+    Raises:
+        FacelearnError: the network has no ReLU, so that nothing would be guided.
+    """
+    pixels = inputs.detach().clone().requires_grad_(True)
+    with _GuidedRelus() as relus:
+        value = _output(network, weights)(pixels).sum()
+    if not relus.met:
+        raise FacelearnError("the network has no ReLU; guided backpropagation changes what those pass back")
+    (found,) = torch.autograd.grad(value, pixels)
+    values: NDArray[np.float32] = found.float().numpy()
+    return values
+
+
+class _GuidedRelu(torch.autograd.Function):
+    @staticmethod
+    def forward(context: Any, x: Tensor) -> Tensor:
+        context.save_for_backward(x)
+        return x.clamp(min=0)
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> Tensor:
+        (x,) = context.saved_tensors
+        guided: Tensor = gradient.clamp(min=0) * (x > 0)
+        return guided
+
+
+class _GuidedRelus(TorchFunctionMode):
+    """While it is on, every ReLU that is called is a guided one; `met` counts them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.met = 0
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), keywords: Any = None) -> Any:
+        if function in _RELUS:
+            self.met += 1
+            return _GuidedRelu.apply(args[0])  # type: ignore[no-untyped-call]
+        return function(*args, **(keywords or {}))
+
+
+_RELUS = (nn.functional.relu, torch.relu, Tensor.relu)
 
 
 def _output(network: nn.Module, weights: Tensor) -> Callable[[Tensor], Tensor]:

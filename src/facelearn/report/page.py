@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -56,6 +57,11 @@ td:first-child, td.short {{ white-space: nowrap; }} td.long {{ min-width: 34ch; 
 .faces {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); gap: 14px 12px; }}
 .faces img {{ width: 100%; height: auto; display: block; border-radius: 8px; background: var(--grid); }}
 .faces figcaption {{ line-height: 1.35; overflow-wrap: anywhere; }} .faces figcaption b {{ color: var(--ink); }}
+.filter > input {{ position: absolute; opacity: 0; }}
+.filter > label {{ display: inline-block; border: 1px solid var(--grid); border-radius: 99px; padding: 3px 12px; margin: 0 6px 8px 0;
+  font-size: 13px; cursor: pointer; }}
+.filter > input:checked + label {{ background: var(--accent); border-color: var(--accent); color: var(--surface); }}
+.filter > input:focus-visible + label {{ outline: 2px solid var(--accent); outline-offset: 2px; }} .filter > .faces {{ margin-top: 8px; }}
 .pairs, .couples, .people {{ display: grid; gap: 18px 26px; grid-template-columns: repeat(auto-fill, minmax(min(100%, 330px), 1fr)); }}
 .couples {{ grid-template-columns: repeat(auto-fill, minmax(min(100%, 225px), 1fr)); }}
 .strip {{ display: grid; grid-template-columns: repeat(var(--columns), 1fr); gap: 4px; }}
@@ -181,18 +187,49 @@ def facts_table(facts: Mapping[str, object]) -> str:
     return f'<div class="scroll"><table class="facts"><tbody>{rows}</tbody></table></div>' if rows else ""
 
 
+def face_card(panel: NDArray[np.uint8], name: str, lines: Sequence[str]) -> str:
+    """One face's picture uint8 (H, W, 3) RGB with lines of plain text below it, the first in bold; `name` is for who cannot see it."""
+    first, *others = lines
+    text = "<br>".join([f"<b>{escape(first)}</b>", *map(escape, others)])
+    return f'<figure><img src="{picture(panel)}" alt="{escape(name)}" loading="lazy"><figcaption>{text}</figcaption></figure>'
+
+
 def faces(shown: Iterable[tuple[NDArray[np.uint8], str, Sequence[str]]]) -> str:
     """Pictures of faces beside each other, each with what it is called and lines of plain text below it, the first of them in bold.
 
     Args:
         shown: uint8 (H, W, 3) RGB pictures, each with its name for those who cannot see it, and its lines.
     """
-    boxes = []
-    for panel, name, (first, *others) in shown:
-        lines = "<br>".join([f"<b>{escape(first)}</b>", *map(escape, others)])
-        image = f'<img src="{picture(panel)}" alt="{escape(name)}" loading="lazy">'
-        boxes.append(f"<figure>{image}<figcaption>{lines}</figcaption></figure>")
+    boxes = [face_card(panel, name, lines) for panel, name, lines in shown]
     return f'<div class="faces">{"".join(boxes)}</div>' if boxes else ""
+
+
+def filtered_cards(cards: Sequence[tuple[str, str]], everything: str = "all") -> str:
+    """HTML cards beside each other, each with what it is, and buttons above that show one kind of them alone; no script is needed.
+
+    Args:
+        cards: the kind of each, in plain text, and its HTML.
+        everything: the button's name that shows all.
+    """
+    counts = Counter(kind for kind, _ in cards)
+    if not counts:
+        return ""
+    kinds = {kind: f"kind-{i}" for i, kind in enumerate(counts)}
+    buttons, rules = [], []
+    for kind, name, count in (
+        (everything, "kind-all", len(cards)),
+        *((kind, kinds[kind], counts[kind]) for kind in kinds),
+    ):
+        chosen = " checked" if name == "kind-all" else ""
+        buttons.append(
+            f'<input type="radio" name="kind" id="{name}"{chosen}><label for="{name}">{escape(kind)} {count:,}</label>'
+        )
+        if name != "kind-all":
+            rules.append(f"#{name}:checked ~ .faces > :not(.{name}) {{ display: none; }}")
+    shown = "".join(f'<div class="{kinds[kind]}">{card}</div>' for kind, card in cards)
+    return (
+        f'<style>{" ".join(rules)}</style><div class="filter">{"".join(buttons)}<div class="faces">{shown}</div></div>'
+    )
 
 
 def strip(panels: Sequence[NDArray[np.uint8] | None], name: str, lines: Sequence[str], columns: int) -> str:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+import numpy as np
 
 from facelearn import bundle as bundles
 from facelearn.bundle.onnx import export_onnx
 from facelearn.data import writers
 from facelearn.data.coordinate_units import Units, settle_units
+from facelearn.data.faces import Faces
 from facelearn.data.filled import Missing, missing_values, settle_missing
 from facelearn.data.listing import ListingOptions, Record, source_name, write_skipped
 from facelearn.data.readers import list_records, locate
@@ -48,6 +53,7 @@ def convert(
     units: Units | None = None,
     schema: WantedSchema | None = None,
     on_error: Literal["stop", "skip"] = "stop",
+    rows: Callable[[Faces], Sequence[int]] | None = None,
 ) -> ConvertResult:
     """Read labels in any format that `facelearn.read` knows and write them in another.
 
@@ -57,12 +63,28 @@ def convert(
             `Faces`); images of the files are written beside them, in a folder `images`, where the photos cannot be referred to.
         to: the format, where the name of `out` should not decide: "label-studio" for a `.json` of tasks.
         size, crop, color, schema, missing, units, on_error: as `facelearn.read`.
+        rows: says which faces of the table, 0-based, are written; None: all.
 
     Raises:
         DataError: `source` cannot be read as asked.
         FacelearnError: `out` names no format, or exists.
     """
     out = Path(out)
+    to = output_format(out, to)
+    result = read_with_report(
+        source, size=size, crop=crop, color=color, schema=schema, missing=missing, units=units, on_error=on_error
+    )
+    if rows is not None:
+        result = dataclasses.replace(result, faces=result.faces[np.asarray(rows(result.faces), np.int64)])
+    return write_labels(result, source, out, to, schema=schema, missing=missing, units=units)
+
+
+def output_format(out: Path, to: Format | None = None) -> Format:
+    """The format that labels are written to `out` in: the one asked for, else the one that its name says.
+
+    Raises:
+        FacelearnError: `out` names no format, another one than asked for, or exists.
+    """
     to = to or _format_of(out)
     if to in _ENDINGS and out.suffix.lower() != _ENDINGS[to]:
         raise FacelearnError(
@@ -70,9 +92,26 @@ def convert(
         )
     if out.exists():
         raise FacelearnError(f"{out} exists; choose another name, nothing is overwritten")
-    result = read_with_report(
-        source, size=size, crop=crop, color=color, schema=schema, missing=missing, units=units, on_error=on_error
-    )
+    return to
+
+
+def write_labels(
+    result: ReadResult,
+    source: str | Path,
+    out: Path,
+    to: Format,
+    *,
+    schema: WantedSchema | None = None,
+    missing: Missing = None,
+    units: Units | None = None,
+) -> ConvertResult:
+    """Write the faces that were read from `source`, or what has been made of them, with what their file says beside the keypoints.
+
+    Args:
+        result: what was read; its faces may be fewer or mended, their `source` and `row` as they were read.
+        source, schema, missing, units: as it was read.
+        out, to: as `output_format` has accepted them.
+    """
     asked = ListingOptions(known_schema(schema), "skip")
     dropped = _write(result, Path(source), out, to, asked, missing_values(missing), units)
     if result.skipped:

@@ -23,12 +23,13 @@ from facelearn.runs.prepare import read
 from facelearn.runs.train_result import LICENCE_NOTE, TrainResult, versions
 from facelearn.splits.split import Split
 from facelearn.tasks import TASKS
-from facelearn.tasks.settings import JPEG
+from facelearn.tasks.settings import JPEG, SIDE
 from facelearn.tasks.task import TEST, TRAIN, VALID, AnswerFacts, HeldOut
 from facelearn.training.device import describe_machine
 from facelearn.training.loop import FitResult, Reporter
 from facelearn.training.plan import Fitted, Plan, fit_plan, plan_rows
 from facelearn.transforms.framing import Framing
+from facelearn.transforms.steps.pixel_steps import Resize
 
 
 def train_parts(
@@ -98,17 +99,37 @@ def _held_out(
         DataError: that data set cannot be read, or does not teach the task.
     """
     parts = {**(others or {}), VALID: valid}
-    task = TASKS[recipe.task]
-    asked = task.elsewhere(recipe)
+    asked = TASKS[recipe.task].measured_beside(recipe)
     if asked is None:
         return parts
-    faces = read(
-        asked.data, color="grey" if train.channels == 1 else "rgb", list_file=asked.list_file, detector=recipe.read.detector,
-        framing=(framing or Framing()).sized((train.height, train.width)),
+    elsewhere = rows_elsewhere(train, recipe, framing)
+    if elsewhere is not None:
+        parts[TEST] = elsewhere
+    test = parts.get(TEST, valid[:0])  # who has no test has nothing to measure once more
+    return {
+        **parts,
+        **{f"{JPEG}{quality}": _encoded(test, quality) for quality in asked.jpeg if len(test)},
+        **{f"{SIDE}{side}": _reduced(test, side) for side in asked.sizes if len(test)},
+    }
+
+
+def rows_elsewhere(faces: Faces, recipe: Recipe, framing: Framing | None) -> Faces | None:
+    """The test rows of another data set, where the recipe names one, read as `faces` were; else None.
+
+    Raises:
+        DataError: that data set cannot be read, or does not teach the task.
+    """
+    task = TASKS[recipe.task]
+    asked = task.measured_beside(recipe)
+    if asked is None or asked.data is None:
+        return None
+    found = read(
+        asked.data, color="grey" if faces.channels == 1 else "rgb", list_file=asked.list_file, detector=recipe.read.detector,
+        framing=(framing or Framing()).sized((faces.height, faces.width)),
     )  # fmt: skip
-    if not task.teaches(faces):
-        raise DataError(task.lacking(faces, asked.data, f"see what is in it with: facelearn inspect {asked.data}"))
-    return {**parts, TEST: faces, **{f"{JPEG}{quality}": _encoded(faces, quality) for quality in asked.jpeg}}
+    if not task.teaches(found):
+        raise DataError(task.lacking(found, asked.data, f"see what is in it with: facelearn inspect {asked.data}"))
+    return found
 
 
 def _encoded(faces: Faces, quality: int) -> Faces:
@@ -119,6 +140,12 @@ def _encoded(faces: Faces, quality: int) -> Faces:
         Image.fromarray(image.squeeze(-1) if faces.channels == 1 else image).save(stream, "JPEG", quality=quality)
         images.append(decode_image(stream.getvalue(), color="grey" if faces.channels == 1 else "rgb"))
     return faces.replace(images=np.stack(images))
+
+
+def _reduced(faces: Faces, side: int) -> Faces:
+    """The faces with what is left of them at `side` x `side` pixels, at their own size again."""
+    small = Resize(side).prepare(np.asarray(faces.images))
+    return faces.replace(images=Resize((faces.height, faces.width)).prepare(small))
 
 
 def write_fitted(fitted: Fitted, out: str | Path) -> TrainResult:

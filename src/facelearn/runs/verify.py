@@ -24,7 +24,7 @@ from facelearn.metrics.pairs import pair_metrics
 from facelearn.prediction.open import OpenModel
 from facelearn.record.folder import RunFolder
 from facelearn.record.results import load_run, save_metrics
-from facelearn.runs.prepare import read_with_report
+from facelearn.runs.prepare import ReadResult, read_with_report
 from facelearn.tasks.verification.answer import Embeddings
 from facelearn.tasks.verification.measure import thresholds_of
 from facelearn.tasks.verification.pair_results import hardest_pairs
@@ -247,6 +247,22 @@ def compare_people(opened: OpenModel, data: str) -> ComparedPairs:
     Raises:
         DataError: data that name nobody.
     """
+    result = read_as_trained(opened, data)
+    faces = result.faces
+    vectors = opened.embed(faces).vectors
+    pairs = pairs_of(faces.identity, group=faces.group)
+    first, second = pairs.first, pairs.second
+    people = np.stack([faces.identity[first], faces.identity[second]], 1)
+    distance = opened.comparing().back_end.distance(vectors[first], vectors[second])
+    return ComparedPairs(distance, pairs.same, people, None, result.warnings, data)
+
+
+def read_as_trained(opened: OpenModel, data: str | Path) -> ReadResult:
+    """Faces of named people, framed as the model's training photos were.
+
+    Raises:
+        DataError: data that cannot be read or name nobody.
+    """
     trained = opened.bundle.recipe.get("read") or {}
     result = read_with_report(
         data,
@@ -256,13 +272,8 @@ def compare_people(opened: OpenModel, data: str) -> ComparedPairs:
     )
     task, faces = opened.bundle.of_task, result.faces
     if not task.teaches(faces):
-        raise DataError(task.lacking(faces, data, f"see what is in it with: facelearn inspect {data}"))
-    vectors = opened.embed(faces).vectors
-    pairs = pairs_of(faces.identity, group=faces.group)
-    first, second = pairs.first, pairs.second
-    people = np.stack([faces.identity[first], faces.identity[second]], 1)
-    distance = opened.comparing().back_end.distance(vectors[first], vectors[second])
-    return ComparedPairs(distance, pairs.same, people, None, result.warnings, data)
+        raise DataError(task.lacking(faces, str(data), f"see what is in it with: facelearn inspect {data}"))
+    return result
 
 
 def _unfound(opened: OpenModel, files: list[str], boxes: NDArray[np.float64]) -> list[str]:

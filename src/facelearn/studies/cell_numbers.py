@@ -46,7 +46,7 @@ class Row:
         machine: where it ran.
         parameters, steps: of the network; optimiser steps an epoch.
         falling: share by which the validation loss fell over the last tenth of the epochs.
-        folds: how many folds were run; 0 for a plain split.
+        folds: how many folds, or repeats, were run; 0 for a plain split.
         multiply_adds: of one image; 0 where they were not counted.
         criterion: what training losses must have in common to be compared.
         finished: day on which it was trained, ISO 8601; "" where that was not kept.
@@ -107,7 +107,11 @@ def rows(study: Study, cells: Cells) -> list[Row]:
         runs = trained(cells.get(variation.name, ()))
         if not runs:
             continue
-        each = [_measures(run, kind, largest, targets.get(_fold(run), -math.inf)) for run in runs]
+        each = [
+            _beside(run, kind, variation.shows) if variation.shows
+            else _measures(run, kind, largest, targets.get(_fold(run), -math.inf))
+            for run in runs
+        ]  # fmt: skip
         # what a fold did not reach has no mean over the folds
         names = [
             name for name in dict.fromkeys(name for one in each for name in one) if all(name in one for one in each)
@@ -124,7 +128,7 @@ def rows(study: Study, cells: Cells) -> list[Row]:
             images=images, label_share=label_share,
             seconds=float(np.median([_epoch_seconds(run) for run in runs])), published_seconds=seconds,
             parameters=int(summary["parameters"]), steps=summary["steps"] / max(1, summary["epochs"]),
-            falling=float(np.mean([_falling(run) for run in runs])), folds=len(runs) if runs[0]["fold"] else 0,
+            falling=float(np.mean([_falling(run) for run in runs])), folds=len(runs) if runs[0]["fold"] or len(runs) > 1 else 0,
             multiply_adds=int(summary.get("multiply_adds") or 0), criterion=kind.criterion(runs[0]["recipe"]),
             finished=max(run.get("finished", "") for run in runs),
         ))  # fmt: skip
@@ -134,6 +138,12 @@ def rows(study: Study, cells: Cells) -> list[Row]:
 def column(run: CellNumbers, name: str) -> NDArray[np.float64]:
     """float64 (epochs,): one column of a cell's history, NaN where it was not recorded."""
     return np.asarray([row.get(name, math.nan) for row in run["history"]], np.float64)
+
+
+def _beside(run: CellNumbers, kind: StudyNumbers, name: str) -> dict[str, Number]:
+    """The numbers of what was measured beside the model, which has no curve of its own."""
+    measured = kind.numbers({**run, "metrics": (run["metrics"].get("beside") or {}).get(name) or {}})
+    return {measure: Number(value, low=low, high=high) for measure, (value, low, high) in measured.items()}
 
 
 def _measures(run: CellNumbers, kind: StudyNumbers, largest: float, target: float) -> dict[str, Number]:

@@ -42,6 +42,7 @@ class Variation:
             class, accuracy, precision, recall, BCR, aggregated); may be empty.
         checkpoints: published places on its curves.
         lacks: what must be given before it can be trained, and how; "" where nothing is missing.
+        shows: what of its metrics is shown: what was measured beside the model by that name; "" the model's own.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Variation:
     published_worst: tuple[tuple[float, ...], ...] = ()
     lacks: str = ""
     checkpoints: tuple[Checkpoint, ...] = ()
+    shows: str = ""
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ class Study:
         measures: columns of the table, names of `MEASURES`.
         published_images: training images of a published epoch, or None.
         folds: how many folds each cell is trained in; None for a plain split.
+        repeats: how often each cell is trained, with a seed of its own each time; None: once.
         against_cost: the measure that is drawn against multiply-adds, or None.
         variations: the cells in their published order.
         claims: what was published, to be judged.
@@ -87,11 +90,12 @@ class Study:
     notes: tuple[str, ...] = ()
     published_images: int | None = None
     folds: int | None = None
+    repeats: int | None = None
     against_cost: str | None = None
 
     @property
     def task(self) -> str:
-        """What its cells learn: "keypoints" or "identification"."""
+        """What its cells learn: a key of `tasks.TASKS`."""
         return self.variations[0].recipe.task
 
 
@@ -107,6 +111,8 @@ def load_study(
     source: str | Mapping[str, str] | None = None,
     sha256: str | None = None,
     train_list: str | Path | None = None,
+    test_data: str | Path | None = None,
+    test_list: str | Path | None = None,
 ) -> Study:
     """A study by its name, or from a TOML file of one's own.
 
@@ -117,10 +123,11 @@ def load_study(
             different networks do, the weights of each by its network's name.
         sha256: of that file; a local file's is found out, so that its cells are named by what it holds.
         train_list: a file that names the images to train on, for every cell; all others of these people are the test.
+        test_data, test_list: another data set that every cell is measured on, instead of people held out, and a file that names its images.
 
     Raises:
-        RecipeError: no such study, a file with unknown keys, impossible recipes, or claims about cells that are not there; weights or
-            a list that no cell takes.
+        RecipeError: no such study, a file with unknown keys, impossible recipes, or claims about cells that are not there; weights, a
+            list or other data that no cell takes.
     """
     path = Path(name) if Path(name).suffix == ".toml" else FOLDER / f"{name}.toml"
     if not path.is_file():
@@ -132,7 +139,7 @@ def load_study(
         raise RecipeError(f"{path}: the study is not valid\n{problems}") from error
     short = facts.short_runs if facts.short_runs and epochs and epochs < facts.short_runs.below else None
     cells = facts.cells or (tuple(facts.sweep.cells()) if facts.sweep else ())
-    given = _Given(epochs, _sources(source, sha256), train_list)
+    given = _Given(epochs, _sources(source, sha256), train_list, test_data, test_list)
     variations = tuple(_variation(path, facts, cell, short, given) for cell in cells)
     _check(path, facts, variations)
     takers = {one.recipe.model.name for one in variations if starts_from_weights(one.recipe)}
@@ -145,7 +152,7 @@ def load_study(
         name=path.stem, title=facts.title, source=facts.source, question=facts.question, axis=facts.axis,
         measures=facts.measures, variations=variations, claims=facts.claims, reach=facts.reach,
         normalise=facts.normalise, notes=(*facts.notes, *((short.note,) if short else ())), published_images=facts.published_images,
-        folds=facts.folds, against_cost=facts.against_cost,
+        folds=facts.folds, repeats=facts.repeats, against_cost=facts.against_cost,
     )  # fmt: skip
 
 
@@ -156,6 +163,8 @@ class _Given:
     epochs: int | None
     sources: Mapping[str, tuple[str, str | None]]
     train_list: str | Path | None
+    test_data: str | Path | None
+    test_list: str | Path | None
 
     def changes(self, recipe: Recipe) -> dict[str, Any]:
         """What of it concerns a cell of this recipe."""
@@ -164,6 +173,15 @@ class _Given:
             if not has_setting(type(recipe), "split.train_list"):
                 raise RecipeError(f"this study learns {recipe.task}; --train-list belongs to studies of people")
             changes["split"] = {"train_list": str(self.train_list), "test": 0.0, "strangers": 0.0}
+        if self.test_data is not None or self.test_list is not None:
+            if not has_setting(type(recipe), "split.test_data"):
+                raise RecipeError(
+                    f"this study learns {recipe.task}; --test-data and --test-list belong to studies of verification"
+                )
+            if self.test_data is None:
+                raise RecipeError("test_list names images of test_data; give it too: --test-data")
+            changes["split"] = {"test_data": str(self.test_data), "test": 0.0}
+            changes["split"] |= {"test_list": str(self.test_list)} if self.test_list is not None else {}
         source, sha256 = self.sources.get(recipe.model.name) or self.sources.get("") or ("", None)
         if source and starts_from_weights(recipe):
             changes["transfer"] = {"source": source, **({"sha256": sha256} if sha256 else {})}
@@ -241,7 +259,9 @@ def changed_settings(then: Recipe, now: Recipe) -> list[str]:
     ]
 
 
-_OF_A_RUN = ("epochs", "read.", "transfer.source", "transfer.sha256", "split.train_list", "model.parameters")
+_OF_A_RUN = (
+    "epochs", "read.", "transfer.source", "transfer.sha256", "split.train_list", "split.test_data", "split.test_list", "model.parameters",
+)  # fmt: skip
 
 
 def _flat(facts: Mapping[str, Any], above: str = "") -> dict[str, Any]:
@@ -261,11 +281,12 @@ def _effective(recipe: Recipe) -> dict[str, Any]:
     facts["augment"] = {
         key: value for key, value in facts["augment"].items() if not (unused and key.startswith(unused))
     }
-    # files are named by what they hold: weights by their checksum, a list of images with the data (`verbs.study`)
+    # files are named by what they hold: weights by their checksum, lists of images and test data with the data (`study._name_of`)
     if recipe.transfer.sha256:
         del facts["transfer"]["source"]
-    if facts["split"].get("train_list"):
-        facts["split"]["train_list"] = True
+    for name in ("train_list", "test_data", "test_list"):
+        if facts["split"].get(name):
+            facts["split"][name] = True
     return facts
 
 
@@ -297,6 +318,7 @@ def _variation(path: Path, facts: StudyFile, cell: CellEntry, short: ShortRuns |
         cell.published_worst,
         lacks,
         cell.checkpoints,
+        cell.shows,
     )
 
 

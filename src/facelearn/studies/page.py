@@ -70,7 +70,8 @@ def write_study(study: Study, cells: Cells, folder: str | Path, *, folds: Folds 
 
 
 _CAPTIONS = {
-    "curves": "Every cell's loss; bold lines are the validation loss, thin ones the training loss (with dropout at work), marks what was "
+    "curves": "Every cell's loss; bold lines are the validation loss where there is one, thin ones the training loss (with dropout "
+    "at work), marks what was "
     "published: filled for the validation loss, open for the training loss.",
     "sweep": "Our numbers and the published ones along what was varied.",
     "cost": "What each network can do, and what one image costs it.",
@@ -293,7 +294,8 @@ def _lines(study: Study, found: Sequence[Row], cells: Cells, folds: Folds | None
     lines += kfold_lines(folds or {})
     counts = {row.folds for row in found if row.folds}
     if counts:
-        lines.append(f"Mean and standard deviation over {'/'.join(map(str, sorted(counts)))} folds.")
+        what = "runs that differ in who is held out and in their first weights" if study.repeats else "folds"
+        lines.append(f"Mean and standard deviation over {'/'.join(map(str, sorted(counts)))} {what}.")
     if study.reach:
         published = f" Published: {study.reach.published}." if study.reach.published else ""
         lines.append(f"Epochs and seconds to reach the best validation loss of {study.reach.of}.{published}")

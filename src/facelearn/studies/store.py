@@ -35,17 +35,19 @@ def stored(study: Study, cells: Cells, *, folds: Folds | None = None) -> dict[st
 
 
 def as_it_ran(facts: Mapping[str, Any], label: str) -> Study:
-    """The study of what `stored` gave, with the epochs and the list of training images that it ran with.
+    """The study of what `stored` gave, with the epochs, lists of images and test data that it ran with.
 
     Args:
         facts: JSON values.
         label: name of its folder, as `study.StudyResult.label` makes it.
     """
     asked = re.search(r"-(\d+)-epochs", label)
-    lists = {(run["recipe"].get("split") or {}).get("train_list") for runs in facts["cells"].values() for run in runs}
-    return load_study(
-        facts["study"], epochs=int(asked[1]) if asked else None, train_list=next(iter(lists - {None}), None)
-    )
+    splits = [run["recipe"].get("split") or {} for runs in facts["cells"].values() for run in runs]
+    files = {
+        name: next((split[name] for split in splits if split.get(name)), None)
+        for name in ("train_list", "test_data", "test_list")
+    }
+    return load_study(facts["study"], epochs=int(asked[1]) if asked else None, **files)
 
 
 def restored(facts: Mapping[str, Any], study: Study) -> tuple[list[Row], Cells]:
@@ -109,10 +111,15 @@ def _slim(run: CellNumbers, kind: StudyNumbers) -> dict[str, Any]:
     }  # fmt: skip
 
 
+_FILES = (
+    ("split", "train_list"), ("split", "test_data"), ("split", "test_list"), ("transfer", "source"), ("read", "list_file"),
+)  # fmt: skip
+
+
 def _without_paths(recipe: Mapping[str, Any]) -> dict[str, Any]:
     """The recipe with the names, not the places, of the files that it takes up."""
     facts = json.loads(json.dumps(recipe))
-    for table, name in (("split", "train_list"), ("transfer", "source"), ("read", "list_file")):
+    for table, name in _FILES:
         if (facts.get(table) or {}).get(name):
             facts[table][name] = Path(facts[table][name]).name
     return dict(facts)

@@ -16,6 +16,7 @@ from facelearn.data.faces import Faces
 from facelearn.errors import DataError, RecipeError, unknown_name
 from facelearn.recipe.resolve import completed, without_mirroring
 from facelearn.record.folder import RunFolder
+from facelearn.runs.fit_rows import rows_elsewhere
 from facelearn.runs.folds_summary import FoldsSummary, kfold_summary
 from facelearn.runs.prepare import ReadResult
 from facelearn.runs.train import read_rows, source_network
@@ -69,6 +70,8 @@ def study(
     source: str | Mapping[str, str] | None = None,
     sha256: str | None = None,
     train_list: str | Path | None = None,
+    test_data: str | Path | None = None,
+    test_list: str | Path | None = None,
     reading: Mapping[str, Any] | None = None,
     read_progress: Callable[[int, int], None] | None = None,
     display: DisplayFactory | None = None,
@@ -96,6 +99,8 @@ def study(
             cells without are not trained.
         sha256: of that file; it must be given for a file of the Hub.
         train_list: a text file of the images to train on; all others of the same people are the test (identification).
+        test_data, test_list: another data set that every cell is measured on (verification), and a text file of its images; without, a
+            share of the people is held out.
         reading: changes to the recipe's `read` settings: size, crop, color, schema, on_error, list_file.
         read_progress: called with (done, all) while images are decoded.
         display: gives a context manager with a reporter for a cell's name; used with one job.
@@ -107,12 +112,14 @@ def study(
         RecipeError: no such study or cell, or an impossible recipe.
         DataError: unreadable data, or data without what the study learns.
     """
-    study = _with_source_networks(load_study(name, epochs=epochs, source=source, sha256=sha256, train_list=train_list))
+    study = _with_source_networks(load_study(
+        name, epochs=epochs, source=source, sha256=sha256, train_list=train_list, test_data=test_data, test_list=test_list
+    ))  # fmt: skip
     _check_names(study, only)
     store = Path(out) / "cells"
     read = _read(data, study, RunFolder(out), rows, reading or {}, read_progress)
     study, notes = _without_mirroring(study, read.faces)
-    plans = _plans(study, _name_of(read.faces, train_list), folds or study.folds)
+    plans = _plans(study, _name_of(read, study, train_list), folds or study.folds)
     found, places = _known(store, plans, keep_models)
     for cell, plan in plans:
         if done and plan.key in found:
@@ -175,17 +182,21 @@ def _without_mirroring(study: Study, faces: Faces) -> tuple[Study, list[str]]:
     return dataclasses.replace(study, variations=tuple(variations)), said
 
 
-def _name_of(faces: Faces, train_list: str | Path | None) -> str:
-    """What the cells' names are made of for the data: the rows, and which of them are trained on where a file says so."""
-    if train_list is None:
-        return faces.fingerprint()
-    try:
-        content = Path(train_list).read_bytes()
-    except OSError as error:
-        raise DataError(
-            f"cannot read {train_list}: {error.strerror}; give --train-list a text file of image paths, one a line"
-        ) from error
-    return f"{faces.fingerprint()}-{hashlib.sha256(content).hexdigest()[:16]}"
+def _name_of(read: ReadResult, study: Study, train_list: str | Path | None) -> str:
+    """What the cells' names are made of for the data: the rows, which of them are trained on where a file says so, and other test rows."""
+    parts = [read.faces.fingerprint()]
+    if train_list is not None:
+        try:
+            content = Path(train_list).read_bytes()
+        except OSError as error:
+            raise DataError(
+                f"cannot read {train_list}: {error.strerror}; give --train-list a text file of image paths, one a line"
+            ) from error
+        parts.append(hashlib.sha256(content).hexdigest()[:16])
+    elsewhere = rows_elsewhere(read.faces, study.variations[0].recipe, read.framing)
+    if elsewhere is not None:
+        parts.append(elsewhere.fingerprint()[:16])
+    return "-".join(parts)
 
 
 def _folds_together(
@@ -221,7 +232,13 @@ def _gather(
 def _plans(study: Study, data: str, folds: int | None) -> list[tuple[str, CellPlan]]:
     """Name and plan of every cell, fold by fold."""
     each = [(index, folds) for index in range(folds)] if folds else [None]
-    return [(one.name, CellPlan(one.recipe, data, fold)) for one in study.variations for fold in each]
+    seeds = range(study.repeats or 1) if not folds else (0,)
+    return [
+        (one.name, CellPlan(one.recipe.with_changes(seed=one.recipe.seed + more) if more else one.recipe, data, fold))
+        for one in study.variations
+        for more in seeds
+        for fold in each
+    ]
 
 
 def _known(
@@ -247,6 +264,8 @@ def _by_name(plans: list[tuple[str, CellPlan]], found: dict[str, dict[str, Any]]
 
 
 def _shown(cell: str, plan: CellPlan) -> str:
+    if plan.fold is None and plan.recipe.seed:
+        return f"{cell}, seed {plan.recipe.seed}"
     return cell if plan.fold is None else f"{cell}, fold {plan.fold[0] + 1} of {plan.fold[1]}"
 
 

@@ -39,9 +39,14 @@ class Checkpoint(Settings):
 
 
 class CellEntry(Settings):
-    """One cell: its changes to the study's recipe, over a base of its own where it names one, and its published numbers."""
+    """One cell: its changes to the study's recipe, over a base of its own where it names one, and its published numbers.
+
+    With `shows`, its numbers are those of what is measured beside the model: test images changed (`jpeg_30`, `side_40`) or a baseline
+    (`pixels`, `pca`). Cells of one recipe are trained once.
+    """
 
     name: str
+    shows: str = ""
     base: str | None = None
     position: float | None = None
     recipe: dict[str, Any] = Field(default_factory=dict)
@@ -104,4 +109,5 @@ class StudyFile(Settings):
     notes: tuple[str, ...] = ()
     short_runs: ShortRuns | None = None
     folds: int | None = Field(None, ge=2)
+    repeats: int | None = Field(None, ge=2, description="train every cell so often, each time with another seed")
     against_cost: str | None = None

@@ -38,12 +38,16 @@ if TYPE_CHECKING:
 def study_curves(study: Study, cells: Cells) -> Figure:
     """Validation (bold) and training (thin) loss of every cell by epoch, on a log scale; shares of the largest where the study's are.
 
+    Of a task whose held-out rows have no loss the training losses are drawn bold. Cells that show what was measured beside another's model
+    have its curve, which is drawn once.
+
     Args:
         study: the experiment.
         cells: name -> its runs (one for each fold; the mean over folds is drawn).
     """
     cells = {name: trained(runs) for name, runs in cells.items()}
-    names = [variation.name for variation in study.variations if cells.get(variation.name)]
+    run = [variation for variation in study.variations if cells.get(variation.name)]
+    names = [variation.name for variation in run if not variation.shows] or [variation.name for variation in run[:1]]
     losses = {(name, part): _mean_curve(cells[name], f"{part}_loss") for name in names for part in ("train", "valid")}
     largest = max(
         (float(np.nanmax(values, initial=0, where=np.isfinite(values))) for values in losses.values()), default=1
@@ -53,12 +57,14 @@ def study_curves(study: Study, cells: Cells) -> Figure:
         figure = new_figure(8.6, 4.8)
         axes = figure.add_subplot()
         what = "Loss as a share of the largest" if study.normalise else "Loss"
-        axes.set_title(f"{what} (bold: validation, thin: training)")
+        validated = any(np.isfinite(values).any() for (_, part), values in losses.items() if part == "valid")
+        axes.set_title(f"{what} (bold: validation, thin: training)" if validated else f"{what} in training")
         for index, name in enumerate(names):
             epochs = _mean_curve(cells[name], "epoch")
             colour = _colour(index, len(names))
-            curve(axes, epochs, losses[name, "train"] / scale, colour, "", thin=True)
-            curve(axes, epochs, losses[name, "valid"] / scale, colour, plain_text(name, 40))
+            label = plain_text(name, 40)
+            curve(axes, epochs, losses[name, "train"] / scale, colour, "" if validated else label, thin=validated)
+            curve(axes, epochs, losses[name, "valid"] / scale, colour, label)
         longest = max((float(np.max(line.get_xdata())) for line in axes.lines), default=1.0)
         top = _highest_after_the_start(axes)
         last = _published_marks(axes, study, names)

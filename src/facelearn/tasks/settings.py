@@ -41,19 +41,21 @@ class TaskSettings(Settings):
 
 
 @dataclass(frozen=True)
-class Elsewhere:
-    """Another data set whose rows are measured at the end.
+class MeasuredBeside:
+    """What is measured at the end beside what the split says.
 
     Attributes:
-        data: its path.
-        list_file: a text file of the images that are read; None: all.
-        jpeg: qualities at which the images are measured once more.
+        data: path of another data set whose rows are the test; None: the split has it.
+        list_file: a text file of the images of `data` that are read; None: all.
+        jpeg: qualities at which the test images are measured once more.
+        sizes: sides in pixels that they are reduced to and measured once more.
     """
 
-    data: str
+    data: str | None = None
     list_file: str | None = None
     jpeg: tuple[int, ...] = ()
+    sizes: tuple[int, ...] = ()
 
 
-JPEG = "jpeg_"
-"""Before a quality: the part that holds the test images after JPEG encoding of that quality."""
+JPEG, SIDE = "jpeg_", "side_"
+"""Before a quality, or a side in pixels: the part that holds the test images after JPEG encoding, or reduced to that side."""

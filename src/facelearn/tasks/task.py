@@ -21,7 +21,7 @@ from facelearn.report.finished_run import FinishedRun
 from facelearn.splits.split import Split
 from facelearn.tasks.batch import BatchSource
 from facelearn.tasks.found import Found
-from facelearn.tasks.settings import Elsewhere, TaskSettings
+from facelearn.tasks.settings import MeasuredBeside, TaskSettings
 from facelearn.tasks.study_numbers import StudyNumbers
 from facelearn.transforms.preprocess import Preprocess
 
@@ -291,8 +291,8 @@ class Task(Protocol):
     def split(self, faces: Faces, settings: TaskSettings) -> Split:
         """Rows to train on and rows held out."""
 
-    def elsewhere(self, settings: TaskSettings) -> Elsewhere | None:
-        """Another data set that is the test, where the settings name one."""
+    def measured_beside(self, settings: TaskSettings) -> MeasuredBeside | None:
+        """What is measured beside what the split says, where the settings name anything."""
 
     def folds(self, faces: Faces, settings: TaskSettings, k: int, held_out: Split | None = None) -> list[Split]:
         """k splits; the parts of `held_out` other than train and valid stay out of all of them."""

@@ -23,8 +23,8 @@ def report(tmp_path, runs, **options):
 def test_one_run_is_one_self_contained_page(tmp_path, self_contained):
     run = make_pair_run(people=14, groups=True)
     summary = {"epochs": 4, "seconds": 30.0, "images_per_second": 403.5, "parameters": 458_739}
-    jpeg = [{"quality": 30, "tar": run.metrics["tar"], "auc_score": run.metrics["auc_score"]}]
-    more = {"summary": summary, "measured_on": "test", "jpeg": jpeg, "back_ends": {"whitening": {"tar": 0.625}}}
+    beside = {"jpeg_30": {name: run.metrics[name] for name in ("tar", "auc_score", "equal_error")}}
+    more = {"summary": summary, "measured_on": "test", "beside": beside, "back_ends": {"whitening": {"tar": 0.625}}}
     run = dataclasses.replace(run, metrics={**run.metrics, **more})
     page = self_contained(report(tmp_path, [run], title="A title", notes=["to be known"]))
     for key in ("accuracy_score", "auc_score", "equal_error"):
@@ -36,7 +36,7 @@ def test_one_run_is_one_self_contained_page(tmp_path, self_contained):
         "A title", "to be known", f"{counts['same']} pairs of one person and {counts['different']:,} of different people of 14 people",
         "458,739 parameters", "404 images/s", f"One person up to{run.metrics['threshold']:.4f}", "needs 30,000 pairs",
         "By group", "odd", "Different people taken for one", "One person taken for two", "84 images of 14 people",
-        "whitening: tar", "0.625", "By JPEG quality", "torch", "2.13.0", "0.jpg",
+        "whitening: tar", "0.625", "JPEG quality 30", "torch", "2.13.0", "0.jpg",
     ):  # fmt: skip
         assert page.has(words), words
     pictures = [values for tag, values in page.tags if tag == "img"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -154,6 +155,55 @@ def test_embeddings_in_files(run, photos, tmp_path) -> None:
     (tmp_path / "f.npy").write_bytes(b"nothing")
     with pytest.raises(DataError, match="holds no embeddings"):
         read_embeddings(tmp_path / "f.npy")
+
+
+def test_stored_embeddings_outlive_their_model(run, photos, tmp_path, capsys) -> None:
+    """The old model's embeddings, adapted, are compared under the new one's file; those of any other model are not."""
+    other = {**SMALL, "embedding": 12, "seed": 5}
+    new = facelearn.train(table(), tmp_path / "new", epochs=6, valid=0.3, **other).model
+    stored, adapter, moved = (tmp_path / name for name in ("old.npy", "adapter.safetensors", "moved.npy"))
+    write_embeddings(facelearn.open(run.model).embed(photos), stored)
+    assert run_quietly("adapt", run.model, new, photos, "--held-out", "0.4", "--out", adapter, "--json") == 0
+    measured = json.loads(capsys.readouterr().out)["measured"]
+    assert measured["people"] == 3 and -1 <= measured["mean_cosine"] <= 1 and 0 <= measured["adapted"] <= 1
+    assert run_quietly("embed", new, stored, "--adapter", adapter, "--out", moved) == 0
+    found, own = read_embeddings(moved), facelearn.open(new).embed(photos)
+    assert found.space == own.space and found.vectors.shape == own.vectors.shape
+    assert [name.rsplit("/")[-1] for name in found.source] == [name.rsplit("/")[-1] for name in own.source]
+    assert (found.vectors * own.vectors).sum(1).mean() > 0.5
+    assert facelearn.open(new).compare(found.take([0]), own.take([0])).distance < 2
+    assert (
+        run_quietly("embed", run.model, stored, "--adapter", adapter, "--out", moved) == 1
+    )  # not the model it leads to
+    assert run_quietly("embed", new, moved, "--adapter", adapter, "--out", moved) == 1  # nor embeddings it leads from
+    with pytest.raises(BundleError, match="there is nothing to adapt"):
+        facelearn.adapt(new, new, photos, adapter)
+
+
+def test_one_face_is_measured_against_many(run, photos, tmp_path) -> None:
+    metrics = facelearn.evaluate(run.model, photos, out=tmp_path)
+    assert (
+        metrics["ranks"]["people"] == 8
+        and metrics["ranks"]["gallery"] == 8
+        and metrics["ranks"]["rank1_score"]["value"] > 0.5
+    )
+    assert [(one["ways"], one["shots"]) for one in metrics["one_shot"]] == [(5, 1)]  # 4 photos each: no 5 shots
+    text = TASKS["verification"].headline(metrics)
+    assert "Right person nearest (rank 1)" in text and "5 people, 1 photo each: named right" in text
+    assert "named right" in (tmp_path / "report.html").read_text()
+
+
+def test_shares_of_the_training_photos_are_nested() -> None:
+    task, faces = TASKS["verification"], table()
+    kept = [
+        set(
+            task.rows(faces, {}, Recipe(task="verification", split={"train_share": share}))[0]
+            .images.sum((1, 2, 3))
+            .tolist()
+        )
+        for share in (0.1, 0.5, 1.0)
+    ]
+    assert [len(one) for one in kept] == [11, 56, 112] and kept[0] < kept[1] < kept[2]
 
 
 def test_embeddings_of_another_model_are_refused(run, photos) -> None:

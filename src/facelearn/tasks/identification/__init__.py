@@ -26,7 +26,7 @@ from facelearn.tasks.identification.answer import Identities, NameAnswering
 from facelearn.tasks.identification.class_results import ClassResult, load_class_results, save_class_results
 from facelearn.tasks.identification.measure import STRANGERS_TUNE
 from facelearn.tasks.identification.settings import DEFAULTS, NEUTRAL, OF_ANOTHER_NETWORK, IdentificationSettings
-from facelearn.tasks.settings import Elsewhere, TaskSettings
+from facelearn.tasks.settings import MeasuredBeside, TaskSettings
 from facelearn.tasks.study_numbers import StudyNumbers
 from facelearn.tasks.task import (
     FALSE_ALARM,
@@ -94,7 +94,7 @@ class Identification:
             faces, fractions, by=_within(own.by, "its training rows"), strangers=own.strangers, seed=settings.seed
         )
 
-    def elsewhere(self, settings: TaskSettings) -> Elsewhere | None:
+    def measured_beside(self, settings: TaskSettings) -> MeasuredBeside | None:
         """None: the test is of the same data."""
         return None
 

@@ -21,7 +21,7 @@ from facelearn.tasks.keypoints.confidence import PointConfidence
 from facelearn.tasks.keypoints.point_results import PointResult, load_point_results, save_point_results
 from facelearn.tasks.keypoints.schemes import scheme_differences
 from facelearn.tasks.keypoints.settings import DEFAULTS, NEUTRAL, OF_ANOTHER_NETWORK, KeypointSettings
-from facelearn.tasks.settings import Elsewhere, TaskSettings
+from facelearn.tasks.settings import MeasuredBeside, TaskSettings
 from facelearn.tasks.study_numbers import StudyNumbers
 from facelearn.tasks.task import NOTHING_ASKED, VALID, AnswerFacts, Asked, HeldOut, Learner, Measured
 
@@ -73,7 +73,7 @@ class Keypoints:
             return Split(parts={"train": np.arange(len(faces)), VALID: np.arange(0)}, by="none")
         return split(faces, {"train": 1 - valid, VALID: valid}, by=settings.split.by, seed=settings.seed)
 
-    def elsewhere(self, settings: TaskSettings) -> Elsewhere | None:
+    def measured_beside(self, settings: TaskSettings) -> MeasuredBeside | None:
         """None: the test is of the same data."""
         return None
 

@@ -99,10 +99,7 @@ def measure_answers(found: Predictions, faces: Faces, asked: Asked, mean_face: o
             f"the model predicts {len(found.schema)} keypoints ('{found.schema.name}'), the data has {len(faces.schema)} "
             f"('{faces.schema.name}'); evaluate on data with the same keypoints{told}"
         )
-    points = found.points
-    if asked.scheme is None and set(found.scheme_names) == set(SCHEMES):
-        order = np.where(faces.complete, *(found.scheme_names.index(name) for name in SCHEMES))
-        points = found.schemes[np.arange(len(faces)), order]
+    points = found.points if asked.scheme is not None else in_own_scheme(found, faces)
     threshold = FAILURE_SHARE if asked.threshold is None else asked.threshold
     metrics = _metrics(points, faces, threshold)
     # a confidence is of the annotation scheme that is answered in
@@ -115,6 +112,14 @@ def measure_answers(found: Predictions, faces: Faces, asked: Asked, mean_face: o
     if guess is not None:
         metrics["mean_face"] = _baseline(np.broadcast_to(guess, (len(faces), *guess.shape)), faces)
     return Measured(metrics, AnswerFacts(found.schema), _evaluation(faces, points))
+
+
+def in_own_scheme(found: Predictions, faces: Faces) -> NDArray[np.float32]:
+    """float32 (N, K, 2): the points of each face in the annotation scheme that its labels follow, where the model has both."""
+    if set(found.scheme_names) != set(SCHEMES):
+        return found.points
+    order = np.where(faces.complete, *(found.scheme_names.index(name) for name in SCHEMES))
+    return found.schemes[np.arange(len(faces)), order]
 
 
 def _metrics(points: NDArray[Any], faces: Faces, threshold: float) -> KeypointMetrics:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from facelearn.data.faces import Faces
 from facelearn.data.schema import NO_KEYPOINTS
@@ -17,7 +18,7 @@ from facelearn.models.registry import Gives
 from facelearn.report.finished_run import FinishedRun
 from facelearn.splits.split import Split
 from facelearn.splits.split import split as split_rows
-from facelearn.tasks.settings import Elsewhere, TaskSettings
+from facelearn.tasks.settings import MeasuredBeside, TaskSettings
 from facelearn.tasks.study_numbers import StudyNumbers
 from facelearn.tasks.task import (
     NOTHING_ASKED,
@@ -92,10 +93,10 @@ class Verification:
             return Split({TRAIN: np.arange(len(faces))}, "person")
         return split_rows(faces, fractions, by="person", seed=settings.seed)
 
-    def elsewhere(self, settings: TaskSettings) -> Elsewhere | None:
-        """The people of `split.test_data`."""
+    def measured_beside(self, settings: TaskSettings) -> MeasuredBeside | None:
+        """The people of `split.test_data`, and what is done to test images before they are measured once more."""
         own = _own(settings).split
-        return Elsewhere(own.test_data, own.test_list, own.test_jpeg) if own.test_data else None
+        return MeasuredBeside(own.test_data, own.test_list, own.test_jpeg, own.test_sizes)
 
     def folds(self, faces: Faces, settings: TaskSettings, k: int, held_out: Split | None = None) -> list[Split]:
         """Embeddings of several models cannot be averaged.
@@ -120,6 +121,8 @@ class Verification:
             raise DataError(
                 f"none of the {len(train)} training rows says who it shows; put each person's photos into a folder of that name"
             )
+        if (share := _own(settings).split.train_share) < 1:
+            known &= _drawn(known, share, settings.seed)
         if compares_images(settings.loss.name):
             known &= np.isin(train.identity, people_with_two(train.identity))
             if len(np.unique(train.identity[known])) < 2:
@@ -278,6 +281,14 @@ class Verification:
 def _own(settings: TaskSettings) -> VerificationSettings:
     assert isinstance(settings, VerificationSettings)
     return settings
+
+
+def _drawn(known: NDArray[np.bool_], share: float, seed: int) -> NDArray[np.bool_]:
+    """bool (N,): so large a share of the known rows, at least two; a smaller share's rows are among a larger one's."""
+    rows = np.random.default_rng(seed).permutation(np.flatnonzero(known))
+    chosen = np.zeros(len(known), np.bool_)
+    chosen[rows[: max(2, round(share * len(rows)))]] = True
+    return chosen
 
 
 def _without_keypoints(faces: Faces) -> Faces:

@@ -89,8 +89,9 @@ def _nearer(others: NDArray[np.float64], distance: NDArray[np.float64], person: 
     """Of the rising distances of different people's pairs, and the pairs of one person: distance and whose."""
     who = np.unique(person, return_inverse=True)[1]
     places = np.searchsorted(others, distance, "left") + np.searchsorted(others, distance, "right")
-    counts = np.bincount(who).astype(np.float64)
-    return _Nearer(counts, np.bincount(who, 1 - places / (2 * len(others)), len(counts)))
+    counts = np.bincount(who)
+    farther = np.bincount(who, 1 - places / (2 * len(others)), len(counts))
+    return _Nearer(counts.astype(np.float64), farther.astype(np.float64))
 
 
 def _gain(before: _Nearer, after: _Nearer) -> tuple[float, float]:

@@ -19,7 +19,7 @@ from facelearn.metrics.pair_calibration import Method, PairCalibration, calibrat
 from facelearn.metrics.pair_curves import most_accurate_threshold
 from facelearn.metrics.pair_facts import PairMetrics, lowest_far
 from facelearn.metrics.pairs import pair_metrics
-from facelearn.tasks.settings import JPEG
+from facelearn.tasks.settings import JPEG, SIDE
 from facelearn.tasks.task import TEST, VALID, AnswerFacts, HeldOut, Measured, Outputs
 from facelearn.tasks.verification.answer import (
     CALIBRATION,
@@ -31,6 +31,8 @@ from facelearn.tasks.verification.answer import (
 )
 from facelearn.tasks.verification.back_end import BACK_ENDS, BackEnd, fit_back_end
 from facelearn.tasks.verification.back_end_choice import BackEndScores, choose_back_end
+from facelearn.tasks.verification.baselines import baseline_vectors
+from facelearn.tasks.verification.one_to_many import one_to_many
 from facelearn.tasks.verification.pair_results import hardest_pairs
 from facelearn.tasks.verification.pairs_of_rows import CHOSEN_FAR
 from facelearn.tasks.verification.settings import VerificationSettings
@@ -64,18 +66,25 @@ def measure(held_out: HeldOut) -> Measured:
     found = measure_table(answering, vectors[part], shown.identity, shown.group)
     if found is None:
         return Measured({}, facts)
-    metrics: dict[str, Any] = {**found.metrics, "measured_on": part, "back_ends": tried}
-    qualities = sorted((int(name.removeprefix(JPEG)), name) for name in vectors if name.startswith(JPEG))
-    if qualities:
-        again = {
-            quality: measure_table(answering, vectors[name], shown.identity, shown.group) for quality, name in qualities
-        }
-        metrics["jpeg"] = [
-            {"quality": quality, "tar": one.metrics["tar"], "auc_score": one.metrics["auc_score"]}
-            for quality, one in again.items()
-            if one is not None
-        ]
+    metrics: dict[str, Any] = {
+        **found.metrics, **one_to_many(back_end, vectors[part], shown.identity), "measured_on": part, "back_ends": tried,
+    }  # fmt: skip
+    again = {name: (answering, rows) for name, rows in vectors.items() if name.startswith((JPEG, SIDE))}
+    plain = VerificationAnswering(BackEnd("none"), "")
+    again |= {name: (plain, baseline_vectors(name, held_out.train.images, shown.images)) for name in settings.baselines}
+    beside = {name: _beside(*how, shown) for name, how in again.items()}
+    if beside:
+        metrics["beside"] = beside
     return Measured(metrics, facts, _evaluation(shown, vectors[part], found))
+
+
+def _beside(answering: VerificationAnswering, vectors: NDArray[np.float32], shown: Faces) -> Mapping[str, Any]:
+    """The figures that need no threshold of their own, of other vectors (N, D) of the same rows."""
+    found = measure_table(answering, vectors, shown.identity, shown.group)
+    if found is None:
+        return {}
+    kept = {name: found.metrics[name] for name in ("auc_score", "equal_error", "tar")}  # type: ignore[literal-required]
+    return {**kept, **one_to_many(answering.back_end, vectors, shown.identity)}
 
 
 def measure_answers(found: Embeddings, faces: Faces) -> Measured:
@@ -91,7 +100,8 @@ def measure_answers(found: Embeddings, faces: Faces) -> Measured:
             "pairs need two photos of one person, and two people; put each person's photos into a folder of that name, or give pairs: "
             "facelearn verify-eval MODEL --pairs FILE --images DIR"
         )
-    return Measured(dict(measured.metrics), AnswerFacts(), _evaluation(faces, found.vectors, measured))
+    metrics = {**measured.metrics, **one_to_many(found.answering.back_end, found.vectors, faces.identity)}
+    return Measured(metrics, AnswerFacts(), _evaluation(faces, found.vectors, measured))
 
 
 class MeasuredTable(NamedTuple):

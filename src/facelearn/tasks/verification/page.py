@@ -196,7 +196,7 @@ def _pair_section(runs: Sequence[PairResult], names: Sequence[str], best: PairRe
             page.figure(det, f"Both axes by normal deviates; marks: equal error. {_DOTTED}"),
             page.figure(distances, f"Shares of the pairs of each kind{whose}."),
         ),
-        page.table(["metric", "value", "95% interval", "pairs", "remark"], rows) if rows else "",
+        page.table(["metric", "value", "95% interval", "over", "remark"], rows) if rows else "",
     )
 
 
@@ -234,19 +234,39 @@ def _group_section(run: PairResult, whose: str) -> str:
 def _choices(run: PairResult, whose: str) -> str:
     """What the held-out people said about back ends, and what is left of it in compressed images."""
     tried = page.facts_table(table_of(run.metrics, "back_ends"))
-    jpeg = [
+    beside = table_of(run.metrics, "beside")
+    rows = [
         [
-            f"{to_number(one.get('quality')):.0f}",
-            _metric(one, "auc_score"),
+            _beside_name(name),
+            *(_metric(one, key) for key in ("auc_score", "equal_error")),
             *(percent(rate.get("tar")) for rate in one.get("tar") or ()),
         ]
-        for one in run.metrics.get("jpeg") or ()
+        for name, one in sorted(beside.items(), key=lambda item: _natural(item[0]))
+        if one
     ]
     parts = [f"<h3>Back ends tried on held-out people</h3>{tried}"] if tried else []
-    if jpeg:
-        rates = [f"TAR at FAR {to_number(rate.get('far')):g}" for rate in run.metrics["jpeg"][0].get("tar") or ()]
-        parts.append(f"<h3>By JPEG quality</h3>{page.table(['quality', TITLES['auc_score'], *rates], jpeg)}")
+    if rows:
+        first = next(one for one in beside.values() if one)
+        rates = [f"TAR at FAR {to_number(rate.get('far')):g}" for rate in first.get("tar") or ()]
+        heading = ["measured beside", TITLES["auc_score"], TITLES["equal_error"], *rates]
+        parts.append(f"<h3>Changed images, and without a network</h3>{page.table(heading, rows)}")
     return page.section(f"What was tried{whose}", *parts)
+
+
+def _beside_name(name: str) -> str:
+    """What was measured beside the model, in words."""
+    kind, _, number = name.partition("_")
+    words = {
+        "jpeg": f"JPEG quality {number}",
+        "side": f"{number} x {number} pixels",
+        "pca": "principal components of pixels",
+    }
+    return words.get(kind, plain_text(name, 40))
+
+
+def _natural(name: str) -> tuple[str, int]:
+    kind, _, number = name.partition("_")
+    return kind, int(number) if number.isdecimal() else 0
 
 
 def _metric(facts: Mapping[str, Any], key: str) -> str:

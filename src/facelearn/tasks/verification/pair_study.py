@@ -9,6 +9,7 @@ from typing import Any
 
 from facelearn.report.shown_numbers import to_number
 from facelearn.tasks.study_numbers import CellNumbers, Cells, KeptMetrics, Ranked, Scores, Table, Value, trained
+from facelearn.tasks.verification.one_to_many import TRIALS
 
 _RATES = {
     "tar_at_0.1_score": 0.1,
@@ -21,6 +22,8 @@ MEASURES = {
     "auc_score": "area under ROC",
     "equal_error": "equal error rate",
     **{name: f"TAR at FAR {far:g}" for name, far in _RATES.items()},
+    "rank1_score": "rank 1",
+    **{f"{ways}_way_{shots}_shot_score": f"{ways}-way {shots}-shot" for ways, shots in TRIALS},
 }
 """Measures of verification, all over pairs of people who were not trained on."""
 LOSS_UNIT = "as the loss has it"
@@ -34,6 +37,10 @@ def numbers(run: CellNumbers) -> dict[str, Value]:
     for name, far in _RATES.items():
         one: Mapping[str, Any] = next((one for one in metrics.get("tar") or () if math.isclose(one["far"], far)), {})
         found[name] = (to_number(one.get("tar")), to_number(one.get("low")), to_number(one.get("high")))
+    found["rank1_score"] = _value((metrics.get("ranks") or {}).get("rank1_score"))
+    for one in metrics.get("one_shot") or ():
+        name = f"{one['ways']}_way_{one['shots']}_shot_score"
+        found[name] = (to_number(one.get("accuracy")), to_number(one.get("low")), to_number(one.get("high")))
     return {name: value for name, value in found.items() if math.isfinite(value[0])}
 
 

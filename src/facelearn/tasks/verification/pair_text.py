@@ -36,6 +36,25 @@ def pair_rows(metrics: Mapping[str, Any]) -> list[list[str]]:
             continue
         interval = f"{percent(one['low'])} to {percent(one['high'])}".replace("%", "")
         rows.append([title, percent(one["tar"]), interval, over, one.get("warning") or ""])
+    return rows + one_to_many_rows(metrics)
+
+
+def one_to_many_rows(metrics: Mapping[str, Any]) -> list[list[str]]:
+    """As `pair_rows`: one face against many, by rank and by one-shot naming; what was not measured is left out."""
+    rows = []
+    ranks = table_of(metrics, "ranks")
+    found = estimate(ranks, "rank1_score")
+    if found:
+        over = f"{to_number(ranks.get('people')):,.0f} people enrolled with one photo"
+        rows.append(["Right person nearest (rank 1)", found.text, found.interval_text, over, ""])
+    for one in metrics.get("one_shot") or ():
+        low, high = to_number(one.get("low")), to_number(one.get("high"))
+        interval = "" if low != low else f"{percent(low)} to {percent(high)}".replace("%", "", 1)
+        shots = "1 photo each" if one["shots"] == 1 else f"{one['shots']} photos each"
+        title = f"{one['ways']} people, {shots}: named right"
+        rows.append(
+            [title, percent(one["accuracy"]), interval, f"of {one['people']:,} people, {one['episodes']:,} draws", ""]
+        )
     return rows
 
 

@@ -11,6 +11,9 @@ from facelearn.tasks.settings import LossSettings, SplitSettings, TaskSettings
 BackEndName = Literal["auto", "none", "whitening", "plda", "joint_bayes", "chi_square"]
 
 
+BaselineName = Literal["pixels", "pca"]
+
+
 class EmbeddingLossSettings(LossSettings):
     """Which loss shapes the embedding, and its options: see `losses.embedding_names`."""
 
@@ -32,13 +35,26 @@ class WholePeopleSettings(SplitSettings):
     test_jpeg: tuple[Annotated[int, Field(ge=1, le=100)], ...] = Field(
         (), description="JPEG qualities at which the test images are measured once more"
     )
+    test_sizes: tuple[Annotated[int, Field(ge=4)], ...] = Field(
+        (), description="sides in pixels that the test images are reduced to and measured once more"
+    )
+    train_share: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="share of the photos to train on that are used; smaller shares are parts of larger ones",
+    )
 
     @model_validator(mode="after")
     def _people_to_train_on_are_left(self) -> Self:
         if self.test and self.test_data:
             raise ValueError("split.test and split.test_data both say who is measured; give one of them")
-        if (self.test_list or self.test_jpeg) and not self.test_data:
-            raise ValueError("split.test_list and split.test_jpeg are about split.test_data; give it too")
+        if self.test_list and not self.test_data:
+            raise ValueError("split.test_list is about split.test_data; give it too")
+        if (self.test_jpeg or self.test_sizes) and not (self.test or self.test_data):
+            raise ValueError(
+                "split.test_jpeg and split.test_sizes are about the people of split.test or split.test_data; give one of them"
+            )
         if self.valid + self.test >= 1:
             raise ValueError(
                 f"split.valid and split.test hold out {self.valid + self.test:.0%} of the people; leave some to train on"
@@ -68,6 +84,10 @@ class VerificationSettings(TaskSettings):
         "auto",
         description="how embeddings are compared: none (Euclidean distance on the unit sphere), whitening, plda, joint_bayes, chi_square "
         "(DeepFace's), or auto: what tells held-out people apart best",
+    )
+    baselines: tuple[BaselineName, ...] = Field(
+        (),
+        description="what needs no network and is measured beside it: pixels (grey, 32x32), pca (their principal components)",
     )
 
     @model_validator(mode="after")
@@ -103,5 +123,6 @@ OF_ANOTHER_NETWORK: dict[str, Any] = {
 NEUTRAL: dict[str, Any] = {
     "embedding": (None,), "images_per_person": (None,), "back_end": ("auto",), "split.test": (0,),
     "split.test_data": (None, ""), "split.test_list": (None, ""), "split.test_jpeg": ((), []),
+    "split.test_sizes": ((), []), "split.train_share": (1,), "baselines": ((), []),
 }  # fmt: skip
 """Settings of this task alone, with the values that mean nothing elsewhere."""

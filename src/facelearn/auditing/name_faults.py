@@ -1,0 +1,283 @@
+"""Wrong names, one person under two names, and two people under one, from what models say that were not trained on the photo.
+
+Wrong names. Confident learning (Northcutt, Jiang, Chuang 2021, "Confident learning: estimating uncertainty in dataset labels") counts a
+photo as one of person j where its probability of j reaches the mean that j's own photos have; those that count as somebody else than
+they are called say how common wrong names are at most: a weak model adds its own mistakes. So the noise rate e and the temperature of the
+probabilities are those that make the given names likeliest, e no more than that count. Bayes' rule then says how likely each single name is
+wrong: a name that is right for a photo is written wrong with e, evenly among the others, so with p the probability of the given name
+
+    P(right) = p (1 - e) / (p (1 - e) + (1 - p) e / (P - 1)).
+
+Two names for one person: models that tell people apart cannot tell these two. Photos of a and b are ordered by how much more they look
+like a than like b; the area under the ROC curve of that is near 1 for two people and near one half for one. Two people under one name: the
+photos of that name fall into two groups (2-means on unit vectors) nearly as far apart as two people are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facelearn.auditing.fault import Fault
+from facelearn.auditing.people import same_photos
+from facelearn.data.faces import Faces
+from facelearn.metrics.calibration import fit_temperature, softmax
+
+LEAST_SCORE = 0.05
+"""Findings of a lower probability are not listed."""
+_LEAST_NOISE, _MOST_NOISE = 0.002, 0.3
+_LEAST_IMAGES, _LEAST_PART = (
+    8,
+    3,
+)  # photos of a name, and of the smaller of two groups in it, below which nothing is said
+_LEAST_SHARE = 0.15  # of a name's photos in the smaller group
+_AS_TWO, _STEEP = (
+    0.4,
+    12.0,
+)  # share of two people's distance at which two groups are as likely two people as one; how fast that changes
+_FLOOR = 1e-9
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class NameEvidence:
+    """What is known of photos from models that had not seen them.
+
+    Attributes:
+        rows: int64 (M,), which rows of the table.
+        logits: float64 (M, P), how much each looks like each of the table's people; -inf for people whom its model did not know.
+        vectors: float64 (M, D), the photos as unit vectors that are comparable with each other.
+    """
+
+    rows: NDArray[np.int64]
+    logits: Floats
+    vectors: Floats
+
+
+def name_faults(faces: Faces, evidence: NameEvidence, near_duplicates: NDArray[np.int64]) -> list[Fault]:
+    """All findings about names, the most likely first.
+
+    Args:
+        faces: the table; the rows of the evidence have people.
+        evidence: as above.
+        near_duplicates: int64 (N,), as `splits.groups.near_duplicates` gives them.
+    """
+    chance = wrong_name_chance(evidence.logits, faces.identity[evidence.rows])
+    found = [
+        *_wrong_names(faces, evidence, chance),
+        *_two_names(faces, evidence),
+        *_two_people(faces, evidence, chance),
+        *_photos_under_two_names(
+            faces, near_duplicates, dict(zip(evidence.rows.tolist(), chance.tolist(), strict=True))
+        ),
+    ]
+    return sorted(found, key=lambda fault: -fault.score)
+
+
+def noise_rate(probabilities: Floats, given: NDArray[np.int64]) -> float:
+    """The share of wrong names by the confident joint.
+
+    Args:
+        probabilities: (M, P), out of fold.
+        given: int64 (M,), the name of each photo.
+    """
+    own = probabilities[np.arange(len(given)), given]
+    images = np.bincount(given, minlength=probabilities.shape[1])
+    with np.errstate(invalid="ignore"):
+        threshold = np.bincount(given, weights=own, minlength=probabilities.shape[1]) / images
+    counted = np.where(probabilities >= np.where(images > 0, threshold, np.inf), probabilities, -1.0)
+    likeliest, confident = counted.argmax(1), counted.max(1) >= 0
+    if not confident.any():
+        return _LEAST_NOISE
+    return float(np.clip((likeliest != given)[confident].mean(), _LEAST_NOISE, _MOST_NOISE))
+
+
+def wrong_name_chance(logits: Floats, given: NDArray[np.int64]) -> Floats:
+    """float64 (M,): the probability that each name is wrong; arguments as `NameEvidence` and `noise_rate`."""
+    probabilities, noise = _probabilities(logits, given)
+    own = probabilities[np.arange(len(given)), given]
+    right, wrong = own * (1 - noise), (1 - own) * noise / max(1, probabilities.shape[1] - 1)
+    return np.asarray(wrong / np.maximum(right + wrong, _FLOOR))
+
+
+def _probabilities(logits: Floats, given: NDArray[np.int64]) -> tuple[Floats, float]:
+    """(M, P) softmax at a temperature, and a noise rate: those two under which the given names are likeliest.
+
+    A temperature alone would make a model doubt everything that a few wrong names contradict; wrong names alone would be blamed for all
+    that a weak model does not know. Of the two the likelihood tells which is which. The confident joint is the most that is believed.
+    """
+    known = np.isfinite(logits)
+    filled = np.where(known, logits, np.where(known, logits, np.inf).min() - 50.0)
+    others = max(1, logits.shape[1] - 1)
+    best, found = -np.inf, (filled, _LEAST_NOISE)
+    for temperature in fit_temperature(filled, given) * np.geomspace(0.1, 1.5, 16):
+        probabilities = np.asarray(softmax(filled, temperature), np.float64)
+        own = probabilities[np.arange(len(given)), given]
+        noise = 0.05
+        for _ in range(50):  # expectation and maximisation
+            right, wrong = own * (1 - noise), (1 - own) * noise / others
+            noise = float(np.clip((wrong / (right + wrong + _FLOOR)).mean(), _LEAST_NOISE, _MOST_NOISE))
+        likelihood = float(np.log(own * (1 - noise) + (1 - own) * noise / others + _FLOOR).sum())
+        if likelihood > best:
+            best, found = likelihood, (probabilities, noise)
+    probabilities, noise = found
+    return probabilities, min(noise, noise_rate(probabilities, given))
+
+
+def _wrong_names(faces: Faces, evidence: NameEvidence, chance: Floats) -> list[Fault]:
+    given = faces.identity[evidence.rows]
+    probabilities, _ = _probabilities(evidence.logits, given)
+    own = probabilities[np.arange(len(given)), given].copy()
+    probabilities[np.arange(len(given)), given] = -1
+    other = probabilities.argmax(1)
+    found = []
+    for i in np.flatnonzero(chance >= LEAST_SCORE):
+        name, instead = faces.people[given[i]], faces.people[other[i]]
+        reason = f"models that had not seen it take it for {instead} ({probabilities[i, other[i]]:.0%}), not {name} ({own[i]:.1%})"
+        found.append(_fault(faces, int(evidence.rows[i]), "wrong_name", name, float(chance[i]), instead, reason))
+    return found
+
+
+def _fault(faces: Faces, row: int, kind: str, value: str, score: float, suggestion: str | None, reason: str) -> Fault:
+    return Fault(row, str(faces.source[row]), kind, None, value, min(score, 1.0), suggestion, None, reason)
+
+
+def separation(logits: Floats, one: NDArray[np.int64], other: NDArray[np.int64], a: int, b: int) -> float:
+    """The area under the ROC curve of "more like a than like b" between photos of a (rows `one`) and of b (rows `other`)."""
+    difference = logits[:, a] - logits[:, b]
+    ranks = (
+        np.argsort(np.argsort(np.concatenate([difference[one], difference[other]]), kind="stable"), kind="stable") + 1
+    )
+    return float((ranks[: len(one)].sum() - len(one) * (len(one) + 1) / 2) / (len(one) * len(other)))
+
+
+def _two_names(faces: Faces, evidence: NameEvidence) -> list[Fault]:
+    """Pairs of names whose photos the models do not tell apart, though they tell others."""
+    given = faces.identity[evidence.rows]
+    members = {person: np.flatnonzero(given == person) for person in np.unique(given).tolist()}
+    known = [person for person, rows in members.items() if len(rows) >= _LEAST_PART]
+    pairs = [(a, b) for i, a in enumerate(known) for b in known[i + 1 :]]
+    if len(pairs) < 3:
+        return []
+    area = np.asarray([separation(evidence.logits, members[a], members[b], a, b) for a, b in pairs])
+    # of two people: how far the areas lie from 1, as a normal distribution of their probits would have it
+    usual = _probit(area)
+    middle, width = float(np.median(usual)), max(0.3, 1.4826 * float(np.median(np.abs(usual - np.median(usual)))))
+    found = []
+    for (a, b), own, level in zip(pairs, area, usual, strict=True):
+        count = np.asarray([len(members[a]), len(members[b])], np.float64)
+        # of one person under two names: around one half (0 in probits), by chance and because the models learned single photos
+        error = np.hypot(0.5, np.sqrt((1 / count).sum()) * 1.25)
+        same = np.exp(-0.5 * (max(level, 0) / error) ** 2) / error
+        different = np.exp(-0.5 * (min(level - middle, 0) / width) ** 2) / width
+        prior = 1 / len(known)  # about one name in a few hundred pairs
+        score = float(same * prior / (same * prior + different * (1 - prior) + _FLOOR))
+        if score < LEAST_SCORE or own > 0.9:
+            continue
+        small, large = (a, b) if count[0] <= count[1] else (b, a)
+        reason = (
+            f"photos of {faces.people[small]} and of {faces.people[large]} are not told apart (area under the curve {own:.2f}; "
+            f"others' is about {float(np.median(area)):.2f})"
+        )
+        row = int(evidence.rows[members[small][0]])
+        found.append(_fault(faces, row, "two_names", faces.people[small], score, faces.people[large], reason))
+    return found
+
+
+def _probit(share: Floats) -> Floats:
+    """The normal distribution's quantile (Abramowitz and Stegun 26.2.23, to 5e-4), cut at three deviations."""
+    tail = np.clip(np.minimum(share, 1 - share), 1e-3, 0.5)
+    t = np.sqrt(-2 * np.log(tail))
+    quantile = t - (2.515517 + t * (0.802853 + t * 0.010328)) / (1 + t * (1.432788 + t * (0.189269 + t * 0.001308)))
+    return np.asarray(np.where(share >= 0.5, quantile, -quantile))
+
+
+def two_groups(vectors: Floats) -> NDArray[np.bool_]:
+    """Which of (M, D) vectors are of the smaller of two groups (2-means); none where they are all alike."""
+    centred = vectors - vectors.mean(0)
+    second: NDArray[np.bool_] = np.asarray(centred @ np.linalg.svd(centred, full_matrices=False)[2][0] > 0)
+    for _ in range(25):
+        if second.all() or not second.any():
+            return np.zeros(len(vectors), bool)
+        means = vectors[~second].mean(0), vectors[second].mean(0)
+        now = ((vectors - means[1]) ** 2).sum(1) < ((vectors - means[0]) ** 2).sum(1)
+        if np.array_equal(now, second):
+            break
+        second = now
+    return second if second.sum() * 2 <= len(second) else ~second
+
+
+def apart(vectors: Floats, draws: int = 10) -> float:
+    """The squared distance between two groups of (M, D) vectors, without what the search for two groups makes of chance.
+
+    The groups are found by one half of the columns and their distance is measured in the other half, with what the means' own errors add
+    taken off: about 0 where there is one group, negative by chance. The mean over random halves, scaled to all columns.
+    """
+    random = np.random.default_rng(0)
+    found = []
+    for _ in range(draws):
+        columns = random.permutation(vectors.shape[1])
+        one, other = (vectors[:, half] for half in np.array_split(columns, 2))
+        small = two_groups(one)
+        count = np.asarray([small.sum(), (~small).sum()])
+        if count.min() < 2:
+            found.append(0.0)
+            continue
+        parts = other[small], other[~small]
+        error = sum(part.var(0, ddof=1).sum() / len(part) for part in parts)
+        distance = ((parts[0].mean(0) - parts[1].mean(0)) ** 2).sum()
+        found.append(float(distance - error) * vectors.shape[1] / other.shape[1])
+    return float(np.mean(found))
+
+
+def _two_people(faces: Faces, evidence: NameEvidence, chance: Floats) -> list[Fault]:
+    """Names whose photos are two groups nearly as far apart as two people are, and further than other names' are; wrong names aside."""
+    given = faces.identity[evidence.rows]
+    members = {person: np.flatnonzero((given == person) & (chance < 0.5)) for person in np.unique(given).tolist()}
+    members = {person: rows for person, rows in members.items() if len(rows) >= _LEAST_IMAGES}
+    if len(members) < 4:
+        return []
+    means = np.stack([evidence.vectors[rows].mean(0) for rows in members.values()])
+    between = ((means[:, None] - means) ** 2).sum(2)
+    usual_people = max(float(np.median(between[np.triu_indices(len(means), 1)])), _FLOOR)
+    own = np.asarray([apart(evidence.vectors[rows]) for rows in members.values()]) / usual_people
+    usual = float(np.median(own))
+    limit = max(_AS_TWO, usual + 4 * 1.4826 * float(np.median(np.abs(own - usual))))
+    found = []
+    for (person, rows), far in zip(members.items(), own, strict=True):
+        small = two_groups(evidence.vectors[rows])
+        score = float(1 / (1 + np.exp(-_STEEP * np.clip(far - limit, -2, 2))))
+        if score < LEAST_SCORE or small.sum() < max(_LEAST_PART, _LEAST_SHARE * len(rows)):
+            continue
+        name = faces.people[person]
+        reason = f"photos of {name} are two groups, {far:.0%} as far apart as two people are (others': {usual:.0%})"
+        second = _second_name(name, faces.people)
+        found += [_fault(faces, int(evidence.rows[i]), "two_people", name, score, second, reason) for i in rows[small]]
+    return found
+
+
+def _second_name(name: str, taken: Sequence[str]) -> str:
+    number = 2
+    while f"{name} ({number})" in taken:
+        number += 1
+    return f"{name} ({number})"
+
+
+def _photos_under_two_names(faces: Faces, near_duplicates: NDArray[np.int64], chance: dict[int, float]) -> list[Fault]:
+    """One photo under two names: each of the two rows is a finding; the one whose name is likelier wrong comes first."""
+    found = []
+    for photo in same_photos(faces, near_duplicates):
+        certain = 0.99 if photo.identical else 0.9
+        wrong = np.asarray([chance.get(row, 0.5) for row in photo.rows]) + 1e-6
+        for row, share in zip(photo.rows, wrong / wrong.sum(), strict=True):
+            other = next(one for one in photo.rows if one != row)
+            name, second = (faces.people[faces.identity[one]] for one in (row, other))
+            alike = "the same pixels" if photo.identical else "the same photo"
+            reason = f"{alike} stand under {second} too: row {other}"
+            score = certain * max(0.5, float(share))
+            found.append(_fault(faces, int(row), "duplicate", name, score, str(other), reason))
+    return found
