@@ -121,7 +121,7 @@ def _section(run: Stored, remark: Mapping[str, Any]) -> str:
     heading, rest = body.split("\n", 1)
     asked = run.label.removeprefix(study.name).strip("-").split("-")
     options = "".join(f" --{what} {number}" for number, what in zip(asked[::2], asked[1::2], strict=False))
-    data, given = ("PHOTOS", _files(facts)) if study.task == "identification" else ("training.zip", "")
+    data, given = ("training.zip", "") if study.task == "keypoints" else ("PHOTOS", _files(facts))
     command = f"```bash\nfacelearn study {study.name} --data {data}{given}{options}\n```"
     lines = [f'<a id="{run.label}"></a>', "", heading, "", command, rest]
     if "differs" in remark:
@@ -133,7 +133,10 @@ def _files(facts: Mapping[str, Any]) -> str:
     """The options of files that the stored cells were trained with."""
     recipes = [run["recipe"] for runs in facts["cells"].values() for run in runs]
     options = ""
-    for option, table, name in (("from", "transfer", "source"), ("train-list", "split", "train_list")):
+    for option, table, name in (
+        ("from", "transfer", "source"), ("train-list", "split", "train_list"), ("test-data", "split", "test_data"),
+        ("test-list", "split", "test_list"),
+    ):  # fmt: skip
         files = sorted({(recipe.get(table) or {}).get(name) or "" for recipe in recipes} - {""})
         options += "".join(f" --{option} {file}" for file in files)
     return options

@@ -20,6 +20,7 @@ ORDER = """
 errors.py
 files.py
 cores.py
+runtime_imports.py
 limits.py
 outside.py
 showing.py
@@ -58,9 +59,9 @@ detect                    face_box guesses crops detections refine finder others
 detect/refiner            scenes face_networks finder_learning refiner_learning graphs
 prediction                photos finding stream runtimes backends bench open __init__ embedding_files drawing predict
 record                    folder results
-training                  batches device contention schedule
+training                  batches device contention measured_settings schedule
 training/transfer         stages weights matching
-training                  state evaluation optimiser budget loop plan point_evidence
+training                  state evaluation optimiser budget budget_choice loop plan point_evidence
 detect/refiner            make
 runs                      train_result default_framing placing decoding prepare fit_rows train folds_summary folds deployed evaluate verify adapt convert quickstart
 studies                   measures claims study_file definition cell_numbers checkpoints judging verdicts suggest storage store cells pool cost_plot study_plots overview page study

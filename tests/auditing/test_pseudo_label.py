@@ -101,8 +101,8 @@ def test_labels_stay_and_what_is_filled_is_near_the_truth_and_listed(trained, tm
 
 def test_a_smaller_threshold_fills_less_and_none_is_filled_beyond_it(trained, tmp_path):
     data, model = trained
-    wide = pseudo_label(data, [model, model], tmp_path / "wide", threshold=12.0)
-    narrow = pseudo_label(data, [model, model], tmp_path / "narrow", threshold=wide.median_radius)
+    wide = pseudo_label(data, [model], tmp_path / "wide", threshold=12.0)
+    narrow = pseudo_label(data, [model], tmp_path / "narrow", threshold=wide.median_radius)
     assert 0 < sum(narrow.filled.values()) < sum(wide.filled.values())
     assert (
         max(float(row["radius"]) for row in csv.DictReader(narrow.listed.read_text().splitlines()))

@@ -113,7 +113,7 @@ def _poor(faces: Faces) -> list[Fault]:
         faces.width, faces.height
     )  # pixels of the photo that the image was made from
     tiny = _rising(original, _TINY, -3.0)
-    enlarged = _rising(share, 0.22 * min(faces.width, faces.height), -0.02 * faces.width) * _rising(
+    enlarged = _rising(share, 0.195 * min(faces.width, faces.height), -0.012 * faces.width) * _rising(
         seen.lattice, 8.5, 1.0
     )
     scores: dict[str, tuple[Numbers, Callable[[int], str]]] = {

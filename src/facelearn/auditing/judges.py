@@ -85,10 +85,10 @@ def judged_points(
     Raises:
         DataError: fewer people or groups than folds.
     """
-    own = Recipe()
-    steps = max(1, round((folds - _judges(folds)) / folds * len(faces) / own.batch_size))  # an epoch's
-    longer = min(LEAST_STEPS / steps / SHARE_OF_EPOCHS, 2 * own.epochs)
-    recipe = recipe or own.with_changes(epochs=max(own.epochs, round(longer)))
+    usual = Recipe()
+    steps = max(1, round((folds - _judges(folds)) / folds * len(faces) / usual.batch_size))  # an epoch's
+    longer = min(LEAST_STEPS / steps / SHARE_OF_EPOCHS, 2 * usual.epochs)
+    recipe = recipe or usual.with_changes(epochs=max(usual.epochs, round(longer)))
     recipe, _ = without_mirroring(recipe, faces)
     two = scheme_differences(faces) if recipe.schemes == "auto" else {}  # type: ignore[attr-defined]
     recipe = recipe.with_changes(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,59 +53,54 @@ def _row_faults(
     distance = np.hypot(rest[:, 0], rest[:, 1])
     to_photo = np.asarray(faces.to_photo[row], np.float64)
     larger = float(scale_of(to_photo))
-    facts: dict[str, Any] = {
-        "row": row, "source": str(faces.source[row]), "kind": kind, "keypoint": None, "value": None, "score": score, "suggestion": None,
-        "uncertainty": None,
-    }  # fmt: skip
+    one = Fault(row, str(faces.source[row]), kind, None, None, score, None, None, "")
     if kind == "swapped":
-        pairs = explanations.sets[int(explained.swapped[place].argmax())]
-        return [Fault(**facts | one) for one in _swapped(explanations, row, pairs, to_photo)]
+        return _swapped(explanations, one, explanations.sets[int(explained.swapped[place].argmax())], to_photo)
     if kind == "misplaced":
         k = int(explained.misplaced[place].argmax())
         label = explanations.labels[row, k]
         better = label - explained.normal.error[place, k]
-        facts |= {
-            "keypoint": faces.schema.names[k], "value": _in_photo(to_photo, label), "suggestion": _in_photo(to_photo, better),
-            "uncertainty": float(explained.normal.spread[place, k]) * larger,
-            "reason": f"{np.hypot(*(label - better)) * larger:.1f} px from where its other labels and networks that have not seen the row "
-            f"put it; good labels lie within {2 * scale[k] * larger:.1f} px",
-        }  # fmt: skip
+        reason = (
+            f"{np.hypot(*(label - better)) * larger:.1f} px from where its other labels and networks that have not seen the row put it; "
+            f"good labels lie within {2 * scale[k] * larger:.1f} px"
+        )
+        one = replace(
+            one, keypoint=faces.schema.names[k], value=_in_photo(to_photo, label), suggestion=_in_photo(to_photo, better),
+            uncertainty=float(explained.normal.spread[place, k]) * larger, reason=reason,
+        )  # fmt: skip
     elif kind == "shifted":
         move = to_photo[:, :2] @ -explained.normal.shift[place]
-        facts |= {
-            "suggestion": (float(move[0]), float(move[1])), "uncertainty": float(scale[~np.isnan(distance)].mean()) * larger,
-            "reason": f"all {int((~np.isnan(distance)).sum())} labels stand {np.hypot(*move):.1f} px to one side of the face",
-        }  # fmt: skip
+        one = replace(
+            one, suggestion=(float(move[0]), float(move[1])), uncertainty=float(scale[~np.isnan(distance)].mean()) * larger,
+            reason=f"all {int((~np.isnan(distance)).sum())} labels stand {np.hypot(*move):.1f} px to one side of the face",
+        )  # fmt: skip
     elif kind == "scheme":
         own = int(own_scheme(faces, len(SCHEMES))[row])
-        facts |= {
-            "value": SCHEMES[own], "suggestion": SCHEMES[1 - own],
-            "reason": f"its labels lie where rows of the scheme '{SCHEMES[1 - own]}' have them",
-        }  # fmt: skip
+        reason = f"its labels lie where rows of the scheme '{SCHEMES[1 - own]}' have them"
+        one = replace(one, value=SCHEMES[own], suggestion=SCHEMES[1 - own], reason=reason)
     else:
-        facts["reason"] = (
+        reason = (
             f"the labels look like those of another face: half of them lie {np.nanmedian(distance) * larger:.1f} px or more from where "
             "networks that have not seen this row put them"
         )
-    return [Fault(**facts)]
+        one = replace(one, reason=reason)
+    return [one]
 
 
 def _swapped(
-    explanations: Explanations, row: int, pairs: tuple[int, ...], to_photo: NDArray[np.float64]
-) -> list[dict[str, Any]]:
-    """What is told of exchanged mirror pairs: one line for all of the schema, else one a pair, at the keypoint of it that has a label."""
-    schema, labels = explanations.faces.schema, explanations.labels[row]
+    explanations: Explanations, one: Fault, pairs: tuple[int, ...], to_photo: NDArray[np.float64]
+) -> list[Fault]:
+    """Exchanged mirror pairs: one fault for all of the schema, else one a pair, at the keypoint of it that has a label."""
+    schema, labels = explanations.faces.schema, explanations.labels[one.row]
     if len(pairs) == len(schema.mirror) > 1:
-        return [{"reason": "left and right have changed places"}]
+        return [replace(one, reason="left and right have changed places")]
     found = []
     for number in pairs:
         left, right = sorted(schema.mirror[number], key=lambda k: bool(np.isnan(labels[k]).any()))
         if not np.isnan(labels[left]).any():
-            found.append({
-                "keypoint": schema.names[left], "value": _in_photo(to_photo, labels[left]),
-                "suggestion": _in_photo(to_photo, labels[right]),
-                "reason": f"{schema.names[left]} and {schema.names[right]} have changed places",
-            })  # fmt: skip
+            reason = f"{schema.names[left]} and {schema.names[right]} have changed places"
+            value, suggestion = _in_photo(to_photo, labels[left]), _in_photo(to_photo, labels[right])
+            found.append(replace(one, keypoint=schema.names[left], value=value, suggestion=suggestion, reason=reason))
     return found
 
 

@@ -21,6 +21,7 @@ from facelearn.bundle.onnx_file import MOST_BYTES, onnx_metadata
 from facelearn.bundle.seal import BLANK_SEAL, is_whole, seal
 from facelearn.cores import usable_threads, waits_passively
 from facelearn.errors import BundleError, MissingExtraError
+from facelearn.runtime_imports import import_onnxruntime
 
 OPSET = 18
 INPUT_NAME = "images"
@@ -184,8 +185,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _session(content: bytes, providers: Sequence[str], source: str) -> Any:
-    import onnxruntime
-
+    onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors only: its warnings on unused initialisers tell a user nothing
     options.intra_op_num_threads = (

@@ -241,7 +241,9 @@ Epochs = Annotated[
 Budget = Annotated[
     str | None,
     Sets("budget_seconds"),
-    typer.Option("--budget", rich_help_panel=TRAINING, help="Train for about this long instead: 90s, 5m, 2h."),
+    typer.Option(
+        "--budget", rich_help_panel=TRAINING, help="Train for about this long, at a size that fits: 90s, 5m, 2h."
+    ),
 ]
 NoMirror = Annotated[
     bool | None,

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from facelearn.detect.detections import NO_FACES, Detections
 from facelearn.detect.guesses import LARGEST, SMALLEST, guesses, surest
 from facelearn.detect.refine import Levels, refine
+from facelearn.runtime_imports import import_onnxruntime
 
 _COARSEST = 32
 _LEAST_GUESS = 0.1
@@ -37,8 +38,7 @@ def grey_of(photo: NDArray[np.uint8]) -> NDArray[np.uint8]:
 @lru_cache(maxsize=2)
 def session(name: str) -> Any:
     """The graph `name`.onnx that lies beside this file, in ONNX Runtime, on one thread (detectors run beside one another)."""
-    import onnxruntime
-
+    onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +15,7 @@ from facelearn.bundle import Bundle
 from facelearn.cores import usable_threads
 from facelearn.errors import BundleError, MissingExtraError, RecipeError
 from facelearn.prediction.runtimes import graph_file, read_order
+from facelearn.runtime_imports import import_onnxruntime, import_openvino
 
 BackendName = Literal["auto", "torch", "onnx", "openvino"]
 Precision = Literal["auto", "32", "bf16"]
@@ -116,9 +116,7 @@ class OnnxBackend:
             raise RecipeError(
                 "ONNX Runtime runs the exported model in float32; use precision='32', or the .safetensors file"
             )
-        import onnxruntime
-
-        cuda = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+        cuda = "CUDAExecutionProvider" in import_onnxruntime().get_available_providers()
         if device == "cuda" and not cuda:
             raise RecipeError(
                 "device='cuda' is not available to ONNX Runtime here; type: pip install onnxruntime-gpu, or use device='cpu'"
@@ -144,7 +142,7 @@ class OpenVinoBackend:
     def __init__(self, path: str | Path, device: str, precision: Precision) -> None:
         if device == "cuda":
             raise RecipeError("OpenVINO runs on the CPU here; use device='cpu', or backend='onnx'")
-        openvino = _import_openvino()
+        openvino = import_openvino()
         model = bundles.load_onnx(path)
         self.bundle = model.bundle
         core = openvino.Core()
@@ -157,25 +155,6 @@ class OpenVinoBackend:
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         return np.array(self._model([_channels_first(images)])[0], np.float32)
-
-
-def _import_openvino() -> Any:
-    """The package, kept from telling its makers that it was imported, which it does unasked where it finds `openvino_telemetry`.
-
-    Raises:
-        MissingExtraError: it is not installed.
-    """
-    hidden = "openvino_telemetry" not in sys.modules
-    if hidden:
-        sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # makes importing it an ImportError, on which a stub is used
-    try:
-        import openvino
-    except ImportError as error:
-        raise MissingExtraError("openvino", "openvino") from error
-    finally:
-        if hidden:
-            del sys.modules["openvino_telemetry"]
-    return openvino
 
 
 _KINDS: dict[str, Callable[[str | Path, str, Precision], Backend]] = {

@@ -113,7 +113,7 @@ class BenchResult:
         size = "x".join(map(str, self.facts["input"]))
         use = f"{self.fastest} is the fastest in float32 that agrees with {first.backend}"
         return [
-            f"{self.facts['network']}, images of {size}; {self.facts['processor']}, {self.facts['threads']} threads",
+            f"{self.facts['network']}, images of {size}; {self.facts['processor']}, threads: {self.facts['threads']}",
             text_table(heading, cells),
             *(f"{name}: {why}" for name, why in self.left_out.items()),
             f"{use}; predict and facelearn.open take it from now on" if self.kept else use,

@@ -52,9 +52,9 @@ def adapt(
         raise DataError(
             f"the two models do not read the same faces from {photos}; leave out photos that cannot be read"
         )
-    vectors = [model.embed(faces).vectors for model, faces in zip(models, tables, strict=True)]
+    first, second = (model.embed(faces).vectors for model, faces in zip(models, tables, strict=True))
     adapter = fit_adapter(
-        *vectors, tables[0].identity, source=old.space, target=new.space, old_back_end=old.back_end, new_back_end=new.back_end,
+        first, second, tables[0].identity, source=old.space, target=new.space, old_back_end=old.back_end, new_back_end=new.back_end,
         held_out=held_out, seed=seed,
     )  # fmt: skip
     save_adapter(adapter, out)

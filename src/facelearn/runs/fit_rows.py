@@ -27,7 +27,7 @@ from facelearn.tasks.settings import JPEG, SIDE
 from facelearn.tasks.task import TEST, TRAIN, VALID, AnswerFacts, HeldOut
 from facelearn.training.device import describe_machine
 from facelearn.training.loop import FitResult, Reporter
-from facelearn.training.plan import Fitted, Plan, fit_plan, plan_rows
+from facelearn.training.plan import Fitted, Plan, fit_plan, plan_rows, settle_settings
 from facelearn.transforms.framing import Framing
 from facelearn.transforms.steps.pixel_steps import Resize
 
@@ -45,6 +45,7 @@ def train_parts(
     reporter: Reporter | None = None,
     ready: Callable[[], None] = lambda: None,
     stop: Callable[[], bool] | None = None,
+    measures: bool = False,
 ) -> TrainResult:
     """`train` on rows that are already split. The process must be set up by `training.device.apply`.
 
@@ -60,9 +61,13 @@ def train_parts(
         reporter: callbacks.
         ready: called once all that can be refused has been checked, before anything is written to `out`.
         stop: asked after every batch; once it says True, the state is saved and the result says that it was stopped.
+        measures: a long run begins with measuring what is fastest here; not for runs that are compared with each other, which must compute
+            alike.
     """
     folder = RunFolder(out)
     plan = plan_rows(train, _held_out(train, valid, held_out, recipe, framing), recipe, facts or {}, framing)
+    if measures or resume:
+        plan = settle_settings(plan, folder.path, resume=resume)
 
     def begin() -> None:
         ready()
@@ -183,6 +188,8 @@ def write_fitted(fitted: Fitted, out: str | Path) -> TrainResult:
         **versions(),
         "threads": threads[-1][1],
         "threads_from_step": threads,
+        **result.progress.computed,
+        **({"milliseconds_a_step": dict(plan.measured)} if plan.measured else {}),
     }
     save_metrics(
         folder.path, {**measured.metrics, "summary": summary}, environment=environment, data=plan.facts, split=split

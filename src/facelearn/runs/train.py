@@ -22,6 +22,7 @@ from facelearn.runs.fit_rows import parts_of, train_parts
 from facelearn.runs.prepare import ReadResult, read_with_report
 from facelearn.runs.train_result import TrainResult
 from facelearn.tasks import TASKS
+from facelearn.training.budget_choice import within_budget
 from facelearn.training.device import apply, choose_device
 from facelearn.training.loop import Reporter
 from facelearn.training.transfer.weights import open_weights
@@ -82,12 +83,17 @@ def train(
         resolved = resolve(made, read.faces, source_network)
         used, parts = resolved.recipe, resolved.splits[0]
         notes = [note for note in resolved.notes if note not in read.warnings]
-        apply(choose_device(used.device, devices=used.devices, precision=used.precision, threads=used.threads))
+        device = choose_device(used.device, devices=used.devices, precision=used.precision, threads=used.threads)
+        apply(device)
         folder.check_source_stays(used, overwrite=overwrite)
         train_rows, valid, held_out = parts_of(read.faces, parts)
+        if made.own and not made.runs:
+            used, picked = within_budget(used, train_rows, device, made.typed)
+            if picked:
+                (reporter.on_note if reporter else notes.append)(picked)
         result = train_parts(
             train_rows, valid, folder.path, recipe=used, held_out=held_out, framing=read.framing, resume=resume, reporter=reporter,
-            stop=stop, ready=lambda: make_ready(folder, data, overwrite),
+            stop=stop, ready=lambda: make_ready(folder, data, overwrite), measures=True,
             facts={"source": data_name(data), "split": parts.report()},
         )  # fmt: skip
     return dataclasses.replace(result, skipped=read.skipped, warnings=(*read.warnings, *notes, *result.warnings))

@@ -30,6 +30,7 @@ from facelearn.training.batches import TrainingData
 from facelearn.training.budget import epochs_within
 from facelearn.training.contention import Threads
 from facelearn.training.device import DeviceSettings
+from facelearn.training.measured_settings import to_record
 from facelearn.training.optimiser import optimiser_for, set_rate
 from facelearn.training.schedule import averaging_decay, learning_rate, momentum
 from facelearn.training.state import Progress, load_state, save_state, write_history
@@ -171,7 +172,7 @@ class _Fit:
         self.clock = self.saved = self.written = time.perf_counter()
         self.save_every = SAVE_SECONDS
         self.warned: str | None = None
-        self.threads = Threads(settings, self.reporter.on_note)
+        self.settings, self.threads = settings, Threads(settings, self.reporter.on_note)
 
     def take_up(self, folder: Path, data: str) -> None:
         """Go on from the state in `folder`."""
@@ -186,7 +187,7 @@ class _Fit:
 
     def start(self) -> None:
         """Let the clock run."""
-        self.progress.threads = self.threads.since
+        self.progress.threads, self.progress.computed = self.threads.since, to_record(self.settings)
         self.clock = self.saved = time.perf_counter()
         self.reporter.on_start(self.progress, self.batches)
 

@@ -24,11 +24,14 @@ from facelearn.models import zoo
 from facelearn.models.layers.initialise import initialise
 from facelearn.recipe.recipe import Recipe
 from facelearn.tasks import TASKS
+from facelearn.tasks.batch import batches_in
 from facelearn.tasks.task import VALID, Task
 from facelearn.training.batches import TrainingData
 from facelearn.training.device import DeviceSettings, choose_device
 from facelearn.training.evaluation import predict_all
 from facelearn.training.loop import FitResult, Reporter, fit
+from facelearn.training.measured_settings import fastest_settings, from_record, step_timer
+from facelearn.training.state import recorded_computing
 from facelearn.training.transfer.matching import transfer
 from facelearn.training.transfer.weights import Weights, open_weights
 from facelearn.transforms.augment.settings import AugmentSettings
@@ -51,6 +54,7 @@ class Plan:
         framing: how photos became these rows.
         weights: to start from, or None.
         facts: of the data.
+        measured: milliseconds of a training step, by the settings that were tried; empty where none were.
     """
 
     recipe: Recipe
@@ -63,6 +67,7 @@ class Plan:
     framing: Framing
     weights: Weights | None = None
     facts: dict[str, Any] = field(default_factory=dict)
+    measured: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def valid(self) -> Faces:
@@ -162,6 +167,28 @@ def _preprocess(recipe: Recipe, weights: Weights | None, train: Faces) -> Prepro
     return Preprocess(pixel_steps=own.pixel_steps, number_steps=expected.number_steps)
 
 
+def settle_settings(plan: Plan, folder: Path, *, resume: bool) -> Plan:
+    """The plan with the settings that are fastest here for its network, if its run is long enough to measure them; those that a run had
+    which is gone on with, as far as they can be had here.
+
+    Args:
+        plan: what `plan_rows` gave.
+        folder: of the run.
+        resume: it is gone on with.
+    """
+    if resume:
+        return dataclasses.replace(plan, settings=from_record(recorded_computing(folder), plan.settings))
+    height, width = plan.network_args["image_size"]
+    rows = min(plan.recipe.batch_size, len(plan.train)) // plan.recipe.accumulate
+    steps = plan.recipe.epochs * batches_in(len(plan.train), plan.recipe.batch_size)
+    with torch.random.fork_rng(devices=[]):
+        network = zoo.build(plan.recipe.model.name, **plan.network_args)
+    timer = step_timer(network, (max(2, rows), plan.network_args["in_channels"], height, width))
+    found = fastest_settings(plan.settings, plan.recipe, steps, timer)
+    torch.set_num_threads(found.settings.threads)
+    return dataclasses.replace(plan, settings=found.settings, measured=found.milliseconds)
+
+
 def fit_plan(
     plan: Plan,
     scratch: Path,
@@ -199,7 +226,12 @@ def fit_plan(
     try:
         data = {
             part: TrainingData(
-                rows, plan.preprocess, learner.targets(rows), device=fabric.device, scratch=scratch / part
+                rows,
+                plan.preprocess,
+                learner.targets(rows),
+                device=fabric.device,
+                scratch=scratch / part,
+                memory_format=plan.settings.memory_format,
             )
             for part, rows in {"train": plan.train, **plan.held_out}.items()
         }

@@ -38,6 +38,7 @@ class Progress:
         data: fingerprint of the training rows, so that a run is not resumed on other data.
         label_offset: what the task measured of the labels so far, see `batches.TrainingData`.
         threads: [step, number of threads from it on], the first one at step 0; a run is repeated bit for bit only with the same ones.
+        computed: on what and how, as `measured_settings.to_record`; the same holds for it.
     """
 
     epochs: int
@@ -53,6 +54,7 @@ class Progress:
     data: str = ""
     label_offset: float = 0.0
     threads: list[list[int]] = field(default_factory=list)
+    computed: dict[str, str] = field(default_factory=dict)
 
 
 def write_history(path: Path, history: list[dict[str, float]]) -> None:
@@ -132,6 +134,16 @@ def load_state(
         state.setdefault(int(index), {})[slot] = tensor
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
     return progress, _below(tensors, "best.")
+
+
+def recorded_computing(folder: Path) -> dict[str, str]:
+    """`Progress.computed` of the state in `folder`; empty where there is none that can be read, which `load_state` then says."""
+    try:
+        with safe_open(RunFolder(folder).last, framework="pt") as file:
+            recorded = json.loads((file.metadata() or {})["progress"])["computed"]
+    except (SafetensorError, LookupError, TypeError, ValueError, RuntimeError, RecursionError, OSError):
+        return {}
+    return {str(name): str(value) for name, value in recorded.items()} if isinstance(recorded, dict) else {}
 
 
 def _checksum(facts: str, tensors: dict[str, Tensor]) -> int:

@@ -83,7 +83,7 @@ def _beside(answering: VerificationAnswering, vectors: NDArray[np.float32], show
     found = measure_table(answering, vectors, shown.identity, shown.group)
     if found is None:
         return {}
-    kept = {name: found.metrics[name] for name in ("auc_score", "equal_error", "tar")}  # type: ignore[literal-required]
+    kept = {name: found.metrics[name] for name in ("auc_score", "equal_error", "tar")}
     return {**kept, **one_to_many(answering.back_end, vectors, shown.identity)}
 
 
