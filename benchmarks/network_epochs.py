@@ -1,4 +1,4 @@
-"""Seconds an epoch of each published keypoint network on this machine, beside those that the W207 study printed for its GPU (a K520, by inference).
+"""Whole epochs of the networks of the W207 study on this machine, beside those that the study printed for its GPU (a K520, by inference).
 
     python benchmarks/network_epochs.py [--steps 4] [--device auto] [--only net5 --only net6]
 

@@ -105,7 +105,7 @@ class VerificationAnswering:
             found=found,
             answering=self,
         )
-        boxed = ~np.isnan(found.boxes).any(1)
+        boxed: NDArray[np.bool_] = ~np.isnan(found.boxes).any(1)
         again = np.zeros(len(whole), np.bool_)  # the second look at the face before
         again[1:] = (
             boxed[:-1] & ~boxed[1:] & (whole.source[1:] == whole.source[:-1]) & (whole.row[1:] == whole.row[:-1])
