@@ -105,7 +105,7 @@ class VerificationAnswering:
             found=found,
             answering=self,
         )
-        boxed: NDArray[np.bool_] = ~np.isnan(found.boxes).any(1)
+        boxed = np.asarray(~np.isnan(found.boxes).any(1), np.bool_)
         again = np.zeros(len(whole), np.bool_)  # the second look at the face before
         again[1:] = (
             boxed[:-1] & ~boxed[1:] & (whole.source[1:] == whole.source[:-1]) & (whole.row[1:] == whole.row[:-1])
