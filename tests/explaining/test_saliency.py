@@ -82,7 +82,11 @@ def hand_made(relu) -> nn.Module:
     return Net().requires_grad_(False)
 
 
-@pytest.mark.parametrize("relu", [nn.ReLU(), torch.relu, nn.functional.relu, torch.Tensor.relu], ids=str)
+@pytest.mark.parametrize(
+    "relu",
+    [nn.ReLU(), torch.relu, nn.functional.relu, torch.Tensor.relu],
+    ids=["module", "torch", "functional", "method"],
+)
 def test_guided_backpropagation_by_hand(relu):
     network, x = hand_made(relu), torch.tensor([[3.0, 1.0], [1.0, 2.0]]).reshape(2, 1, 1, 2)
     found = guided_backpropagation(network, x, torch.ones(1))
