@@ -10,7 +10,7 @@ from tests.architecture.house import FILES, tree
 
 # Where JSON or TOML is read or written, or its facts are put together for that.
 EDGE = {
-    "auditing/fault", "auditing/inspect", "auditing/label_faults", "bundle/card", "bundle/document", "bundle/file",
+    "auditing/fault", "auditing/inspect", "bundle/card", "bundle/document", "bundle/file",
     "cli/study_command", "cli/train_command", "cli/tune_command", "cli/typed_settings", "data/cache", "data/readers/coco",
     "data/schema", "outside",
     "data/writers/to_files", "data/writers/to_label_studio", "models/zoo", "recipe/defaults", "recipe/keywords", "recipe/recipe",

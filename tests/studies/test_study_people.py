@@ -107,6 +107,7 @@ def test_listed_images_are_trained_on_and_all_others_are_the_test(toml, tmp_path
     assert study(toml(), faces, tmp_path, **settings).computed == 1  # another list, another cell
 
 
+@pytest.mark.slow
 def test_folds_share_their_test_and_are_summed_up(toml, tmp_path, faces):
     path = toml(top="folds = 2")
     result = study(path, faces, tmp_path, only=("plain",))

@@ -175,6 +175,7 @@ def test_the_loss_and_the_best_epoch_can_be_the_score(tmp_path):
     assert result.best.score == pytest.approx(min(losses))
 
 
+@pytest.mark.slow
 def test_hopeless_trials_are_pruned_and_the_best_is_not(tmp_path):
     space = {"optimiser.learning_rate": {"kind": "log_uniform", "low": 1e-8, "high": 1e-1}}
     recipe = BASE.with_changes(search=space, epochs=6)
@@ -205,6 +206,7 @@ def test_a_combination_that_makes_no_network_is_refused_with_its_reason_and_cost
     }
 
 
+@pytest.mark.slow
 def test_a_space_of_which_nothing_makes_a_network_ends_with_the_reason(tmp_path):
     recipe = BASE.with_changes(search=RATE, model={"name": "net6_large_pool", "options": {}})
     with pytest.raises(FacelearnError, match=r"30 combinations were refused.*too small"):

@@ -257,6 +257,7 @@ def test_a_model_of_another_task_compares_nothing(run, tmp_path) -> None:
         facelearn.open(trained.model).compare(faces.images[0], faces.images[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("network", "side", "options", "loss"),
     [
