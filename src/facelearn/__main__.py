@@ -24,6 +24,15 @@ def start() -> None:
         code = 128 + number  # as shells count: 130 for Ctrl-C, 143 for SIGTERM
         raise KeyboardInterrupt
 
+    def lost(said: sys.UnraisableHookArgs) -> None:
+        """An interrupt that came inside a callback, which Python can only report, comes again a moment later."""
+        if not issubclass(said.exc_type, KeyboardInterrupt) or not hasattr(signal, "setitimer"):
+            sys.__unraisablehook__(said)
+            return
+        signal.signal(signal.SIGALRM, lambda number, frame: stop(code - 128, frame))
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+
+    sys.unraisablehook = lost
     for number in _SIGNALS:
         signal.signal(number, stop)
     try:
@@ -41,6 +50,7 @@ def start() -> None:
             raise
         sys.stderr.write("facelearn: stopped\n")
     finally:
+        sys.unraisablehook = sys.__unraisablehook__
         for number in _SIGNALS:
             signal.signal(number, signal.SIG_DFL)
     if code:
