@@ -53,6 +53,7 @@ for write in (
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="limits are POSIX's")
 def test_what_libraries_say_of_a_write_becomes_one_sentence_and_nothing_is_left(tmp_path: Path) -> None:
     done = subprocess.run(
@@ -82,6 +83,7 @@ def small_disk(tmp_path: Path):
     subprocess.run(["umount", str(folder)], check=True)
 
 
+@pytest.mark.slow
 def test_a_full_disk_says_how_much_is_needed_and_how_to_go_on(tmp_path: Path, small_disk: Path) -> None:
     facelearn.synthetic_faces(40, seed=1).save(tmp_path / "faces")
     run = small_disk / "run"

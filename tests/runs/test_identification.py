@@ -155,6 +155,7 @@ def test_one_person_is_not_enough(tmp_path):
         train(people_faces([30]), tmp_path, changes=QUICK)
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_to_the_same_end(faces, tmp_path):
     quick = {**QUICK, "epochs": 3, "imbalance": "balanced_sampler"}
     whole = train(faces, tmp_path / "whole", changes=quick)

@@ -51,6 +51,7 @@ def toml(tmp_path):
     return write
 
 
+@pytest.mark.slow
 def test_only_what_is_missing_is_trained(toml, tmp_path):
     faces, seen = blob_faces(60), []
     first = study(toml(), faces, tmp_path, done=lambda name, numbers, cached: seen.append((name, cached)))
@@ -67,6 +68,7 @@ def test_only_what_is_missing_is_trained(toml, tmp_path):
     assert other_data.computed == 1
 
 
+@pytest.mark.slow
 def test_all_cells_are_measured_on_the_same_rows_and_leave_no_weights(toml, tmp_path):
     result = study(toml(), blob_faces(60), tmp_path)
     counts = {name: numbers["data"]["counts"] for name, (numbers,) in result.cells.items()}
@@ -80,6 +82,7 @@ def test_all_cells_are_measured_on_the_same_rows_and_leave_no_weights(toml, tmp_
     assert study(toml(), blob_faces(60), tmp_path, keep_models=True, only=("all",)).computed == 1
 
 
+@pytest.mark.slow
 def test_epochs_rows_and_folds_are_other_cells(toml, tmp_path):
     faces = blob_faces(60)
     result = study(toml(), faces, tmp_path, epochs=1, rows=40, only=("all",))

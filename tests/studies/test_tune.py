@@ -97,6 +97,7 @@ def test_everything_that_a_search_leaves_behind(tmp_path, drawn):
         )
 
 
+@pytest.mark.slow
 def test_the_same_call_again_goes_on_to_so_many_trials_in_all(tmp_path):
     whole = tune(FACES, tmp_path / "one", recipe=RECIPE, trials=4)
     tune(FACES, tmp_path / "two", recipe=RECIPE, trials=2)
