@@ -243,6 +243,12 @@ class Faces:
             )  # what was worked out holds for the same images and people
         return faces
 
+    def without_keypoints(self) -> Faces:
+        """The same faces for tasks that learn who they are: no keypoints, however many there were."""
+        if not len(self.schema):
+            return self
+        return self.replace(keypoints=np.zeros((len(self), 0, 2), np.float32), schema=NO_KEYPOINTS)
+
     def __reduce__(self) -> Any:
         names = [one.name for one in dataclasses.fields(self) if one.init]
         return Faces, tuple(getattr(self, name) for name in names)

@@ -207,7 +207,8 @@ class OpenModel:
             on_error: "stop" raises at photos that cannot be read; "skip" leaves them out and lists them in the answer's `skipped`.
 
         Yields:
-            The task's answer for up to `batch` photos; points in the photos' own pixels: for a `Faces` or a data file, those of the
+            The task's answer for up to `batch` photos, embeddings of a face that was seen twice as two rows, the second without a box
+            (`predict` gives their mean); points in the photos' own pixels: for a `Faces` or a data file, those of the
             original photos, through `to_photo`.
 
         Raises:

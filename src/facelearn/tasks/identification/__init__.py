@@ -11,7 +11,6 @@ import numpy as np
 
 from facelearn.data.faces import Faces
 from facelearn.data.listing import NOBODY
-from facelearn.data.schema import NO_KEYPOINTS
 from facelearn.errors import BundleError, DataError, RecipeError
 from facelearn.models import zoo
 from facelearn.models.registry import Gives
@@ -126,8 +125,8 @@ class Identification:
             raise DataError(
                 f"none of the {len(train)} training rows says who it shows; put each person's photos into a folder of that name"
             )
-        parts = {name: _without_keypoints(part) for name, part in held_out.items()}
-        return _without_keypoints(train if known.all() else train[known]), parts
+        parts = {name: part.without_keypoints() for name, part in held_out.items()}
+        return (train if known.all() else train[known]).without_keypoints(), parts
 
     def counts(self, train: Faces, held_out: Mapping[str, Faces]) -> dict[str, Any]:
         """Images and people; "images_per_person" in the order of the model's people."""
@@ -293,12 +292,6 @@ def _within(by: str, where: str) -> WithinBy:
             f"split.by = 'person' keeps people whole, and identification needs each in {where}; leave it at 'auto'"
         )
     return cast(WithinBy, by)
-
-
-def _without_keypoints(faces: Faces) -> Faces:
-    if not len(faces.schema):
-        return faces
-    return faces.replace(keypoints=np.zeros((len(faces), 0, 2), np.float32), schema=NO_KEYPOINTS)
 
 
 def _with_others(faces: Faces, fold: Split, rest: Rows, others: Parts, held_out: Split, duplicates: Rows) -> Split:

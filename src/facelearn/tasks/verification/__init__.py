@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facelearn.data.faces import Faces
-from facelearn.data.schema import NO_KEYPOINTS
 from facelearn.errors import DataError, RecipeError
 from facelearn.losses.embedding_names import compares_images
 from facelearn.models import zoo
@@ -130,8 +129,8 @@ class Verification:
                     f"the loss '{settings.loss.name}' compares images of one person, and fewer than two of the training people have two; "
                     "add photos, or take a loss that needs one photo a person: --loss cosine_softmax"
                 )
-        parts = {name: _without_keypoints(part) for name, part in held_out.items()}
-        return _without_keypoints(train if known.all() else train[known]), parts
+        parts = {name: part.without_keypoints() for name, part in held_out.items()}
+        return (train if known.all() else train[known]).without_keypoints(), parts
 
     def counts(self, train: Faces, held_out: Mapping[str, Faces]) -> dict[str, Any]:
         """Images and people of each part."""
@@ -289,12 +288,6 @@ def _drawn(known: NDArray[np.bool_], share: float, seed: int) -> NDArray[np.bool
     chosen = np.zeros(len(known), np.bool_)
     chosen[rows[: max(2, round(share * len(rows)))]] = True
     return chosen
-
-
-def _without_keypoints(faces: Faces) -> Faces:
-    if not len(faces.schema):
-        return faces
-    return faces.replace(keypoints=np.zeros((len(faces), 0, 2), np.float32), schema=NO_KEYPOINTS)
 
 
 VERIFICATION = Verification()
