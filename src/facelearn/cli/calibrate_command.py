@@ -21,6 +21,13 @@ class Method(StrEnum):
     isotonic = "isotonic"
 
 
+class UseOfDomain(StrEnum):
+    """Whether what the photos have in common is taken out."""
+
+    auto = "auto"
+    none = "none"
+
+
 @command(epilog="Example: facelearn calibrate model.safetensors --people my_people/ --far 0.01")
 def calibrate(
     model: Annotated[Path, typer.Argument(help="Model file (.safetensors) of a verification model.")],
@@ -37,6 +44,9 @@ def calibrate(
     method: Annotated[
         Method, typer.Option(help="From distances to probabilities: platt, or isotonic (many pairs).")
     ] = Method.platt,
+    domain: Annotated[
+        UseOfDomain, typer.Option(help="What such photos have in common is taken out where that helps: auto, or none.")
+    ] = UseOfDomain.auto,
     on_error: options.BadRows = options.OnError.stop,
     detector: Finder = "auto",
     out: Annotated[Path | None, typer.Option(help="Model file to write (default: MODEL itself).")] = None,
@@ -47,7 +57,7 @@ def calibrate(
     from facelearn.runs.verify import calibrate as run
 
     found = run(
-        model, pairs, images, people=people, far=far, method=method.value, out=out,
+        model, pairs, images, people=people, far=far, method=method.value, domain=domain.value, out=out,
         on_error=on_error.value, detector=detector, device=device,
     )  # fmt: skip
     if as_json:
@@ -56,6 +66,13 @@ def calibrate(
     warn(found["warnings"])
     counts = found["pairs"]
     interval = "" if found["low"] is None else f" (95% interval {found['low']:.4f} to {found['high']:.4f})"
+    taken_out = found["domain"]
+    if taken_out["name"] != "none":
+        area = taken_out["auc_score"]
+        say(
+            f"taken out, what these photos have in common ({taken_out['name']}): area under the ROC curve {area[taken_out['name']]:.4f} on "
+            f"people it was not learned from, {area['none']:.4f} without; --domain none leaves it in"
+        )
     say(
         f"threshold {found['threshold']:.4f}{interval}: at most {far:g} of {counts['different']:,} pairs of different people pass",
         f"most pairs right at {found['most_accurate_threshold']:.4f}; {counts['same']:,} pairs of one person",

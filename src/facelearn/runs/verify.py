@@ -26,6 +26,7 @@ from facelearn.record.folder import RunFolder
 from facelearn.record.results import load_run, save_metrics
 from facelearn.runs.prepare import ReadResult, read_with_report
 from facelearn.tasks.verification.answer import Embeddings
+from facelearn.tasks.verification.domain_choice import DomainUse, choose_domain
 from facelearn.tasks.verification.measure import thresholds_of
 from facelearn.tasks.verification.pair_results import hardest_pairs
 from facelearn.transforms.framing import Framing
@@ -42,6 +43,8 @@ class ComparedPairs:
         distance: float64 (P,).
         same: bool (P,).
         people: int64 (P, 2), who is on each photo, -1 where not known.
+        vectors: float32 (N, d), the embeddings of all photos.
+        first, second: int64 (P,), rows of `vectors`.
         pairs: as listed; None for all pairs of labelled faces.
         embeddings: of `pairs.files`, in their order.
         notes: what is to be known of the photos.
@@ -51,6 +54,9 @@ class ComparedPairs:
     distance: NDArray[np.float64]
     same: NDArray[np.bool_]
     people: NDArray[np.int64]
+    vectors: NDArray[np.float32]
+    first: NDArray[np.int64]
+    second: NDArray[np.int64]
     pairs: Pairs | None
     notes: tuple[str, ...]
     source: str
@@ -134,6 +140,7 @@ def calibrate(
     people: str | Path | None = None,
     far: float = 1e-2,
     method: Method = "platt",
+    domain: DomainUse = "auto",
     out: str | Path | None = None,
     on_error: OnError = "stop",
     detector: str = "auto",
@@ -141,7 +148,10 @@ def calibrate(
 ) -> dict[str, Any]:
     """Find the threshold at which at most the share `far` of pairs of different people pass, and keep it in the model file.
 
-    With it go the most accurate threshold, the way from distances to probabilities, and the pairs' fingerprint.
+    With it go the most accurate threshold, the way from distances to probabilities, and the pairs' fingerprint. Where it tells these
+    people apart better, what embeddings of such photos have in common is taken out before two are compared
+    (`tasks.verification.domain_choice`); thresholds then come from distances to which neither of the pair's people contributed, and
+    embeddings that are stored stay valid.
 
     Args:
         model: `.safetensors` file of a verification model.
@@ -149,12 +159,14 @@ def calibrate(
         people: instead of pairs, a folder a person (or anything that names people): all pairs of its faces.
         far: false accept rate, above 0 and at most 1; it needs 30 / far pairs of different people, and 10 / far at the very least.
         method: "platt" or "isotonic": how probabilities follow from distances.
+        domain: "auto", or "none" to compare embeddings as they are.
         out: the model file to write; None writes over `model`.
         on_error, detector, device: as `verify_eval`.
 
     Returns:
         "threshold", its interval "low" and "high", "far", the most accurate threshold "most_accurate_threshold", "pairs" (same and
-        different), "fingerprint", "model" and "warnings".
+        different), "domain" (what was taken out, "none", "mean" or "within people"; by these names the area under the ROC curve
+        "auc_score"; "gain" and its "standard_error"), "fingerprint", "model" and "warnings".
 
     Raises:
         DataError: too few pairs for such a rate (the lowest possible is named), or pairs that cannot be read.
@@ -179,13 +191,23 @@ def calibrate(
     else:
         found = compare_people(opened, str(people))
     where = f"{len(found.distance):,} pairs of {found.source}"
-    thresholds = thresholds_of(found.distance, found.same, found.people, far, where, method)
-    path = bundles.save(opened.bundle.replace(thresholds={**opened.bundle.thresholds, **thresholds.facts()}), target)
+    chosen = choose_domain(
+        answering.back_end, found.vectors, found.first, found.second, found.same, found.people, domain
+    )
+    thresholds = thresholds_of(chosen.distance, found.same, found.people, far, where, method)
+    kept = opened.bundle.replace(
+        thresholds={**opened.bundle.thresholds, **thresholds.facts()}, arrays=chosen.back_end.stored
+    )
+    path = bundles.save(kept, target)
     known = thresholds.calibration
     return {
         "task": opened.bundle.task, "threshold": known.threshold, "low": number(known.low), "high": number(known.high), "far": far,
         "most_accurate_threshold": thresholds.most_right,
         "pairs": {"same": int(found.same.sum()), "different": int((~found.same).sum())},
+        "domain": {
+            "name": chosen.name, "auc_score": chosen.auc_score,
+            "gain": number(chosen.gain), "standard_error": number(chosen.standard_error),
+        },
         "fingerprint": thresholds.fingerprint, "space": answering.space, "model": path,
         "warnings": [*found.notes, *([known.warning] if known.warning else [])],
     }  # fmt: skip
@@ -225,17 +247,20 @@ def compare_listed(opened: OpenModel, lists: list[Pairs]) -> list[ComparedPairs]
     compared = []
     for pairs in lists:
         rows = np.asarray([place[str(file)] for file in pairs.files], np.int64)
-        first, second = found.vectors[rows[pairs.first]], found.vectors[rows[pairs.second]]
-        distance = opened.comparing().back_end.distance(first, second)
+        listed = found.take(rows)
+        distance = opened.comparing().back_end.distance_of_pairs(listed.vectors, pairs.first, pairs.second)
         compared.append(
             ComparedPairs(
                 distance,
                 pairs.same,
                 pairs.people,
+                listed.vectors,
+                pairs.first,
+                pairs.second,
                 pairs,
                 (*pairs.notes, *notes),
                 str(pairs.source),
-                found.take(rows),
+                listed,
             )
         )
     return compared
@@ -253,8 +278,8 @@ def compare_people(opened: OpenModel, data: str) -> ComparedPairs:
     pairs = pairs_of(faces.identity, group=faces.group)
     first, second = pairs.first, pairs.second
     people = np.stack([faces.identity[first], faces.identity[second]], 1)
-    distance = opened.comparing().back_end.distance(vectors[first], vectors[second])
-    return ComparedPairs(distance, pairs.same, people, None, result.warnings, data)
+    distance = opened.comparing().back_end.distance_of_pairs(vectors, first, second)
+    return ComparedPairs(distance, pairs.same, people, vectors, first, second, None, result.warnings, data)
 
 
 def read_as_trained(opened: OpenModel, data: str | Path) -> ReadResult:

@@ -103,6 +103,31 @@ def test_pairs_calibration_and_comparison(run, photos, tmp_path, capsys) -> None
     assert "most accurate on" in other_pairs["threshold_from"]
 
 
+def test_what_other_photos_have_in_common_is_kept_with_the_thresholds(run, tmp_path, monkeypatch) -> None:
+    """Stored embeddings stay as they are; only distances change, and an exported model has them too."""
+    images, who = looks(24, 3, seed=9)
+    hazy = tmp_path / "hazy"
+    for k, image in enumerate((images * 0.4 + 140).astype(np.uint8)):
+        (hazy / f"P{who[k]}").mkdir(exist_ok=True, parents=True)
+        Image.fromarray(image).save(hazy / f"P{who[k]}" / f"{k}.png")
+    monkeypatch.setattr(
+        "facelearn.tasks.verification.domain_choice.CERTAIN", -np.inf
+    )  # taken out whether it helps or not
+    shown = {}
+    for domain in ("auto", "none"):
+        found = calibrate(run.model, people=hazy, far=0.1, domain=domain, out=tmp_path / f"{domain}.safetensors")
+        shown[domain] = facelearn.open(found["model"]).embed(hazy)
+        assert (found["domain"]["name"] == "none") == (domain == "none")
+    auto, plain = shown["auto"], shown["none"]
+    np.testing.assert_array_equal(auto.vectors, plain.vectors)
+    assert auto.space == plain.space
+    distances = [found.answering.back_end.distance(found.vectors[:3], found.vectors[3:6]) for found in (auto, plain)]
+    assert not np.allclose(*distances)
+    exported = bundles.export_onnx(bundles.load(tmp_path / "auto.safetensors"), tmp_path / "auto.onnx")
+    again = facelearn.open(exported).comparing().back_end
+    np.testing.assert_allclose(again.distance(auto.vectors[:3], auto.vectors[3:6]), distances[0])
+
+
 def test_an_exported_model_gives_the_same_embeddings(run, photos, tmp_path) -> None:
     exported = bundles.export_onnx(bundles.load(run.model), tmp_path / "model.onnx")
     files = sorted(photos.rglob("*.png"))[:5]

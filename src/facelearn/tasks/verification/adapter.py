@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from facelearn.errors import DataError
 from facelearn.metrics.pair_curves import sorted_pairs, true_accept_of
-from facelearn.tasks.verification.back_end import BackEnd, of_unit_length
+from facelearn.tasks.verification.back_end import BackEnd
 from facelearn.tasks.verification.back_end_choice import FAR
+from facelearn.tasks.verification.domain import of_unit_length
 
 Index = NDArray[np.int64]
 _STRENGTHS = np.logspace(-6, 0, 7)  # of the ridge, times the sum of squares of a number of the old embeddings

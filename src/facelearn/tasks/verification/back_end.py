@@ -6,6 +6,7 @@ person. `transform` is arithmetic that NumPy and torch share (no torch is import
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from facelearn.errors import BundleError, DataError, RecipeError, unknown_name
 from facelearn.tasks.verification import two_covariances
 from facelearn.tasks.verification.chi_square import LEAST_MAXIMUM, chi_square_distance, chi_square_weights
+from facelearn.tasks.verification.domain import Domain, of_unit_length
 
 Vectors = NDArray[np.float32]
 Facts = dict[str, str | int | bool]
@@ -38,10 +40,11 @@ _ARRAYS: dict[str, dict[str, str]] = {
     "chi_square": {"maxima": "D", "weights": "D"},
 }
 _WIDEST = 512  # of wider embeddings the so many principal axes are kept: covariances of more cannot be told from a few thousand photos
+_PAIRS_AT_A_TIME = 32_768
+_DOMAIN = ("domain_mean", "domain_matrix")
 _LEAST_BETWEEN = (
     0.1  # of the variance within a person: axes that tell people apart less would be made as wide as the others
 )
-_SHORTEST = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,11 +55,27 @@ class BackEnd:
         name: a key of BACK_ENDS.
         arrays: float32; mean (D,), matrix (D, d), between (d,), maxima (D,), weights (D,), those that it has.
         unit: of the linear ones, whether rows are brought to length 1 before the matrix.
+        domain: of none and whitening, the kind of photos that a model was calibrated for: what is stored stays as it is, and distances are
+            measured from the middle of such photos.
     """
 
     name: str = "none"
     arrays: Mapping[str, Vectors] = field(default_factory=dict)
     unit: bool = True
+    domain: Domain | None = None
+
+    @property
+    def takes_domain(self) -> bool:
+        """Whether what it stores has length 1 and is compared by angle, so that a domain can be taken out."""
+        return self.name in ("none", "whitening")
+
+    @property
+    def stored(self) -> Mapping[str, Vectors]:
+        """All arrays that a model file keeps, the domain's among them."""
+        of_domain = (
+            {} if self.domain is None else dict(zip(_DOMAIN, (self.domain.mean, self.domain.matrix), strict=True))
+        )
+        return {**self.arrays, **of_domain}
 
     @property
     def facts(self) -> Facts:
@@ -94,13 +113,25 @@ class BackEnd:
         none and whitening: squared Euclidean, 0 to 4; plda and joint_bayes: the negative log likelihood ratio, any number; chi_square: the
         weighted sum, any number.
         """
-        a, b = np.asarray(first, np.float64), np.asarray(second, np.float64)
+        a, b = (
+            np.asarray(rows, np.float64) if self.domain is None else self.domain.moved(rows) for rows in (first, second)
+        )
         if self.name == "chi_square":
             return chi_square_distance(a, b, self.arrays["weights"])
         if "between" not in self.arrays:
             return np.asarray(((a - b) ** 2).sum(-1), np.float64)
         cross, own, constant = self._ratio()
         return np.asarray(((a**2 + b**2) @ own - (a * b) @ cross) - constant, np.float64)
+
+    def distance_of_pairs(
+        self, vectors: NDArray[Any], first: NDArray[np.int64], second: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """(P,) distances between rows `first` (P,) and `second` (P,) of transformed vectors (N, d), some thousands at a time."""
+        distance = np.empty(len(first))
+        for start in range(0, len(first), _PAIRS_AT_A_TIME):
+            part = slice(start, start + _PAIRS_AT_A_TIME)
+            distance[part] = self.distance(vectors[first[part]], vectors[second[part]])
+        return distance
 
     def distance_matrix(self, first: NDArray[Any], second: NDArray[Any]) -> NDArray[np.float64]:
         """(N, M) distances of all rows (N, d) to all rows (M, d), both transformed."""
@@ -110,7 +141,9 @@ class BackEnd:
             columns = np.asarray(second, np.float32)
             rows = [chi_square_distance(row, columns, self.arrays["weights"]) for row in np.asarray(first, np.float32)]
             return np.stack(rows) if rows else np.empty((0, len(columns)))
-        a, b = np.asarray(first, np.float64), np.asarray(second, np.float64)
+        a, b = (
+            np.asarray(rows, np.float64) if self.domain is None else self.domain.moved(rows) for rows in (first, second)
+        )
         cross, own, constant = self._ratio() if "between" in self.arrays else (2.0, np.ones(a.shape[1]), 0.0)
         distances = (a**2 @ own)[:, None] + b**2 @ own - (a * cross) @ b.T - constant
         return np.asarray(distances if "between" in self.arrays else np.maximum(distances, 0), np.float64)
@@ -198,11 +231,6 @@ def _principal_axes(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(fitted.components_.T, np.float64)
 
 
-def of_unit_length(rows: Any) -> Any:
-    """(N, D), NumPy or torch, each row divided by its length; zeros stay zeros."""
-    return rows / (((rows * rows).sum(-1) ** 0.5).clip(min=_SHORTEST))[..., None]
-
-
 def back_end_from_facts(facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> BackEnd:
     """The back end that a model file holds; "none" of no facts.
 
@@ -216,7 +244,8 @@ def back_end_from_facts(facts: Mapping[str, Any], arrays: Mapping[str, NDArray[A
     if not isinstance(unit, bool):
         raise BundleError(f"the model's back end says unit = {unit!r} instead of true or false")
     sizes: dict[str, int] = {}
-    for key, axes in _ARRAYS[name].items():
+    domain = dict(zip(_DOMAIN, ("d", "dd"), strict=True)) if any(key in arrays for key in _DOMAIN) else {}
+    for key, axes in {**_ARRAYS[name], **domain}.items():
         array = arrays.get(key)
         fits = array is not None and array.ndim == len(axes) and np.issubdtype(array.dtype, np.floating)
         if not fits or not all(sizes.setdefault(axis, n) == n for axis, n in zip(axes, array.shape, strict=True)):  # type: ignore[union-attr]
@@ -224,7 +253,13 @@ def back_end_from_facts(facts: Mapping[str, Any], arrays: Mapping[str, NDArray[A
             raise BundleError(f"the model's back end {name} has no {key} that fits the rest; found shape {shape}")
         if not np.isfinite(array).all():  # type: ignore[arg-type]
             raise BundleError(f"{key} of the model's back end {name} holds NaN or infinity")
-    return BackEnd(name, {key: np.asarray(arrays[key], np.float32) for key in _ARRAYS[name]}, unit)
+    back_end = BackEnd(name, {key: np.asarray(arrays[key], np.float32) for key in _ARRAYS[name]}, unit)
+    if not domain:
+        return back_end
+    if not back_end.takes_domain:
+        raise BundleError(f"the model's back end {name} does not compare by angle, and yet holds a domain")
+    mean, matrix = (np.asarray(arrays[key], np.float32) for key in _DOMAIN)
+    return dataclasses.replace(back_end, domain=Domain(mean, matrix))
 
 
 def check_back_end(facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:

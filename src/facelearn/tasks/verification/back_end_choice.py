@@ -16,14 +16,19 @@ Index = NDArray[np.int64]
 BackEndScores = dict[str, dict[str, float | str]]
 FAR = 1e-2
 _MOST_ROWS = 1_500  # all pairs of so many are 1.1 million
-_CERTAIN = 1.645  # standard errors above 0: one gain in twenty would be as large by chance
+CERTAIN = 1.645  # standard errors above 0: one gain in twenty would be as large by chance
 
 
-class _Nearer(NamedTuple):
+class Nearer(NamedTuple):
     """Of each person (C,): pairs of the person's photos, and the sum over them of the share of others' pairs that are farther apart."""
 
     pairs: NDArray[np.float64]
     nearer: NDArray[np.float64]
+
+    @property
+    def area(self) -> float:
+        """Under the ROC curve."""
+        return float(self.nearer.sum() / self.pairs.sum())
 
 
 def choose_back_end(
@@ -61,7 +66,7 @@ def choose_back_end(
     best, scores = BackEnd(), BackEndScores()
     if not same.any() or same.all():
         return best, scores
-    best_nearer: _Nearer | None = None
+    best_nearer: Nearer | None = None
     for name in sorted({"none", *candidates}, key=lambda one: list(BACK_ENDS).index(one) if one in BACK_ENDS else -1):
         try:
             back_end = fit_back_end(name, train, train_identity)
@@ -71,30 +76,30 @@ def choose_back_end(
         transformed = back_end.transform(vectors)
         distance = back_end.distance_matrix(transformed, transformed)[first, second]
         pairs = sorted_pairs(distance, same)
-        nearer = _nearer(pairs.different_distance, distance[same], person[first][same])
+        nearer = nearer_than_others(pairs.different_distance, distance[same], person[first][same])
         scores[name] = {
             "tar_score": true_accept_of(pairs, *pairs.counted, FAR),
-            "auc_score": float(nearer.nearer.sum() / nearer.pairs.sum()),
+            "auc_score": nearer.area,
         }
         if best_nearer is not None:
-            gain, error_of_gain = _gain(best_nearer, nearer)
+            gain, error_of_gain = gain_over(best_nearer, nearer)
             scores[name] |= {"gain": gain, "standard_error": error_of_gain}
-            if not gain > _CERTAIN * error_of_gain:
+            if not gain > CERTAIN * error_of_gain:
                 continue
         best, best_nearer = back_end, nearer
     return best, scores
 
 
-def _nearer(others: NDArray[np.float64], distance: NDArray[np.float64], person: Index) -> _Nearer:
+def nearer_than_others(others: NDArray[np.float64], distance: NDArray[np.float64], person: Index) -> Nearer:
     """Of the rising distances of different people's pairs, and the pairs of one person: distance and whose."""
     who = np.unique(person, return_inverse=True)[1]
     places = np.searchsorted(others, distance, "left") + np.searchsorted(others, distance, "right")
     counts = np.bincount(who)
     farther = np.bincount(who, 1 - places / (2 * len(others)), len(counts))
-    return _Nearer(counts.astype(np.float64), farther.astype(np.float64))
+    return Nearer(counts.astype(np.float64), farther.astype(np.float64))
 
 
-def _gain(before: _Nearer, after: _Nearer) -> tuple[float, float]:
+def gain_over(before: Nearer, after: Nearer) -> tuple[float, float]:
     """The gain in the area, and its standard error over people: that of a ratio, both of whose counts vary."""
     pairs, more = before.pairs, after.nearer - before.nearer
     people = int((pairs > 0).sum())

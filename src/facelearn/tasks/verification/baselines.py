@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from facelearn.tasks.verification.back_end import of_unit_length
+from facelearn.tasks.verification.domain import of_unit_length
 from facelearn.transforms.preprocess import Preprocess
 
 _SIDE = 32

@@ -126,7 +126,7 @@ def measure_table(
     first, second, same = pairs.first, pairs.second, pairs.same
     if not (same.any() and (~same).any()):
         return None
-    distance = answering.back_end.distance(vectors[first], vectors[second])
+    distance = answering.back_end.distance_of_pairs(vectors, first, second)
     metrics = pair_metrics(
         distance,
         same,
@@ -206,7 +206,7 @@ def _thresholds(back_end: BackEnd, valid: Faces, vectors: Outputs | None, where:
     lowest = lowest_far(int((~same).sum()))
     if lowest > 0.5:
         return {}
-    distance = back_end.distance(vectors[first], vectors[second])
+    distance = back_end.distance_of_pairs(vectors, first, second)
     people = np.stack([valid.identity[first], valid.identity[second]], 1)
     try:
         return thresholds_of(distance, same, people, max(CHOSEN_FAR, lowest), where).facts()
