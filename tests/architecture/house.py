@@ -50,7 +50,7 @@ report                    style shown_numbers labels tiling finished_run headlin
 tasks                     study_numbers found settings batch task draws
 tasks/keypoints           settings schemes confidence answer learn measure point_results point_text error_curves keypoint_plots best_and_worst page point_study __init__
 tasks/identification      settings answer sampling learn class_results measure class_text class_plots unknown_plots confusion pictures sections page class_study __init__
-tasks/verification        settings batches_of_people two_covariances chi_square domain back_end back_end_choice domain_choice adapter pairs_of_rows answer pair_results one_to_many baselines measure learn
+tasks/verification        settings batches_of_people synthetic_people two_covariances chi_square domain back_end back_end_choice domain_choice adapter pairs_of_rows answer pair_results one_to_many baselines measure learn
 tasks/verification        pair_text pair_plots embedding_map hard_pairs page pair_study __init__
 tasks                     __init__
 recipe                    starting_weights space defaults recipe keywords resolve
@@ -82,6 +82,7 @@ TASKS = ("keypoints", "identification", "verification")
 # Where a tensor may be touched. What stands elsewhere works where the core dependencies alone are installed.
 TORCH = (
     "losses", "models/layers", "models/networks", "transforms/augment/variation", "transforms/augment/dct", "tasks/*/learn",
+    "tasks/verification/synthetic_people",
     "bundle/graph", "bundle/onnx", "detect/refiner", "training", "explaining",
 )  # fmt: skip
 

@@ -38,6 +38,13 @@ class BatchSource(Protocol):
         """The rows `index` as a batch, as they are, or with their images (not their targets) mirrored."""
 
 
+class ChangedCopies(Protocol):
+    """What is trained on beside the rows as they are: copies of them that show something else."""
+
+    def changed(self, images: Tensor, targets: dict[str, Tensor], copy: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """A batch as the copies `copy` (B,) of its rows, 0 for the rows themselves; images (B, C, H, W) of numbers 0 .. 255."""
+
+
 def batches_in(rows: int, batch_size: int) -> int:
     """Batches of an epoch over so many rows; a batch of one row has no statistics for batch norm: it goes with the one before."""
     return max(1, math.ceil(rows / batch_size) - (rows % batch_size == 1))

@@ -19,7 +19,7 @@ from facelearn.data.schema import KeypointSchema
 from facelearn.models.registry import Gives
 from facelearn.report.finished_run import FinishedRun
 from facelearn.splits.split import Split
-from facelearn.tasks.batch import BatchSource
+from facelearn.tasks.batch import BatchSource, ChangedCopies
 from facelearn.tasks.found import Found
 from facelearn.tasks.settings import MeasuredBeside, TaskSettings
 from facelearn.tasks.study_numbers import StudyNumbers
@@ -120,17 +120,22 @@ class Learner(Protocol):
         network: what the model file gets.
         mirrored: answers are means over image and mirror image.
         chosen_by: the history's column by which the best epoch is chosen, and whether it is better "lower" or "higher".
+        copies: what is trained on beside the training rows; None: nothing.
     """
 
     network: nn.Module
     mirrored: bool
     chosen_by: tuple[str, Literal["lower", "higher"]]
+    copies: ChangedCopies | None
 
     def targets(self, faces: Faces) -> Mapping[str, NDArray[Any]]:
         """Per-row targets beside the keypoints, first dimension N."""
 
     def epoch(self, generator: np.random.Generator, batch_size: int) -> NDArray[np.int64]:
-        """The training rows of one epoch in the order in which they are trained on, int64, enough for `batches_in` batches of that size."""
+        """The training rows of one epoch in the order in which they are trained on, int64, enough for `batches_in` batches of that size.
+
+        Of N rows, row + N * copy is a copy of `copies`.
+        """
 
     def outputs(self, images: Tensor) -> Tensor:
         """The network's outputs for images float32 (B, C, H, W), float32 with first dimension B."""

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from facelearn.data.arrays import array_on_disk
 from facelearn.data.faces import Faces
-from facelearn.tasks.batch import Batch
+from facelearn.tasks.batch import Batch, ChangedCopies
 from facelearn.transforms.augment.variation import Augment
 from facelearn.transforms.preprocess import Preprocess
 from facelearn.transforms.steps.pixel_steps import Grey, PixelStep, Resize
@@ -39,6 +39,7 @@ class TrainingData:
         device: where batches are made.
         memory_format: layout of the batches' images.
         scratch: folder for the memory-mapped file; None keeps changed images in memory whatever their size.
+        copies: of rows, to be had under the index row + N * copy; None: there are none.
     """
 
     def __init__(
@@ -50,8 +51,10 @@ class TrainingData:
         device: torch.device | str = "cpu",
         memory_format: torch.memory_format = torch.channels_last,
         scratch: Path | None = None,
+        copies: ChangedCopies | None = None,
     ) -> None:
         self.label_offset = 0.0
+        self.copies = copies
         self.preprocess = preprocess
         self.device = torch.device(device)
         self.memory_format = memory_format
@@ -88,10 +91,11 @@ class TrainingData:
         generator: torch.Generator | None = None,
         mirror: bool = False,
     ) -> Batch:
-        """The rows `index` as a batch; augmented when `augment` is given (randomness from `generator`).
+        """The rows `index`, or changed copies of them, as a batch; augmented when `augment` is given (randomness from `generator`).
 
         `mirror` mirrors the images before they are normalised, as a deployed model does; the targets stay those of the rows.
         """
+        copy, index = np.divmod(index, len(self))
         rows = torch.from_numpy(index).to(self.device)
         if isinstance(self.images, Tensor):
             pixels = self.images[rows]
@@ -99,6 +103,8 @@ class TrainingData:
             pixels = torch.from_numpy(self.images[index]).to(self.device)
         images = pixels.permute(0, 3, 1, 2)  # (B, C, H, W), channels last in memory as it was stored
         targets = {"points": self._points(index), **{name: values[rows] for name, values in self.own_targets.items()}}
+        if self.copies is not None:
+            images, targets = self.copies.changed(images, targets, torch.from_numpy(copy).to(self.device))
         if augment is not None:
             offset = torch.tensor([self.label_offset, 0.0], device=self.device)
             images, points = augment(images, targets["points"] - offset, generator)

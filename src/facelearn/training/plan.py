@@ -232,6 +232,7 @@ def fit_plan(
                 device=fabric.device,
                 scratch=scratch / part,
                 memory_format=plan.settings.memory_format,
+                copies=learner.copies if part == "train" else None,
             )
             for part, rows in {"train": plan.train, **plan.held_out}.items()
         }

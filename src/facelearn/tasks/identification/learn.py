@@ -43,6 +43,7 @@ class IdentificationLearner(nn.Module):
         classes, counts = np.unique(train.identity[train.identity >= 0], return_counts=True)
         self.network = network
         self.chosen_by: tuple[str, Literal["lower", "higher"]] = ("valid_loss", "lower")
+        self.copies = None
         self.people = tuple(train.people[i] for i in classes)
         self.mirrored = settings.mirrored_prediction
         self.imbalance = settings.imbalance

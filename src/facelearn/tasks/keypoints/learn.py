@@ -61,6 +61,7 @@ class KeypointLearner(nn.Module):
             )
         self.network = network
         self.chosen_by: tuple[str, Literal["lower", "higher"]] = ("valid_loss", "lower")
+        self.copies = None
         self.schema, self.image_size, self.schemes, self.rows = train.schema, image_size, schemes, len(train)
         self.mirrored = settings.mirrored_prediction and train.schema.can_mirror
         self.allows_for_offset = settings.label_offset == "auto"

@@ -20,6 +20,7 @@ from facelearn.tasks.verification.answer import SPACE, raw_combined
 from facelearn.tasks.verification.batches_of_people import people_order
 from facelearn.tasks.verification.pairs_of_rows import quick_scores
 from facelearn.tasks.verification.settings import VerificationSettings
+from facelearn.tasks.verification.synthetic_people import SyntheticPeople
 
 COLLAPSED = 0.05
 """Mean distance of two unit embeddings of a batch (they lie 0 to 2 apart, 1.41 at random) below which they all say the same."""
@@ -45,9 +46,13 @@ class VerificationLearner(nn.Module):
         super().__init__()
         classes = np.unique(train.identity[train.identity >= 0])
         self.people = tuple(train.people[i] for i in classes)
+        self.copies = SyntheticPeople(len(classes), settings.synthetic_people, settings.seed)
         self.network = network
         self.criterion = embedding_loss(
-            settings.loss.name, dict(settings.loss.options), embedding=embedding, people=len(self.people)
+            settings.loss.name,
+            dict(settings.loss.options),
+            embedding=embedding,
+            people=len(classes) * (1 + settings.synthetic_people),
         )
         self.chosen_by: tuple[str, Literal["lower", "higher"]] = ("valid_tar_score", "higher")
         self.mirrored = settings.mirrored_prediction
@@ -59,12 +64,13 @@ class VerificationLearner(nn.Module):
         return {"identity": faces.identity_among(self.people), "person": np.array(faces.identity, np.int64)}
 
     def epoch(self, generator: np.random.Generator, batch_size: int) -> NDArray[np.int64]:
-        """Every row once; or batches of people, as many as the rows fill."""
-        rows = len(self.person_of_row)
+        """Every row once, as itself or as one of its copies; or batches of people, made-up ones among them, as many as the rows fill."""
+        rows, copies = len(self.person_of_row), self.copies.copies
         if not self.images_per_person:
-            return generator.permutation(rows).astype(np.int64)
+            return generator.permutation(rows) + rows * generator.integers(0, 1 + copies, rows)
         people = batch_size // self.images_per_person
-        return people_order(self.person_of_row, people, self.images_per_person, batches_in(rows, batch_size), generator)
+        everyone = np.concatenate([self.person_of_row + len(self.people) * copy for copy in range(1 + copies)])
+        return people_order(everyone, people, self.images_per_person, batches_in(rows, batch_size), generator)
 
     def forward(self, images: Tensor, targets: Mapping[str, Tensor]) -> LossSum:
         """The loss of a batch."""

@@ -80,6 +80,12 @@ class VerificationSettings(TaskSettings):
         description="a batch holds so many images of each of its people; 0 draws rows at random; None: 4 for losses that compare images, "
         "else 0",
     )
+    synthetic_people: int = Field(
+        0,
+        ge=0,
+        le=31,
+        description="beside each person so many made-up ones, whose photos are the person's with the face reshaped in one way",
+    )
     back_end: BackEndName = Field(
         "auto",
         description="how embeddings are compared: none (Euclidean distance on the unit sphere), whitening, plda, joint_bayes, chi_square "
@@ -121,7 +127,7 @@ OF_ANOTHER_NETWORK: dict[str, Any] = {
 }
 """Instead of these where another network is named: its input is larger."""
 NEUTRAL: dict[str, Any] = {
-    "embedding": (None,), "images_per_person": (None,), "back_end": ("auto",), "split.test": (0,),
+    "embedding": (None,), "images_per_person": (None,), "synthetic_people": (0,), "back_end": ("auto",), "split.test": (0,),
     "split.test_data": (None, ""), "split.test_list": (None, ""), "split.test_jpeg": ((), []),
     "split.test_sizes": ((), []), "split.train_share": (1,), "baselines": ((), []),
 }  # fmt: skip
