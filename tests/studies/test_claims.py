@@ -1,11 +1,14 @@
 """Each kind of claim against cells made by hand: what holds, what does not, and what is not decided."""
 
+import math
+from types import SimpleNamespace
+
 import pytest
 
 from facelearn.errors import RecipeError
 from facelearn.studies.cell_numbers import rows
 from facelearn.studies.definition import load_study
-from facelearn.studies.verdicts import RULE, tally, verdict_text, verdicts
+from facelearn.studies.verdicts import RULE, tally, too_short, verdict_text, verdicts
 
 CELLS = ("a", "b", "c")
 
@@ -181,6 +184,9 @@ def test_short_runs_decide_nothing_and_say_how_short(judge):
     falling = cell(0.1, [1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1])
     assert judge(ORDER, epochs=25, a=falling, b=high).holds is None
     assert judge(ORDER, epochs=10, a=falling, b=high).holds is True
+    unseen = SimpleNamespace(epochs=10, wanted_epochs=25, falling=math.nan)
+    assert too_short(unseen) == "10 of 25 epochs, without a validation loss that could show that it has settled"
+    assert too_short(SimpleNamespace(epochs=25, wanted_epochs=25, falling=math.nan)) == ""
     # what an epoch takes is known after one
     time = 'measure = "seconds_per_epoch"\norder = ["a", "b"]'
     assert judge(time, epochs=1000, a=low, b=cell(0.1, 0.1, seconds=2.0)).holds is True

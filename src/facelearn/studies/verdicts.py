@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -107,6 +108,8 @@ def too_short(row: Row) -> str:
         return ""
     if row.epochs < DECISIVE * wanted:
         return f"{row.epochs:,} of {wanted:,} epochs"
+    if math.isnan(row.falling):
+        return f"{row.epochs:,} of {wanted:,} epochs, without a validation loss that could show that it has settled"
     if row.falling > CLOSE:
         return f"{row.epochs:,} of {wanted:,} epochs, with a validation loss that still falls"
     return ""
