@@ -54,7 +54,7 @@ class Verification:
     defaults_of_another_network = OF_ANOTHER_NETWORK
     neutral_settings = NEUTRAL
     takes: tuple[Gives, ...] = ("embedding",)
-    default_steps = 5_100
+    default_steps = 6_800
     purpose = "Says whether two faces are one person's, of people it has never seen too."
     search_columns: Mapping[str, str] = {}
     study: StudyNumbers = pair_study

@@ -116,7 +116,8 @@ DEFAULTS: dict[str, Any] = {
     },
     "loss": {"name": "cosine_softmax", "options": {"scale": 16.0, "margin": 0.2}},
     "optimiser": {"learning_rate": 3e-3, "weight_decay": 0.05},
-    "epochs": 36,
+    "epochs": 48,
+    "synthetic_people": 1,
     "batch_size": 64,
     "keep": "best",
 }  # fmt: skip
@@ -124,8 +125,9 @@ DEFAULTS: dict[str, Any] = {
 OF_ANOTHER_NETWORK: dict[str, Any] = {
     "preprocess": ["grey", {"name": "resize", "size": 112}, "standardise_image"],
     "optimiser": {"learning_rate": 1e-3, "weight_decay": 0.05},
+    "synthetic_people": 0,
 }
-"""Instead of these where another network is named: its input is larger."""
+"""Instead of these where another network is named: its input is larger, and it is trained as published."""
 NEUTRAL: dict[str, Any] = {
     "embedding": (None,), "images_per_person": (None,), "synthetic_people": (0,), "back_end": ("auto",), "split.test": (0,),
     "split.test_data": (None, ""), "split.test_list": (None, ""), "split.test_jpeg": ((), []),
