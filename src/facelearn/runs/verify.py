@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -239,9 +240,7 @@ def compare_listed(opened: OpenModel, lists: list[Pairs]) -> list[ComparedPairs]
         DataError: an image that cannot be read.
     """
     files = list(dict.fromkeys(str(file) for pairs in lists for file in pairs.files))
-    found = opened.embed(files)
-    if len(found) != len(files):
-        raise DataError(f"{len(files)} photos gave {len(found)} embeddings; look for photos that cannot be read")
+    found = _embedded(opened, files)
     notes = (*found.notes, *_unfound(opened, files, found.found.boxes))
     place = {file: i for i, file in enumerate(files)}
     compared = []
@@ -266,15 +265,31 @@ def compare_listed(opened: OpenModel, lists: list[Pairs]) -> list[ComparedPairs]
     return compared
 
 
+def _embedded(opened: OpenModel, files: list[str]) -> Embeddings:
+    """One embedding a photo, in their order.
+
+    Raises:
+        DataError: a photo that cannot be read.
+    """
+    found = opened.embed(files)
+    if len(found) != len(files):
+        raise DataError(f"{len(files)} photos gave {len(found)} embeddings; look for photos that cannot be read")
+    return found
+
+
 def compare_people(opened: OpenModel, data: str) -> ComparedPairs:
-    """The distances of all pairs of the faces of named people, read and framed as the model's training photos were.
+    """The distances of all pairs of the faces of named people.
+
+    Photos of one face each are looked at as `compare` looks at them; other data are framed as the model's training photos were.
 
     Raises:
         DataError: data that name nobody.
     """
     result = read_as_trained(opened, data)
     faces = result.faces
-    vectors = opened.embed(faces).vectors
+    files = [str(file) for file in faces.source]
+    of_photos = len(set(files)) == len(files) and bool((faces.row < 0).all()) and all(map(os.path.isfile, files))
+    vectors = (_embedded(opened, files) if of_photos else opened.embed(faces)).vectors
     pairs = pairs_of(faces.identity, group=faces.group)
     first, second = pairs.first, pairs.second
     people = np.stack([faces.identity[first], faces.identity[second]], 1)

@@ -16,8 +16,9 @@ from facelearn import bundle as bundles
 from facelearn.data.faces import Faces
 from facelearn.errors import BundleError, DataError, RecipeError
 from facelearn.prediction.embedding_files import read_embeddings, write_embeddings
+from facelearn.prediction.open import OpenModel
 from facelearn.recipe.recipe import Recipe
-from facelearn.runs.verify import calibrate, verify_eval
+from facelearn.runs.verify import calibrate, compare_people, verify_eval
 from facelearn.tasks import TASKS
 from facelearn.tasks.found import Found
 from facelearn.tasks.task import HeldOut
@@ -89,9 +90,11 @@ def test_pairs_calibration_and_comparison(run, photos, tmp_path, capsys) -> None
         calibrate(run.model, photos / "pairs.txt", photos, far=1e-3, out=model)
     found = calibrate(run.model, people=photos, far=0.1, out=model)
     assert found["pairs"]["different"] > found["pairs"]["same"] and found["low"] <= found["threshold"] <= found["high"]
+    of_people = compare_people(OpenModel(model, one_face=True), str(photos))
     opened = facelearn.open(model)
     one, two, other = (photos / name for name in ("P0/P0_0001.png", "P0/P0_0002.png", "P1/P1_0001.png"))
     near, far = opened.compare(one, two), opened.compare(one, other)
+    assert of_people.distance[(of_people.first == 0) & (of_people.second == 1)] == pytest.approx(near.distance)
     assert near.distance < far.distance and near.probability > far.probability and near.accepted_at <= far.accepted_at
     assert near.same is True and near.false_accept == 0.1
     assert run_quietly("compare", model, one, other, "--json") == 0
