@@ -45,7 +45,7 @@ class Row:
         images, label_share: trained on, and labels an image of them.
         machine: where it ran.
         parameters, steps: of the network; optimiser steps an epoch.
-        falling: share by which the validation loss fell over the last tenth of the epochs; NaN where too little of it is known.
+        falling: share by which the validation loss fell over the last tenth of the epochs; NaN where none is known.
         folds: how many folds, or repeats, were run; 0 for a plain split.
         multiply_adds: of one image; 0 where they were not counted.
         criterion: what training losses must have in common to be compared.
@@ -224,7 +224,7 @@ def _falling(run: CellNumbers) -> float:
     known = valid[np.isfinite(valid)]
     tenth = max(1, len(known) // 10)
     if len(known) < 4 * tenth:
-        return math.nan
+        return 0.0 if len(known) else math.nan
     before, after = known[-2 * tenth : -tenth].mean(), known[-tenth:].mean()
     return float(1 - after / before)
 
