@@ -1,6 +1,7 @@
 """Studies of verification run cell by cell: other people as the test, what is measured beside a model, cells trained several times."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,11 +9,12 @@ from PIL import Image
 
 from facelearn.data.faces import Faces
 from facelearn.errors import RecipeError
-from facelearn.studies.cell_numbers import rows
+from facelearn.studies.cell_numbers import Number, rows
 from facelearn.studies.definition import load_study, study_names
 from facelearn.studies.page import text, write_study
 from facelearn.studies.store import as_it_ran, restored
 from facelearn.studies.study import study
+from facelearn.studies.study_plots import study_sweep
 
 STUDY = """
 title = "Ways with pairs"
@@ -149,3 +151,17 @@ def test_the_published_numbers_of_the_lecture():
     jpeg, sizes = load_study("facenet_jpeg"), load_study("facenet_image_size")
     assert len({one.recipe.to_toml() for one in (*jpeg.variations, *sizes.variations)}) == 1  # trained once
     assert sum(load_study(name).task == "verification" for name in study_names()) == 8
+
+
+def test_a_sweep_without_losses_is_drawn_by_its_first_measures():
+    swept = load_study("facenet_jpeg")
+    measures = ("tar_at_0.001_score", "auc_score")
+    row = SimpleNamespace(
+        published={measures[0]: 0.8}, short=False, epochs=20, ours={name: Number(0.5) for name in measures}
+    )
+    found = [SimpleNamespace(**vars(row), position=k) for k in (10, 20)]
+    figure = study_sweep(swept, found)
+    assert [axes.get_xlabel() for axes in figure.axes] == ["JPEG quality"] * 2
+    for one in found:
+        one.ours = {}
+    assert study_sweep(swept, found) is None

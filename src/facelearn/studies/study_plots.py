@@ -112,18 +112,23 @@ def is_sweep(study: Study, found: Sequence[Row]) -> bool:
 
 
 def study_sweep(study: Study, found: Sequence[Row]) -> Figure | None:
-    """Our values along the study's axis beside the published ones; None where the study is no sweep."""
-    if not is_sweep(study, found):
+    """Our values along the study's axis beside the published ones: its losses or, where it has none, its first three measures.
+
+    None where the study is no sweep, or nothing was measured.
+    """
+    measured = [name for name in study.measures if any(name in row.ours for row in found)]
+    shown = [name for name in measured if name in LOSSES] or measured[:3]
+    if not is_sweep(study, found) or not shown:
         return None
-    shown = [name for name in study.measures if name in LOSSES and any(name in row.ours for row in found)]
     with house_style():
         figure = new_figure(4.3 * len(shown), 3.6)
         for index, measure in enumerate(shown):
             axes = figure.add_subplot(1, len(shown), index + 1)
-            axes.set_title(MEASURES[measure].capitalize())
+            title = MEASURES[measure]
+            axes.set_title(title[0].upper() + title[1:])
             _sweep_line(axes, found, measure)
             axes.set_xlabel(study.axis)
-            axes.set_ylim(bottom=0)
+            axes.set_ylim(0, 1.08 * max(float(np.max(line.get_ydata())) for line in axes.lines))
             axes.legend(loc="best", fontsize=8.5)
     return figure
 
