@@ -184,9 +184,9 @@ def test_the_default_model_agrees_in_onnx_with_torch_and_in_int8_with_itself(tmp
     """Points of 1,000 faces within 1e-3 px; a network that has learned something, so that its answers spread over the image."""
     from facelearn.data.schema import FKD15
 
-    training = synthetic_faces(600, seed=1)
+    training = synthetic_faces(400, seed=1)
     assert training.schema.names == FKD15.names
-    run = facelearn.train(training, out=tmp_path / "run", epochs=4)
+    run = facelearn.train(training, out=tmp_path / "run", epochs=3)
     exported = export_onnx(bundles.load(run.model), tmp_path / "model.onnx")
     others = synthetic_faces(1000, seed=2)
     points, schemes = [], []

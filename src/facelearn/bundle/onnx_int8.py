@@ -11,7 +11,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,35 @@ _WEIGHTED = ("Conv", "Gemm", "MatMul")
 # what stands between layers of weights and can be done on eight bits, so that they need not be unpacked in between
 _BETWEEN = ("Add", "Relu", "Resize", "MaxPool", "AveragePool", "GlobalAveragePool", "Concat")
 _BATCH = 32
+
+
+class Int8Calibration(TypedDict):
+    """The rows that set the ranges: how many, the fingerprint of their table, and where they were read."""
+
+    rows: int
+    fingerprint: str
+    source: str
+
+
+class Int8Measured(TypedDict):
+    """What was measured on other rows: a metric and its unit, in float32 and in int8, and the share of it that is lost."""
+
+    rows: int
+    fingerprint: str
+    figure: str
+    unit: str
+    before: float
+    after: float
+    loss: float
+
+
+class Int8Facts(TypedDict):
+    """What `Bundle.int8` keeps of an eight-bit model; `library` quantised it and ran it."""
+
+    library: str
+    calibration: Int8Calibration
+    measured: Int8Measured
+    max_loss: float
 
 
 def quantised_graph(exported: Path, images: NDArray[np.uint8]) -> Any:
@@ -92,7 +121,7 @@ def write_quantised(model: Any, bundle: Bundle, path: str | Path) -> Path:
 
 
 def cost_of_int8(facts: Mapping[str, Any]) -> str:
-    """What `Bundle.int8` says of the model's main figure before and after, on a line."""
+    """What `Int8Facts` say of the model's main figure before and after, on a line."""
     measured = facts["measured"]
     unit = "" if measured.get("unit") == "share" else measured.get("unit", "")
     before, after = (f"{measured[when]:.4g} {unit}".strip() for when in ("before", "after"))

@@ -25,6 +25,21 @@ class ConvertTo(StrEnum):
     cvat = "cvat"
 
 
+_Int8Data = Annotated[
+    Path | None,
+    typer.Option(
+        help="Write the model in eight-bit numbers, calibrated on some of these labelled faces and measured on others.",
+        metavar="DATA",
+    ),
+]
+_MaxLoss = Annotated[
+    float | None,
+    typer.Option(
+        help="With --int8: refuse a model whose main figure gets worse by more than this share (0.02).", min=0
+    ),
+]
+
+
 @command(epilog="Example: facelearn convert training.zip faces.json")
 def convert(
     source: Annotated[Path, typer.Argument(help="Labels in any known format, or a model file.")],
@@ -42,19 +57,8 @@ def convert(
         Path | None,
         typer.Option(help="Write only the faces that this patch.jsonl of 'facelearn audit' speaks of, as for CVAT."),
     ] = None,
-    int8: Annotated[
-        Path | None,
-        typer.Option(
-            help="Write the model in eight-bit numbers, calibrated on some of these labelled faces and measured on others.",
-            metavar="DATA",
-        ),
-    ] = None,
-    max_loss: Annotated[
-        float | None,
-        typer.Option(
-            help="With --int8: refuse a model whose main figure gets worse by more than this share (0.02).", min=0
-        ),
-    ] = None,
+    int8: _Int8Data = None,
+    max_loss: _MaxLoss = None,
     size: options.Size = None,
     crop: options.Crop = None,
     color: options.Colors = None,
@@ -65,17 +69,12 @@ def convert(
     as_json: options.AsJson = False,
 ) -> None:
     """Convert labels between formats, or a model file to ONNX."""
-    if source.suffix == ".safetensors" and to is None and int8 is not None:
+    if int8 is not None or max_loss is not None:
         _int8(
-            source, out, int8, max_loss, as_json, size=size, crop=crop, schema=schema,
-            missing=missing, units=units.value if units else None, on_error=on_error.value,
+            source, out, int8, max_loss, as_json, size=size, crop=crop, schema=schema, missing=missing,
+            units=units.value if units else None, on_error=on_error.value,
         )  # fmt: skip
         return
-    if int8 is not None or max_loss is not None:
-        raise FacelearnError(
-            f"--int8 DATA (and --max-loss beside it) make a .safetensors model smaller; received {source}; "
-            "type: facelearn convert model.safetensors model.onnx --int8 DATA"
-        )
     from facelearn.auditing.patch_file import read_patch
     from facelearn.runs.convert import convert as run
     from facelearn.runs.convert import convert_model
@@ -100,9 +99,14 @@ def convert(
     say(f"{result.from_format} -> {result.to_format}: {result.faces} faces, {result.labels} labels: {result.path}")
 
 
-def _int8(model: Path, out: Path, data: Path, max_loss: float | None, as_json: bool, **asked: Any) -> None:
+def _int8(model: Path, out: Path, data: Path | None, max_loss: float | None, as_json: bool, **asked: Any) -> None:
     from facelearn.runs.int8 import MAX_LOSS, convert_int8
 
+    if model.suffix != ".safetensors" or data is None:
+        raise FacelearnError(
+            f"--int8 DATA (and --max-loss beside it) make a .safetensors model smaller; received {model}; "
+            "type: facelearn convert model.safetensors model.onnx --int8 DATA"
+        )
     result = convert_int8(model, out, data, max_loss=MAX_LOSS if max_loss is None else max_loss, **asked)
     if as_json:
         print_json(asdict(result))

@@ -10,14 +10,14 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facelearn import bundle as bundles
 from facelearn.bundle import Bundle
-from facelearn.bundle.onnx_int8 import cost_of_int8, quantised_graph, write_quantised
+from facelearn.bundle.onnx_int8 import Int8Facts, Int8Measured, cost_of_int8, quantised_graph, write_quantised
 from facelearn.data.coordinate_units import Units
 from facelearn.data.faces import Faces
 from facelearn.data.filled import Missing
@@ -44,13 +44,12 @@ class Int8Result:
 
     Attributes:
         path: the `.onnx` file.
-        facts: what the file keeps: "library"; "calibration" (rows, fingerprint, source); "measured" (rows, fingerprint, figure, unit,
-            before, after, loss: the share of the figure that was lost); "max_loss".
+        facts: what the file keeps of how it was made and of what that cost.
         warnings: what is to be known of the rows.
     """
 
     path: Path
-    facts: dict[str, Any]
+    facts: Int8Facts
     warnings: tuple[str, ...]
 
     def text(self) -> str:
@@ -111,7 +110,7 @@ def convert_int8(
         OpenModel(recorded).predict(in_its_own_pixels(faces[calibrating]))
         graph = quantised_graph(exported, np.concatenate(recorded.images))
         after = OnnxBackend(write_quantised(graph, bundle, Path(scratch) / "int8.onnx"), "cpu", "32")
-        facts: dict[str, Any] = {
+        facts: Int8Facts = {
             "library": f"onnxruntime {import_onnxruntime().__version__}",
             "calibration": {
                 "rows": len(calibrating), "fingerprint": faces[calibrating].fingerprint(), "source": Path(source).name,
@@ -125,7 +124,7 @@ def convert_int8(
             f"int8 costs this model {loss:.1%} of its {cost_of_int8(facts)}, and may cost {max_loss:.1%}; nothing was written: "
             f"keep to float32 (facelearn convert without --int8), or accept it with --max-loss {np.ceil(1000 * loss) / 1000:g}"
         )
-    return Int8Result(write_quantised(graph, bundle.replace(int8=facts), out), facts, tuple(warnings))
+    return Int8Result(write_quantised(graph, bundle.replace(int8=dict(facts)), out), facts, tuple(warnings))
 
 
 class _Recorded:
@@ -165,7 +164,7 @@ def _rows(faces: Faces, bundle: Bundle, source: str) -> tuple[NDArray[np.int64],
     return np.sort(drawn), measuring
 
 
-def _compared(before: OnnxBackend, after: OnnxBackend, faces: Faces) -> dict[str, Any]:
+def _compared(before: OnnxBackend, after: OnnxBackend, faces: Faces) -> Int8Measured:
     """The main figure of both on the same faces, and the share of it that is lost.
 
     Raises:
