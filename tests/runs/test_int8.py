@@ -180,6 +180,7 @@ def test_facts_that_are_not_of_their_kind_are_refused(made):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_default_model_agrees_in_onnx_with_torch_and_in_int8_with_itself(tmp_path):
     """Points of 1,000 faces within 1e-3 px; a network that has learned something, so that its answers spread over the image."""
     from facelearn.data.schema import FKD15
