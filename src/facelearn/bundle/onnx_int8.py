@@ -1,9 +1,9 @@
 """An exported model in eight-bit numbers: ONNX Runtime's post-training quantisation of the graph, calibrated on images.
 
 Weights become int8 channel by channel, what flows between layers uint8 by the ranges that the calibration images reach. Weights use 7 of
-the 8 bits, because processors without VNNI instructions add up products in 16 bits, which overflow otherwise: so every machine gives the
-numbers that were measured on one. What comes before the first layer of weights, and the last one with what follows it, stay float32: the
-answer itself would be rounded, a coordinate to a third of a pixel.
+the 8 bits: processors without VNNI instructions add up products in 16 bits, which overflow otherwise, and what was measured on one machine
+has to hold on others. What comes before the first layer of weights, and the last one with what follows it, stay float32: the answer itself
+would be rounded, a coordinate to a third of a pixel.
 """
 
 from __future__ import annotations
