@@ -54,7 +54,7 @@ tasks/verification        settings batches_of_people synthetic_people two_covari
 tasks/verification        pair_text pair_plots embedding_map hard_pairs page pair_study __init__
 tasks                     __init__
 recipe                    starting_weights space defaults recipe keywords resolve
-bundle                    seal document_types document file adapter_file onnx_file graph onnx card __init__
+bundle                    seal document_types document file adapter_file onnx_file graph onnx onnx_int8 card __init__
 detect                    face_box guesses crops detections refine finder others given __init__ fitted
 detect/refiner            scenes face_networks finder_learning refiner_learning graphs
 prediction                photos finding stream runtimes backends bench open __init__ embedding_files drawing predict
@@ -63,7 +63,7 @@ training                  batches device contention measured_settings schedule
 training/transfer         stages weights matching
 training                  state evaluation optimiser budget budget_choice loop plan point_evidence
 detect/refiner            make
-runs                      train_result default_framing placing decoding prepare fit_rows train folds_summary folds deployed evaluate verify adapt convert quickstart
+runs                      train_result default_framing placing decoding prepare fit_rows train folds_summary folds deployed evaluate verify adapt convert int8 quickstart
 studies                   measures claims study_file definition cell_numbers checkpoints judging verdicts suggest storage store cells pool cost_plot study_plots overview page study
 studies                   search search_plots search_page search_files trial tune
 explaining                opened layers network_picture architecture kernels activations saliency excite receptive face_pictures map_plots page album parts units dense explain

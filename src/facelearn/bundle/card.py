@@ -8,6 +8,7 @@ from typing import Any
 
 from facelearn.bundle.document import Bundle, to_document
 from facelearn.bundle.file import load
+from facelearn.bundle.onnx import load_onnx
 from facelearn.errors import BundleError
 from facelearn.showing import markdown_text
 
@@ -24,12 +25,12 @@ def card(model: Bundle | str | Path) -> str:
     """The model card as Markdown: what a model is, what it was trained on, how well it does, how to use it.
 
     Args:
-        model: a bundle, or a model file; every section comes from its own facts.
+        model: a bundle, or a model file, exported or not; every section comes from its own facts.
 
     Raises:
         BundleError: not a whole model file.
     """
-    bundle = model if isinstance(model, Bundle) else load(model)
+    bundle = model if isinstance(model, Bundle) else _read(model)
     try:
         return "\n\n".join(part for part in _parts(bundle) if part) + "\n"
     except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
@@ -49,6 +50,7 @@ def _parts(bundle: Bundle) -> list[str]:
             "Training data", _facts({key: value for key, value in bundle.data.items() if key not in _FOR_EVALUATION})
         ),
         _section("Metrics", _metrics(bundle.metrics)),
+        _section("Int8", _facts(bundle.int8)),
         _section("Thresholds", _facts(bundle.thresholds)),
         _section("Intended use and limits", "\n".join(f"- {line}" for line in _LIMITS)),
         _section(
@@ -66,13 +68,17 @@ _FOR_EVALUATION = ("train_rows", "mean_face")
 
 
 def facts(model: str | Path) -> dict[str, Any]:
-    """Everything in a model file's header as JSON values, and its number of parameters.
+    """Everything in a model file's header as JSON values, and its number of parameters (None of an exported one, which does not say).
 
     Raises:
         BundleError: not a whole model file.
     """
-    bundle = load(model)
-    return {**to_document(bundle), "parameters": bundle.parameters}
+    bundle = _read(model)
+    return {**to_document(bundle), "parameters": bundle.parameters if bundle.weights else None}
+
+
+def _read(model: str | Path) -> Bundle:
+    return load_onnx(model).bundle if Path(model).suffix == ".onnx" else load(model)
 
 
 def _model_rows(bundle: Bundle) -> list[tuple[str, str]]:
@@ -84,12 +90,13 @@ def _model_rows(bundle: Bundle) -> list[tuple[str, str]]:
             "Network",
             f"{bundle.network}({', '.join(f'{name}={value!r}' for name, value in sorted(bundle.network_args.items()))})",
         ),
-        ("Parameters", f"{bundle.parameters:,}"),
+        ("Parameters", f"{bundle.parameters:,}" if bundle.weights else "in the exported graph"),
         (
             "Input",
             f"{width} x {height} pixels, {'RGB' if channels == 3 else 'grey'}, uint8; other images are resized and converted",
         ),
         ("Preprocessing", ", ".join(steps) or "none"),
+        ("Numbers", "int8, the first and last steps float32" if bundle.int8 else "float32"),
     ]
     rows += bundle.of_task.card_rows(bundle.answer_facts)
     return rows
@@ -176,10 +183,11 @@ def _flat(prefix: str, facts: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 def _usage(bundle: Bundle) -> str:
     task = bundle.of_task
     answers = task.answers_file
-    use = f"predict model.safetensors photos/ --out {answers}" if answers else "compare model.safetensors a.jpg b.jpg"
+    file = "model.safetensors" if bundle.weights else "model.onnx"
+    use = f"predict {file} photos/ --out {answers}" if answers else f"compare {file} a.jpg b.jpg"
     return (
         f"```sh\nfacelearn {use}\n```\n\n"
-        f'```python\nimport facelearn\n\nmodel = facelearn.open("model.safetensors")\n{task.usage}\n```'
+        f'```python\nimport facelearn\n\nmodel = facelearn.open("{file}")\n{task.usage}\n```'
     )
 
 

@@ -58,6 +58,7 @@ class Bundle:
             mirror image to the probability that a point is right: `tasks.keypoints.confidence`).
         arrays: float32, fitted numbers of how it answers that are many: the back end of a verification model.
         versions: versions of the libraries that trained it.
+        int8: of an exported model in eight-bit numbers how it was calibrated and what that cost (`runs.int8`); empty for others.
         licence: a note on the terms of the weights and of the data behind them.
         created: ISO 8601 time in UTC; empty is now.
     """
@@ -77,6 +78,7 @@ class Bundle:
     prediction: dict[str, Any] = field(default_factory=dict)
     arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     versions: dict[str, Any] = field(default_factory=dict)
+    int8: dict[str, Any] = field(default_factory=dict)
     licence: str = ""
     created: str = ""
 
@@ -85,7 +87,7 @@ class Bundle:
         put(self, "network_args", {name: _tuples(_plain(value)) for name, value in self.network_args.items()})
         put(self, "people", tuple(self.people))
         put(self, "created", self.created or _now())
-        for name in (*_FACTS, "prediction"):
+        for name in (*_FACTS, "prediction", "int8"):
             put(self, name, _plain(getattr(self, name)))
         put(self, "weights", {name: _checked(name, array) for name, array in self.weights.items()})
         put(self, "arrays", {name: _checked(ANSWER + name, array) for name, array in self.arrays.items()})
@@ -103,7 +105,8 @@ class Bundle:
             if self.schema
             else "embeddings"
         )
-        return f"Bundle({self.task} with {self.network}, {self.parameters:,} parameters, {answers})"
+        size = f"{self.parameters:,} parameters" if self.weights else "int8" if self.int8 else "exported"
+        return f"Bundle({self.task} with {self.network}, {size}, {answers})"
 
     @property
     def parameters(self) -> int:
@@ -163,6 +166,8 @@ def to_document(bundle: Bundle) -> dict[str, Any]:
     document["framing"] = _plain(bundle.framing.to_dict())
     schema = None if bundle.schema is None else bundle.schema.to_dict()
     document["answer"] = {"schema": schema, "people": list(bundle.people), **bundle.prediction}
+    if bundle.int8:
+        document["int8"] = bundle.int8
     return document
 
 
@@ -211,6 +216,7 @@ def from_document(document: Mapping[str, Any], tensors: Mapping[str, NDArray[Any
             people=people,
             prediction=answer,
             arrays=fitted,
+            int8=document.get("int8") or {},
             framing=Framing.from_dict(document["framing"]),
             **{name: document[name] for name in (*_FACTS, *_TEXTS)},
         )

@@ -60,6 +60,22 @@ class _Data(_Facts):
     image_shape: Annotated[list[_Side], Field(min_length=3, max_length=3)] | None = None
 
 
+class _Rows(_Facts):
+    rows: Annotated[int, Field(ge=1)]
+    fingerprint: _Name
+
+
+class _Measured(_Rows):
+    figure: _Name
+    before: float
+    after: float
+
+
+class _Int8(_Facts):
+    calibration: _Rows
+    measured: _Measured
+
+
 class _Recipe(_Facts):
     read: dict[str, Any] | None = None
 
@@ -78,6 +94,7 @@ class _Document(_Facts):
     data: _Data
     recipe: _Recipe
     versions: dict[str, Any]
+    int8: _Int8 | None = None
 
 
 def check_document(document: Mapping[str, Any], source: str) -> None:

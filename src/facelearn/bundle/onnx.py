@@ -108,6 +108,14 @@ def load_onnx(path: str | Path, providers: Sequence[str] = ("CPUExecutionProvide
     return OnnxModel(bundle, content, session)
 
 
+def unsealed_metadata(bundle: Bundle) -> dict[str, str]:
+    """The texts in the metadata of an exported model, for `seal` to fill in."""
+    # the graph does the arithmetic of embeddings; that of their distances needs some of these numbers
+    document = {**to_document(bundle), _ARRAYS: {name: _as_text(array) for name, array in bundle.arrays.items()}}
+    text = json.dumps(document, sort_keys=True, allow_nan=False)
+    return {"facelearn": str(FORMAT_VERSION), "document": text, "seal": BLANK_SEAL}
+
+
 def _as_text(array: NDArray[Any]) -> list[Any]:
     """A float32 array as its shape and base 64."""
     return [list(array.shape), base64.b64encode(array.astype("<f4").tobytes()).decode("ascii")]
@@ -146,8 +154,6 @@ def _graph(module: Any, example: Any, bundle: Bundle) -> bytes:
     """The unsealed `.onnx` file of `module` with a free first dimension."""
     import torch
 
-    # the graph does the arithmetic of embeddings; that of their distances needs some of these numbers
-    document = {**to_document(bundle), _ARRAYS: {name: _as_text(array) for name, array in bundle.arrays.items()}}
     output = bundle.answering().output
     with _quiet():
         program = torch.onnx.export(
@@ -162,10 +168,7 @@ def _graph(module: Any, example: Any, bundle: Bundle) -> bytes:
         )
     if program is None:
         raise BundleError(f"torch could not export '{bundle.network}'; use the .safetensors file instead")
-    properties = program.model.metadata_props
-    properties.update(
-        facelearn=str(FORMAT_VERSION), document=json.dumps(document, sort_keys=True, allow_nan=False), seal=BLANK_SEAL
-    )
+    program.model.metadata_props.update(unsealed_metadata(bundle))
     content: bytes = program.model_proto.SerializeToString()
     return content
 

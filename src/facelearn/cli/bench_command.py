@@ -15,6 +15,9 @@ from facelearn.cli.printing import print_json, say
 @command(epilog="Example: facelearn bench runs/faces/model.safetensors")
 def bench(
     model: Annotated[Path, typer.Argument(help="Model file.")],
+    int8: Annotated[
+        Path | None, typer.Option(help="The same model as 'facelearn convert --int8' wrote it, to be measured beside.")
+    ] = None,
     batch: Annotated[int, typer.Option(help="Images of a batch.", min=1)] = 64,
     seconds: Annotated[float, typer.Option(help="For each runtime and precision, over all rounds.", min=0.01)] = 5.0,
     rounds: Annotated[int, typer.Option(help="Turns that each one takes.", min=1)] = 5,
@@ -25,7 +28,7 @@ def bench(
     """Measure a model in each installed runtime and precision on this machine, and let predict use the fastest."""
     from facelearn.prediction.bench import bench as run
 
-    result = run(model, batch=batch, seconds=seconds, rounds=rounds, keep=keep, device=device)
+    result = run(model, int8=int8, batch=batch, seconds=seconds, rounds=rounds, keep=keep, device=device)
     if as_json:
         print_json(result.to_json())
         return

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from facelearn.cli import options
 from facelearn.cli.app import command
 from facelearn.cli.printing import print_json, say, warn, warn_left_out
+from facelearn.errors import FacelearnError
 
 
 class ConvertTo(StrEnum):
@@ -22,6 +23,21 @@ class ConvertTo(StrEnum):
     faces = "faces"
     label_studio = "label-studio"
     cvat = "cvat"
+
+
+_Int8Data = Annotated[
+    Path | None,
+    typer.Option(
+        help="Write the model in eight-bit numbers, calibrated on some of these labelled faces and measured on others.",
+        metavar="DATA",
+    ),
+]
+_MaxLoss = Annotated[
+    float | None,
+    typer.Option(
+        help="With --int8: refuse a model whose main figure gets worse by more than this share (0.02).", min=0
+    ),
+]
 
 
 @command(epilog="Example: facelearn convert training.zip faces.json")
@@ -41,6 +57,8 @@ def convert(
         Path | None,
         typer.Option(help="Write only the faces that this patch.jsonl of 'facelearn audit' speaks of, as for CVAT."),
     ] = None,
+    int8: _Int8Data = None,
+    max_loss: _MaxLoss = None,
     size: options.Size = None,
     crop: options.Crop = None,
     color: options.Colors = None,
@@ -51,6 +69,12 @@ def convert(
     as_json: options.AsJson = False,
 ) -> None:
     """Convert labels between formats, or a model file to ONNX."""
+    if int8 is not None or max_loss is not None:
+        _int8(
+            source, out, int8, max_loss, as_json, size=size, crop=crop, schema=schema, missing=missing,
+            units=units.value if units else None, on_error=on_error.value,
+        )  # fmt: skip
+        return
     from facelearn.auditing.patch_file import read_patch
     from facelearn.runs.convert import convert as run
     from facelearn.runs.convert import convert_model
@@ -73,3 +97,19 @@ def convert(
     warn(result.warnings)
     warn_left_out(result.skipped)
     say(f"{result.from_format} -> {result.to_format}: {result.faces} faces, {result.labels} labels: {result.path}")
+
+
+def _int8(model: Path, out: Path, data: Path | None, max_loss: float | None, as_json: bool, **asked: Any) -> None:
+    from facelearn.runs.int8 import MAX_LOSS, convert_int8
+
+    if model.suffix != ".safetensors" or data is None:
+        raise FacelearnError(
+            f"--int8 DATA (and --max-loss beside it) make a .safetensors model smaller; received {model}; "
+            "type: facelearn convert model.safetensors model.onnx --int8 DATA"
+        )
+    result = convert_int8(model, out, data, max_loss=MAX_LOSS if max_loss is None else max_loss, **asked)
+    if as_json:
+        print_json(asdict(result))
+        return
+    warn(result.warnings)
+    say(f"model written: {result.path}", result.text())

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from facelearn import bundle as bundles
 from facelearn.bundle import Bundle
 from facelearn.bundle.file import write_bytes
+from facelearn.bundle.onnx_int8 import cost_of_int8
 from facelearn.cores import processor_name, usable_threads
 from facelearn.errors import BundleError, MissingExtraError, RecipeError
 from facelearn.prediction.backends import Backend, BackendName, Precision, open_backend
@@ -37,6 +38,8 @@ TOLERANCE = 1e-3
 """How far a runtime may be off torch: pixels of the prepared image, or a share of the largest output where that is above 1."""
 _CHECKED_IMAGES = 64
 _PRECISIONS: dict[str, tuple[Precision, ...]] = {"torch": ("32", "bf16"), "onnx": ("32",), "openvino": ("32", "bf16")}
+INT8 = "int8"
+"""What stands for the precision of a model in eight-bit numbers."""
 
 Run = Callable[[NDArray[np.uint8]], Any]
 
@@ -59,7 +62,7 @@ class BenchRow:
     """One runtime and precision.
 
     Attributes:
-        backend, precision, device: as `facelearn.open` takes them.
+        backend, precision, device: as `facelearn.open` takes them; the precision of an int8 model is "int8".
         p50_ms, p99_ms: of a single image, in milliseconds.
         images_per_second: in batches.
         ratio: of that to the first row's, the median of each round's.
@@ -111,10 +114,12 @@ class BenchResult:
             for row in self.rows
         ]  # fmt: skip
         size = "x".join(map(str, self.facts["input"]))
-        use = f"{self.fastest} is the fastest in float32 that agrees with {first.backend}"
+        numbers = INT8 if first.precision == INT8 else "float32"
+        use = f"{self.fastest} is the fastest in {numbers} that agrees with {first.backend}"
         return [
             f"{self.facts['network']}, images of {size}; {self.facts['processor']}, threads: {self.facts['threads']}",
             text_table(heading, cells),
+            *(f"int8 on faces, not random images: {cost}" for cost in [self.facts["int8"]] if cost),
             *(f"{name}: {why}" for name, why in self.left_out.items()),
             f"{use}; predict and facelearn.open take it from now on" if self.kept else use,
         ]
@@ -123,6 +128,7 @@ class BenchResult:
 def bench(
     model: str | Path,
     *,
+    int8: str | Path | None = None,
     batch: int = 64,
     seconds: float = 5.0,
     rounds: int = 5,
@@ -138,6 +144,7 @@ def bench(
 
     Args:
         model: `.safetensors` (exported to a temporary graph for the other runtimes) or `.onnx` (which torch does not run).
+        int8: the same model as `facelearn convert --int8` wrote it, to be measured beside.
         batch: images of a batch.
         seconds: for each contender, over all rounds.
         rounds: turns that each contender takes.
@@ -157,6 +164,8 @@ def bench(
         graph, left_out = _graph_of(Path(model), Path(scratch))
         opened = _opened(Path(model), graph, device, left_out)
         bundle = next(iter(opened.values())).bundle
+        if int8 is not None:
+            opened |= _opened_int8(Path(int8), bundle, device, left_out)
         one, many, checked = (_images(bundle, count) for count in (1, batch, _CHECKED_IMAGES))
         expected = next(iter(opened.values()))(checked)
         if not np.isfinite(expected).all():
@@ -171,6 +180,7 @@ def bench(
             "network": bundle.network, "input": list(checked.shape[1:]), "batch": batch, "seconds": seconds, "rounds": rounds,
             "unit": "px" if bundle.schema else "", "processor": processor_name(), "threads": usable_threads(),
             "versions": library_versions(),
+            "int8": next((cost_of_int8(one.bundle.int8) for one in opened.values() if one.bundle.int8), ""),
         }  # fmt: skip
         kept = None
         if keep:
@@ -236,20 +246,40 @@ def _graph_of(model: Path, scratch: Path) -> tuple[Path | None, dict[str, str]]:
 
 def _opened(
     model: Path, graph: Path | None, device: str, left_out: dict[str, str]
-) -> dict[tuple[BackendName, Precision], Backend]:
+) -> dict[tuple[BackendName, str], Backend]:
     """All that can run it; the first one is what the others are compared with."""
-    opened: dict[tuple[BackendName, Precision], Backend] = {}
+    opened: dict[tuple[BackendName, str], Backend] = {}
     names: Sequence[BackendName] = [name for name in ("torch", "onnx", "openvino") if name not in left_out]
     for name in names:
         for precision in _PRECISIONS[name]:
             try:
                 path = model if name == "torch" else graph or model
-                opened[name, precision] = open_backend(path, backend=name, device=device, precision=precision)
+                backend = open_backend(path, backend=name, device=device, precision=precision)
+                opened.setdefault((name, INT8 if backend.bundle.int8 else precision), backend)
             except (RecipeError, MissingExtraError) as error:  # no such device for this one
                 left_out[name] = str(error)
     if not opened:
         raise BundleError(f"nothing that is installed here runs {model}: {'; '.join(left_out.values())}")
     return opened
+
+
+def _opened_int8(
+    int8: Path, bundle: Bundle, device: str, left_out: Mapping[str, str]
+) -> dict[tuple[BackendName, str], Backend]:
+    """The runtimes of exported models with the int8 file of the same model.
+
+    Raises:
+        BundleError: it is no int8 model, or another one.
+    """
+    eight = bundles.load_onnx(int8).bundle
+    same = (eight.network, eight.network_args, eight.created) == (bundle.network, bundle.network_args, bundle.created)
+    if not eight.int8 or not same:
+        what = "of another model" if eight.int8 else "a float32 model"
+        raise BundleError(
+            f"{int8} is {what}; make the one to measure with: facelearn convert model.safetensors model.onnx --int8 DATA"
+        )
+    names: Sequence[BackendName] = [name for name in ("onnx", "openvino") if name not in left_out]
+    return {(name, INT8): open_backend(int8, backend=name, device=device) for name in names}
 
 
 def _images(bundle: Bundle, count: int) -> NDArray[np.uint8]:
@@ -259,7 +289,7 @@ def _images(bundle: Bundle, count: int) -> NDArray[np.uint8]:
 
 
 def _row(
-    key: tuple[BackendName, Precision], backend: Backend, timings: Mapping[Any, Timing], off: float,
+    key: tuple[BackendName, str], backend: Backend, timings: Mapping[Any, Timing], off: float,
     expected: NDArray[np.float32], bundle: Bundle,
 ) -> BenchRow:  # fmt: skip
     first, own = next(iter(timings.values())), timings[key]
@@ -274,5 +304,5 @@ def _row(
 
 def _order(rows: Sequence[BenchRow]) -> list[str]:
     """Backends that agree in float32, by throughput."""
-    agreeing = [row for row in rows if row.agrees and row.precision == "32"]
+    agreeing = [row for row in rows if row.agrees and row.precision == rows[0].precision]
     return [row.backend for row in sorted(agreeing, key=lambda row: -row.ratio)]

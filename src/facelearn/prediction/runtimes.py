@@ -107,8 +107,9 @@ def _entry(bundle: Bundle, device: str) -> Path:
 
 def _kind(bundle: Bundle, device: str) -> Mapping[str, Any]:
     """All that the speed of a model depends on."""
+    eight_bits = {"int8": True} if bundle.int8 else {}
     return {
         "format": _FORMAT, "processor": processor_name(), "threads": usable_threads(), "device": device, "versions": library_versions(),
         "network": bundle.network, "network_args": bundle.network_args,
-        "input": list(bundle.preprocess.output_shape(*bundle.image_shape)), "mirrored": bool(bundle.answering().mirrored),
+        "input": list(bundle.preprocess.output_shape(*bundle.image_shape)), "mirrored": bool(bundle.answering().mirrored), **eight_bits,
     }  # fmt: skip

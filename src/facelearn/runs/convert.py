@@ -182,6 +182,15 @@ def convert_model(model: str | Path, out: str | Path) -> Path:
         BundleError: not a whole model file.
         FacelearnError: `out` does not end in .onnx, or exists.
     """
+    return export_onnx(bundles.load(model), onnx_output(out))
+
+
+def onnx_output(out: str | Path) -> Path:
+    """The file that a model is to be written to.
+
+    Raises:
+        FacelearnError: it does not end in .onnx, or exists.
+    """
     out = Path(out)
     if out.suffix.lower() != ".onnx":
         raise FacelearnError(
@@ -189,5 +198,4 @@ def convert_model(model: str | Path, out: str | Path) -> Path:
         )
     if out.exists():
         raise FacelearnError(f"{out} exists; choose another name, nothing is overwritten")
-    export_onnx(bundles.load(model), out)
     return out

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from facelearn.bundle import Bundle
 from facelearn.data.coordinate_units import Units
 from facelearn.data.faces import Faces
 from facelearn.data.filled import Missing
@@ -21,7 +22,7 @@ from facelearn.prediction.open import OpenModel
 from facelearn.record.folder import RunFolder
 from facelearn.record.results import load_run, save_metrics
 from facelearn.runs.deployed import as_deployed
-from facelearn.runs.prepare import read_with_report
+from facelearn.runs.prepare import ReadResult, read_with_report
 from facelearn.tasks.task import Asked
 
 
@@ -69,20 +70,15 @@ def evaluate(
     backend, asked = open_backend(model, device=device), Asked(scheme, threshold)
     task = backend.bundle.of_task
     opened = OpenModel(backend, **vars(task.of_the_model(asked)))
-    framing = opened.bundle.framing if size is None and crop is None else None  # as the model's own faces were framed
-    trained = opened.bundle.recipe.get("read") or {}
     how = {
-        "framing": framing, "size": size, "crop": crop, "schema": trained.get("schema") if schema is None else schema,
-        "list_file": list_file, "on_error": on_error, "units": units,
-        "missing": trained.get("missing") if missing is None else missing, "assumed_units": trained.get("units"),
-        "detector": trained.get("detector") or NO_DETECTOR,
+        "size": size, "crop": crop, "schema": schema, "list_file": list_file, "missing": missing, "units": units,
+        "on_error": on_error,
     }  # fmt: skip
-    faces, said = (data, {}) if isinstance(data, Faces) else _read(data, out, how)
+    faces, said = (data, {}) if isinstance(data, Faces) else _read(opened.bundle, data, out, how)
     if not task.teaches(faces):
         where = "the table" if isinstance(data, Faces) else str(data)
         raise DataError(task.lacking(faces, where, f"see what is in it with: facelearn inspect {where}"))
-    # the table's own pixels, so that the error is in pixels of the images as read
-    flat = faces.replace(to_photo=np.broadcast_to(np.eye(2, 3), (len(faces), 2, 3)).copy())
+    flat = in_its_own_pixels(faces)
     measured = task.measure_answers(opened.predict(flat), faces, asked, opened.bundle.data)
     seen = seen_rows(faces, opened.bundle.data.get("train_rows"))
     notes = [*measured.notes, *seen_notes(seen)]
@@ -99,6 +95,31 @@ def evaluate(
         run = load_run(folder.path, name=Path(model).stem)
         task.page(folder.report, run, f"{Path(model).name} on {Path(source).name}")
     return {"task": task.name, **metrics, **said}
+
+
+def read_as_the_model(
+    bundle: Bundle,
+    data: str | Path,
+    *,
+    size: int | None = None,
+    crop: float | None = None,
+    schema: WantedSchema | None = None,
+    missing: Missing = None,
+    **how: Any,
+) -> ReadResult:
+    """Labelled faces as `facelearn.read` reads them, where nothing else is asked as the model's training faces were read and framed."""
+    trained = bundle.recipe.get("read") or {}
+    framing = bundle.framing if size is None and crop is None else None
+    return read_with_report(
+        data, framing=framing, size=size, crop=crop, schema=trained.get("schema") if schema is None else schema,
+        missing=trained.get("missing") if missing is None else missing, assumed_units=trained.get("units"),
+        detector=trained.get("detector") or NO_DETECTOR, **how,
+    )  # fmt: skip
+
+
+def in_its_own_pixels(faces: Faces) -> Faces:
+    """The table as if its images were the photos, so that errors are in pixels of the images as read."""
+    return faces.replace(to_photo=np.broadcast_to(np.eye(2, 3), (len(faces), 2, 3)).copy())
 
 
 def _deployed(opened: OpenModel, faces: Faces, flat: Faces, asked: Asked) -> dict[str, Any]:
@@ -124,9 +145,11 @@ def seen_notes(seen: tuple[int, int] | None) -> list[str]:
     return [f"{count:,} of {asked:,} faces were trained on: what a model has seen is no test of it; measure on others"]
 
 
-def _read(data: str | Path, out: str | Path | None, how: Mapping[str, Any]) -> tuple[Faces, dict[str, list[str]]]:
+def _read(
+    bundle: Bundle, data: str | Path, out: str | Path | None, how: Mapping[str, Any]
+) -> tuple[Faces, dict[str, list[str]]]:
     """The faces, and what the reader has to say of them."""
-    result = read_with_report(data, **how)
+    result = read_as_the_model(bundle, data, **how)
     if out is not None and result.skipped:
         write_skipped(result.skipped, RunFolder(out).skipped)
     return result.faces, {

@@ -277,6 +277,10 @@ class Task(Protocol):
         """What a search may lower, and the column of the history that holds it; empty where its recipes are not searched."""
 
     @property
+    def main_figure(self) -> str:
+        """The metric of `measure_answers` that says first of all how well a model does: an `*_error` (lower is better) or a `*_score`."""
+
+    @property
     def in_folds(self) -> bool:
         """Whether `train` makes k models of it on k folds, whose answers are averaged."""
 

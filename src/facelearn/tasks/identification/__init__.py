@@ -56,6 +56,7 @@ class Identification:
     default_steps = 14_800
     purpose = "Says which of the people it was trained on a face shows."
     search_columns: Mapping[str, str] = {}
+    main_figure = "balanced_accuracy_score"
     study: StudyNumbers = class_study
     in_folds = True
     answers_train = False

@@ -43,6 +43,7 @@ class Keypoints:
     default_steps = None
     purpose = "Finds facial keypoints in the crop of one face."
     search_columns: Mapping[str, str] = {"rmse": "valid_rmse_error", "loss": "valid_loss"}
+    main_figure = "rmse_error"
     study: StudyNumbers = point_study
     in_folds = False
     answers_train = False

@@ -57,6 +57,7 @@ class Verification:
     default_steps = 6_800
     purpose = "Says whether two faces are one person's, of people it has never seen too."
     search_columns: Mapping[str, str] = {}
+    main_figure = "auc_score"
     study: StudyNumbers = pair_study
     in_folds = False
     answers_train = True
