@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from facelearn.errors import RecipeError
-from facelearn.studies.cell_numbers import rows
+from facelearn.studies.cell_numbers import machine, rows
 from facelearn.studies.definition import load_study
 from facelearn.studies.verdicts import RULE, tally, too_short, verdict_text, verdicts
 
@@ -225,3 +225,11 @@ def test_what_no_run_can_judge_says_so(judge):
 def test_a_wrong_claim_is_named(judge, claim, said):
     with pytest.raises(RecipeError, match=said):
         judge(claim)
+
+
+def test_a_cell_says_which_processor_or_card_it_ran_on():
+    facts = {"processor": "A processor", "threads": 1, "precision": "32-true", "torch": "2"}
+    assert (
+        machine(facts) == machine({**facts, "accelerator": "cpu"}) == "A processor, 1 thread a cell, 32-true, torch 2"
+    )
+    assert machine({**facts, "accelerator": "A card", "threads": 2}).startswith("A card, 2 threads")

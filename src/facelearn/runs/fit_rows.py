@@ -188,7 +188,8 @@ def write_fitted(fitted: Fitted, out: str | Path) -> TrainResult:
         **versions(),
         "threads": threads[-1][1],
         "threads_from_step": threads,
-        **result.progress.computed,
+        # not its kind of accelerator: `describe_machine` says that as the device, and names the card
+        **{name: value for name, value in result.progress.computed.items() if name != "accelerator"},
         **({"milliseconds_a_step": dict(plan.measured)} if plan.measured else {}),
     }
     save_metrics(

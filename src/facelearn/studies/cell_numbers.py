@@ -209,7 +209,8 @@ def _fold(run: CellNumbers) -> int:
 def machine(environment: Mapping[str, Any]) -> str:
     """Where a cell ran, in words."""
     threads = environment.get("threads")
-    device = environment.get("accelerator") or environment.get("processor")
+    card = environment.get("accelerator")
+    device = card if card and card != "cpu" else environment.get("processor")  # some runs have "cpu" for a card
     many = "s" if threads != 1 else ""
     return f"{device}, {threads} thread{many} a cell, {environment.get('precision')}, torch {environment.get('torch')}"
 
