@@ -44,10 +44,9 @@ class ComparedPairs:
         distance: float64 (P,).
         same: bool (P,).
         people: int64 (P, 2), who is on each photo, -1 where not known.
-        vectors: float32 (N, d), the embeddings of all photos.
+        vectors: float32 (N, d), the embeddings of all photos; where pairs are listed, of `pairs.files` in their order.
         first, second: int64 (P,), rows of `vectors`.
         pairs: as listed; None for all pairs of labelled faces.
-        embeddings: of `pairs.files`, in their order.
         notes: what is to be known of the photos.
         source: where they were listed, for people.
     """
@@ -61,7 +60,6 @@ class ComparedPairs:
     pairs: Pairs | None
     notes: tuple[str, ...]
     source: str
-    embeddings: Embeddings | None = None
 
 
 def verify_eval(
@@ -216,8 +214,8 @@ def calibrate(
 
 def _evaluation(found: ComparedPairs, threshold: float) -> Mapping[str, Any]:
     """What the page draws from: the photos, small, their embeddings, and the pairs that are most wrong."""
-    pairs, faces = found.pairs, found.embeddings
-    assert pairs is not None and faces is not None
+    pairs = found.pairs
+    assert pairs is not None
     size = Framing("whole", _THUMBNAIL)
     images = [size.frame(decode_image(file, color="rgb")).image for file in pairs.files]
     person = np.full(len(pairs.files), -1, np.int64)
@@ -228,7 +226,7 @@ def _evaluation(found: ComparedPairs, threshold: float) -> Mapping[str, Any]:
     people = tuple(names[number] for number in sorted(names) if number >= 0)
     hard, distance = hardest_pairs(pairs.first, pairs.second, found.distance, pairs.same, threshold, person=person)
     return {
-        "images": np.stack(images), "vectors": faces.vectors, "identity": person, "people": people,
+        "images": np.stack(images), "vectors": found.vectors, "identity": person, "people": people,
         "source": [str(file) for file in pairs.files], "row": np.full(len(pairs.files), -1), "hard_pairs": hard, "hard_distance": distance,
     }  # fmt: skip
 
@@ -246,20 +244,19 @@ def compare_listed(opened: OpenModel, lists: list[Pairs]) -> list[ComparedPairs]
     compared = []
     for pairs in lists:
         rows = np.asarray([place[str(file)] for file in pairs.files], np.int64)
-        listed = found.take(rows)
-        distance = opened.comparing().back_end.distance_of_pairs(listed.vectors, pairs.first, pairs.second)
+        vectors = found.vectors[rows]
+        distance = opened.comparing().back_end.distance_of_pairs(vectors, pairs.first, pairs.second)
         compared.append(
             ComparedPairs(
                 distance,
                 pairs.same,
                 pairs.people,
-                listed.vectors,
+                vectors,
                 pairs.first,
                 pairs.second,
                 pairs,
                 (*pairs.notes, *notes),
                 str(pairs.source),
-                listed,
             )
         )
     return compared

@@ -95,7 +95,9 @@ class TrainingData:
 
         `mirror` mirrors the images before they are normalised, as a deployed model does; the targets stay those of the rows.
         """
-        copy, index = np.divmod(index, len(self))
+        copy = np.zeros_like(index)
+        if self.copies is not None:
+            copy, index = np.divmod(index, len(self))
         rows = torch.from_numpy(index).to(self.device)
         if isinstance(self.images, Tensor):
             pixels = self.images[rows]

@@ -113,9 +113,13 @@ class BackEnd:
         none and whitening: squared Euclidean, 0 to 4; plda and joint_bayes: the negative log likelihood ratio, any number; chi_square: the
         weighted sum, any number.
         """
-        a, b = (
-            np.asarray(rows, np.float64) if self.domain is None else self.domain.moved(rows) for rows in (first, second)
-        )
+        return self._distance(self._seen(first), self._seen(second))
+
+    def _seen(self, rows: NDArray[Any]) -> NDArray[np.float64]:
+        """Transformed rows (N, d) as they are compared: from the middle of the domain's photos, where there is one."""
+        return np.asarray(rows, np.float64) if self.domain is None else self.domain.moved(rows)
+
+    def _distance(self, a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
         if self.name == "chi_square":
             return chi_square_distance(a, b, self.arrays["weights"])
         if "between" not in self.arrays:
@@ -127,10 +131,13 @@ class BackEnd:
         self, vectors: NDArray[Any], first: NDArray[np.int64], second: NDArray[np.int64]
     ) -> NDArray[np.float64]:
         """(P,) distances between rows `first` (P,) and `second` (P,) of transformed vectors (N, d), some thousands at a time."""
+        used, place = np.unique(np.stack([first, second]), return_inverse=True)
+        a, b = place.reshape(2, -1)
+        seen = self._seen(vectors[used])  # each photo once, in however many pairs it is
         distance = np.empty(len(first))
         for start in range(0, len(first), _PAIRS_AT_A_TIME):
             part = slice(start, start + _PAIRS_AT_A_TIME)
-            distance[part] = self.distance(vectors[first[part]], vectors[second[part]])
+            distance[part] = self._distance(seen[a[part]], seen[b[part]])
         return distance
 
     def distance_matrix(self, first: NDArray[Any], second: NDArray[Any]) -> NDArray[np.float64]:
@@ -141,9 +148,7 @@ class BackEnd:
             columns = np.asarray(second, np.float32)
             rows = [chi_square_distance(row, columns, self.arrays["weights"]) for row in np.asarray(first, np.float32)]
             return np.stack(rows) if rows else np.empty((0, len(columns)))
-        a, b = (
-            np.asarray(rows, np.float64) if self.domain is None else self.domain.moved(rows) for rows in (first, second)
-        )
+        a, b = self._seen(first), self._seen(second)
         cross, own, constant = self._ratio() if "between" in self.arrays else (2.0, np.ones(a.shape[1]), 0.0)
         distances = (a**2 @ own)[:, None] + b**2 @ own - (a * cross) @ b.T - constant
         return np.asarray(distances if "between" in self.arrays else np.maximum(distances, 0), np.float64)
