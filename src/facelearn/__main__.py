@@ -11,6 +11,15 @@ from types import FrameType
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
+def _a_library_is_loading(frame: FrameType | None) -> bool:
+    """Whether a module of somebody else's is running its first lines: an exception in C++ code below them (torch's) ends the process."""
+    while frame is not None:
+        if frame.f_code.co_name == "<module>" and frame.f_globals.get("__name__", "").split(".")[0] not in ("__main__", "facelearn"):
+            return True
+        frame = frame.f_back
+    return False
+
+
 def start() -> None:
     """Run the command line.
 
@@ -22,15 +31,21 @@ def start() -> None:
     def stop(number: int, frame: FrameType | None) -> None:
         nonlocal code
         code = 128 + number  # as shells count: 130 for Ctrl-C, 143 for SIGTERM
-        raise KeyboardInterrupt
+        if _a_library_is_loading(frame) and hasattr(signal, "setitimer"):
+            again()
+        else:
+            raise KeyboardInterrupt
+
+    def again() -> None:
+        signal.signal(signal.SIGALRM, lambda number, frame: stop(code - 128, frame))
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
 
     def lost(said: sys.UnraisableHookArgs) -> None:
         """An interrupt that came inside a callback, which Python can only report, comes again a moment later."""
-        if not issubclass(said.exc_type, KeyboardInterrupt) or not hasattr(signal, "setitimer"):
+        if issubclass(said.exc_type, KeyboardInterrupt) and hasattr(signal, "setitimer"):
+            again()
+        else:
             sys.__unraisablehook__(said)
-            return
-        signal.signal(signal.SIGALRM, lambda number, frame: stop(code - 128, frame))
-        signal.setitimer(signal.ITIMER_REAL, 0.01)
 
     sys.unraisablehook = lost
     for number in _SIGNALS:
