@@ -28,7 +28,7 @@ from facelearn.detect.refiner.graphs import graph
 from facelearn.detect.refiner.refiner_learning import train_refiner
 from facelearn.detect.refiner.scenes import draw_people, texture
 from facelearn.files import whole_file
-from facelearn.images.decode import IMAGE_EXTENSIONS, decode_image
+from facelearn.images.decode import IMAGE_EXTENSIONS, ImageError, decode_image
 from facelearn.training.device import keep_freed_memory
 
 Grids = Callable[[NDArray[np.uint8]], list[NDArray[np.float32]]]
@@ -80,7 +80,11 @@ def read_backgrounds(folders: Sequence[Path]) -> list[NDArray[np.uint8]]:
     listed = [file for place in folders for file in (place.rglob("*") if place.is_dir() else [place])]
     files = sorted({file.resolve() for file in listed if file.suffix.lower() in IMAGE_EXTENSIONS})
     for file in files:
-        grey = decode_image(file, color="grey")[..., 0]
+        try:
+            grey = decode_image(file, color="grey")[..., 0]
+        except ImageError as error:
+            _say(f"left out: {file}: {error}")
+            continue
         if min(grey.shape) < 300:
             continue
         thumbnail = np.asarray(cv2.resize(grey, (16, 16), interpolation=cv2.INTER_AREA), np.int64)
