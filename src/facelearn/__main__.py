@@ -14,7 +14,10 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 def _a_library_is_loading(frame: FrameType | None) -> bool:
     """Whether a module of somebody else's is running its first lines: an exception in C++ code below them (torch's) ends the process."""
     while frame is not None:
-        if frame.f_code.co_name == "<module>" and frame.f_globals.get("__name__", "").split(".")[0] not in ("__main__", "facelearn"):
+        if frame.f_code.co_name == "<module>" and frame.f_globals.get("__name__", "").split(".")[0] not in (
+            "__main__",
+            "facelearn",
+        ):
             return True
         frame = frame.f_back
     return False

@@ -137,7 +137,9 @@ def test_an_interrupt_while_modules_load_is_one_line(at, number, code):
 
 def test_an_interrupt_while_another_library_loads_waits_until_it_has_loaded(tmp_path):
     """An exception in the middle of torch's own first lines ends the process with an abort of C++."""
-    (tmp_path / "elsewhere.py").write_text("import os, time\nos.kill(os.getpid(), 2)\ntime.sleep(0.1)\nprint('loaded')\n")
+    (tmp_path / "elsewhere.py").write_text(
+        "import os, time\nos.kill(os.getpid(), 2)\ntime.sleep(0.1)\nprint('loaded')\n"
+    )
     code = INTERRUPTED_AT.replace("os.kill(os.getpid(), int(number))", "sys.path.insert(0, number); import elsewhere")
     done = subprocess.run(
         [sys.executable, "-c", code, "facelearn.models.zoo", str(tmp_path), "models"],

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -11,6 +12,7 @@ from facelearn.errors import DataError, RecipeError
 from facelearn.losses import LossSum, add_losses
 from facelearn.losses.keypoints import (
     KEYPOINT_LOSSES,
+    heat_map_cross_entropy,
     keypoint_loss,
     masked_mse_per_target,
     masked_mse_per_valid,
@@ -158,3 +160,59 @@ def test_a_wrong_name_or_option_is_met(call, message):
 def test_a_wrong_shape_is_met(prediction, weights, message):
     with pytest.raises(DataError, match=message):
         masked_mse_per_valid(prediction, TARGET, **weights)
+
+
+def heat_map_loss_by_loops(maps, target, deviation=1.0):
+    total, counted = 0.0, 0
+    for b in range(maps.shape[0]):
+        for k in range(maps.shape[1]):
+            if np.isnan(target[b, k]).any():
+                continue
+            height, width = maps.shape[2:]
+            x, y = (((1 + np.clip(target[b, k, axis], -1, 1)) * (width, height)[axis] - 1) / 2 for axis in (0, 1))
+            wanted = np.array(
+                [
+                    [np.exp(-((i - x) ** 2 + (j - y) ** 2) / (2 * deviation**2)) for i in range(width)]
+                    for j in range(height)
+                ]
+            )
+            share = np.exp(maps[b, k]) / np.exp(maps[b, k]).sum()
+            total -= (wanted / wanted.sum() * np.log(share)).sum()
+            counted += 1
+    return total, counted
+
+
+@pytest.mark.parametrize("deviation", [0.6, 1.0, 2.0])
+def test_cross_entropy_of_heat_maps_is_that_of_loops_and_leaves_missing_labels_out(deviation):
+    rng = np.random.default_rng(3)
+    maps, target = rng.normal(size=(3, 4, 5, 7)), rng.uniform(-1.2, 1.2, (3, 4, 2))
+    target[0, 1], target[2, 3, 0] = np.nan, np.nan
+    logits = torch.tensor(maps, requires_grad=True)
+    found = heat_map_cross_entropy(logits, torch.tensor(target), deviation=deviation)
+    total, counted = heat_map_loss_by_loops(maps, target, deviation)
+    assert found.total.item() == pytest.approx(total, rel=1e-5) and found.denominator.item() == counted == 10
+    found.total.backward()
+    assert torch.isfinite(logits.grad).all() and not logits.grad[0, 1].any() and not logits.grad[2, 3].any()
+
+
+def test_cross_entropy_of_heat_maps_is_least_where_the_map_is_the_labels_own():
+    target = torch.tensor([[[0.2, -0.4]]])
+    places = torch.arange(24.0)
+    x, y = ((1 + target[0, 0]) * 24 - 1).tolist()[0] / 2, ((1 + target[0, 0]) * 24 - 1).tolist()[1] / 2
+    own = -0.5 * ((places - x) ** 2 + (places[:, None] - y) ** 2)
+    least = heat_map_cross_entropy(own[None, None], target).total
+    for other in (own.roll(1, 0), own.roll(-1, 1), 1.1 * own, torch.zeros_like(own)):
+        assert heat_map_cross_entropy(other[None, None], target).total > least
+
+
+def test_cross_entropy_of_heat_maps_counts_by_weights_and_is_zero_without_labels():
+    maps, target = torch.randn(2, 3, 4, 4), torch.zeros(2, 3, 2)
+    weight = torch.tensor([2.0, 0.0, 1.0])
+    weighted = heat_map_cross_entropy(maps, target, weight=weight)
+    parts = [heat_map_cross_entropy(maps[:, k : k + 1], target[:, k : k + 1]).total for k in range(3)]
+    assert (
+        weighted.total.item() == pytest.approx((2 * parts[0] + parts[2]).item(), rel=1e-5) and weighted.denominator == 6
+    )
+    nothing = heat_map_cross_entropy(maps.requires_grad_(), torch.full_like(target, torch.nan))
+    nothing.total.backward()
+    assert nothing.total == 0 and nothing.denominator == 0 and not maps.grad.any()

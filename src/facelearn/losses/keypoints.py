@@ -167,6 +167,45 @@ def plain_mse(
     return _sum(difference.square(), valid, weight, row_weight)
 
 
+def heat_map_cross_entropy(
+    maps: Tensor, target: Tensor, *, weight: Tensor | None = None, deviation: float = 1.0
+) -> LossSum:
+    """Cross-entropy between each keypoint's heat map and a normal distribution about its label, summed over the labelled points.
+
+    Beside a loss of the maps' mean positions it teaches each cell by itself, so that a network finds the faces' parts in a fraction of the
+    steps; the mean alone is right for many maps (Nibali et al., "Numerical coordinate regression with convolutional neural networks",
+    2018, regularise for the same reason).
+
+    Args:
+        maps: logits (B, K, H, W), softmax over a map's cells.
+        target: (B, K, 2) in unit coordinates, NaN where a label is missing; labels beyond the image count as at its edge.
+        weight: of keypoints, (K,); as for the other losses.
+        deviation: standard deviation of the normal distribution in cells of the map.
+
+    Returns:
+        The sum, and the number of labelled points (or their weights' sum).
+    """
+    height, width = maps.shape[2:]
+    known = ~target.isnan().any(2)
+    logits, target = maps.float(), target.float().nan_to_num().clamp(-1, 1)
+    across, down = (
+        _normal(((1 + target[..., axis]) * cells - 1) / 2, cells, deviation)
+        for axis, cells in ((0, width), (1, height))
+    )
+    expected = ((logits * across[:, :, None]).sum(3) * down).sum(2)
+    losses = (logits.flatten(2).logsumexp(2) - expected).where(known, logits.new_zeros(()))
+    counts = known.to(losses.dtype)
+    if weight is not None:
+        losses, counts = losses * weight.to(losses), counts * weight.to(losses)
+    return LossSum(losses.sum(), counts.sum())
+
+
+def _normal(middle: Tensor, cells: int, deviation: float) -> Tensor:
+    """(B, K) -> (B, K, cells): shares of a normal distribution about `middle`, in cells from the first one's."""
+    places = torch.arange(cells, device=middle.device, dtype=middle.dtype)
+    return (-0.5 * ((places - middle[..., None]) / deviation).square()).softmax(2)
+
+
 KEYPOINT_LOSSES: dict[str, KeypointLoss] = {
     loss.__name__: loss
     for loss in (masked_mse_per_target, masked_mse_per_valid, masked_l1, masked_smooth_l1, masked_wing, plain_mse)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from facelearn.data.faces import Faces
 from facelearn.geometry.coordinates import mirrored
-from facelearn.models.layers.fused import SoftArgmax
+from facelearn.models.layers.fused import heat_maps_of
 from facelearn.training.batches import TrainingData
 from facelearn.training.evaluation import EVALUATION_BATCH
 from facelearn.training.loop import FitResult
@@ -45,15 +45,8 @@ def point_evidence(fitted: FitResult, faces: Faces, preprocess: Preprocess) -> P
     learner.eval()
     device = next(learner.network.parameters()).device
     data = TrainingData(faces, preprocess, learner.targets(faces), device=device)
-    heat_maps: list[Tensor] = []
-    hooks = [
-        layer.register_forward_hook(lambda _, inputs, __: heat_maps.append(inputs[0]))
-        for layer in learner.network.modules()
-        if isinstance(layer, SoftArgmax)
-    ]
-    views = [_view(learner, data, heat_maps, offset) for offset in _offsets(learner, fitted.progress.label_offset)]
-    for hook in hooks:
-        hook.remove()
+    with heat_maps_of(learner.network) as heat_maps:
+        views = [_view(learner, data, heat_maps, offset) for offset in _offsets(learner, fitted.progress.label_offset)]
     points, spread = (np.stack(parts) for parts in zip(*views, strict=True))
     return PointEvidence(points, spread)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +27,22 @@ class SoftArgmax(nn.Module):
         x = (2 * torch.arange(width, device=logits.device, dtype=torch.float32) + 1) / width - 1
         y = (2 * torch.arange(height, device=logits.device, dtype=torch.float32) + 1) / height - 1
         return torch.stack(((share.sum(2) * x).sum(2), (share.sum(3) * y).sum(2)), 2)
+
+
+@contextmanager
+def heat_maps_of(network: nn.Module) -> Iterator[list[Tensor]]:
+    """A list that gets the logits (B, C, H, W) of every heat map that a `SoftArgmax` of `network` turns into points within the block."""
+    maps: list[Tensor] = []
+    hooks = [
+        layer.register_forward_hook(lambda _, inputs, __: maps.append(inputs[0]))
+        for layer in network.modules()
+        if isinstance(layer, SoftArgmax)
+    ]
+    try:
+        yield maps
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def convolution(

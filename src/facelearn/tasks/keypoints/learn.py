@@ -14,7 +14,8 @@ from facelearn.data.faces import Faces
 from facelearn.errors import RecipeError
 from facelearn.geometry.coordinates import to_unit
 from facelearn.losses import LossSum
-from facelearn.losses.keypoints import keypoint_loss
+from facelearn.losses.keypoints import heat_map_cross_entropy, keypoint_loss
+from facelearn.models.layers.fused import heat_maps_of
 from facelearn.tasks.batch import BatchSource
 from facelearn.tasks.keypoints.answer import PointAnswering
 from facelearn.tasks.keypoints.schemes import SCHEMES
@@ -68,6 +69,7 @@ class KeypointLearner(nn.Module):
         self.criterion = keypoint_loss(settings.loss.name, **dict[str, Any](settings.loss.options))
         weights = [settings.loss.keypoint_weights.get(name, 1.0) for name in train.schema.names]
         self.keypoint_weights = weights if settings.loss.keypoint_weights else None
+        self.heat_map_weight = settings.loss.heat_map_weight
 
     def targets(self, faces: Faces) -> dict[str, NDArray[np.int64]]:
         """The annotation scheme of each row, int64 (N,): 0 complete, 1 partial (always 0 with one scheme)."""
@@ -79,8 +81,23 @@ class KeypointLearner(nn.Module):
         return generator.permutation(self.rows)
 
     def forward(self, images: Tensor, targets: Mapping[str, Tensor]) -> LossSum:
-        """The loss of a batch."""
-        return self.loss(self.outputs(images), targets)
+        """The loss of a batch; its gradient has that of the heat maps in it, where the network has some."""
+        with heat_maps_of(self.network) as maps:
+            loss = self.loss(self.outputs(images), targets)
+        if not (maps and self.heat_map_weight):
+            return loss
+        height, width = self.image_size
+        of_each_scheme = maps[0].reshape(len(images), -1, len(self.schema), *maps[0].shape[2:])
+        with torch.autocast(images.device.type, enabled=False):
+            beside = heat_map_cross_entropy(
+                _in_own_scheme(of_each_scheme, targets["scheme"]),
+                to_unit(targets["points"], width, height),
+                weight=self._weight(images.device),
+            )
+        # both as means, whatever each counts by
+        added = self.heat_map_weight * loss.denominator / beside.denominator.clamp_min(1e-9) * beside.total
+        # in the gradient alone: the number stays the recipe's loss, which validation measures too
+        return LossSum(loss.total + (added - added.detach()), loss.denominator)
 
     def outputs(self, images: Tensor) -> Tensor:
         """float32 (B, S, K, 2) in unit coordinates, one set of points for each annotation scheme."""
@@ -92,9 +109,11 @@ class KeypointLearner(nn.Module):
         height, width = self.image_size
         with torch.autocast(outputs.device.type, enabled=False):
             target = to_unit(targets["points"], width, height)
-            weights = self.keypoint_weights
-            weight = None if weights is None else torch.tensor(weights, device=target.device)
-            return self.criterion(_in_own_scheme(outputs, targets["scheme"]), target, weight=weight)
+            points = _in_own_scheme(outputs, targets["scheme"])
+            return self.criterion(points, target, weight=self._weight(target.device))
+
+    def _weight(self, device: torch.device) -> Tensor | None:
+        return None if self.keypoint_weights is None else torch.tensor(self.keypoint_weights, device=device)
 
     def combine(self, outputs: Tensor, mirrored: Tensor | None, label_offset: float) -> Tensor:
         """float32 (B, S, K, 2 or, with `mirrored`, 3), as `PointAnswering.combine`."""
@@ -174,7 +193,6 @@ class KeypointLearner(nn.Module):
         return PointAnswering(self.schema, self.mirrored, label_offset)
 
 
-def _in_own_scheme(points: Tensor, scheme: Tensor) -> Tensor:
-    """(B, S, K, 2 or 3) -> (B, K, 2): each row in its own annotation scheme, without a third number."""
-    points = points[..., :2]
-    return points[torch.arange(len(points), device=points.device), scheme] if points.shape[1] > 1 else points[:, 0]
+def _in_own_scheme(of_each: Tensor, scheme: Tensor) -> Tensor:
+    """(B, S, ...) -> (B, ...): each row in its own annotation scheme."""
+    return of_each[torch.arange(len(of_each), device=of_each.device), scheme] if of_each.shape[1] > 1 else of_each[:, 0]

@@ -14,6 +14,11 @@ class KeypointLossSettings(LossSettings):
 
     name: str = "masked_l1"
     keypoint_weights: dict[str, float] = Field(default_factory=dict)
+    heat_map_weight: float = Field(
+        0.05,
+        ge=0,
+        description="of the heat maps' own cross-entropy beside the loss, where the network has heat maps; 0 trains by their means alone",
+    )
 
 
 class KeypointSplitSettings(SplitSettings):
@@ -49,6 +54,6 @@ OF_ANOTHER_NETWORK: dict[str, Any] = {}
 """Instead of these where another network than the default is named."""
 NEUTRAL: dict[str, Any] = {
     "rows": ("all",), "schemes": ("auto", "one"), "label_offset": ("auto", "zero"), "split.valid_rows": ("all",),
-    "loss.keypoint_weights": ({},),
+    "loss.keypoint_weights": ({},), "loss.heat_map_weight": (0.0, 0.05),
 }  # fmt: skip
 """Settings of this task alone, with the values that mean nothing elsewhere: recipes of earlier versions spelled them out for every task."""
