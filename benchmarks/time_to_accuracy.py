@@ -29,7 +29,7 @@ from facelearn.training.device import describe_machine
 EVALUATIONS_AN_EPOCH, SUCCESSIVE = 16, 3
 
 
-class Passed(Exception):
+class LevelPassedError(Exception):
     """The last level that was asked for is passed."""
 
 
@@ -63,7 +63,7 @@ class Watch:
             run.training_mode()
             self.rows.append((self.wall, self.processor, self.error))
             if self.mean_error(len(self.rows)) < self.until:
-                raise Passed
+                raise LevelPassedError
         return loss
 
     def measure(self, learner: KeypointLearner, combined: Any, targets: Any) -> dict[str, float]:
@@ -84,7 +84,7 @@ def watched(data: Path, recipe: Recipe, until: float) -> Watch:
     try:
         with tempfile.TemporaryDirectory() as folder:
             train(data, Path(folder) / "run", recipe=recipe)
-    except Passed:
+    except LevelPassedError:
         pass
     finally:
         loop._Fit.step, KeypointLearner.measure = OWN_STEP, OWN_MEASURE  # type: ignore[method-assign]

@@ -27,7 +27,7 @@ def gradients(
     learner = KeypointLearner(recipe, FACES, network, image_size=(48, 48), schemes=schemes)
     images = torch.from_numpy(FACES.images.astype(np.float32) / 255).permute(0, 3, 1, 2)
     targets = {
-        "points": torch.from_numpy(FACES.keypoints),
+        "points": torch.tensor(FACES.keypoints),
         "scheme": torch.from_numpy(learner.targets(FACES)["scheme"]),
     }
     loss = learner(images, targets)
