@@ -286,12 +286,14 @@ def compare_people(opened: OpenModel, data: str) -> ComparedPairs:
     faces = result.faces
     files = [str(file) for file in faces.source]
     of_photos = len(set(files)) == len(files) and bool((faces.row < 0).all()) and all(map(os.path.isfile, files))
-    vectors = (_embedded(opened, files) if of_photos else opened.embed(faces)).vectors
+    found = _embedded(opened, files) if of_photos else opened.embed(faces)
+    notes = (*result.warnings, *(_unfound(opened, files, found.found.boxes) if of_photos else ()))
+    vectors = found.vectors
     pairs = pairs_of(faces.identity, group=faces.group)
     first, second = pairs.first, pairs.second
     people = np.stack([faces.identity[first], faces.identity[second]], 1)
     distance = opened.comparing().back_end.distance_of_pairs(vectors, first, second)
-    return ComparedPairs(distance, pairs.same, people, vectors, first, second, None, result.warnings, data)
+    return ComparedPairs(distance, pairs.same, people, vectors, first, second, None, notes, data)
 
 
 def read_as_trained(opened: OpenModel, data: str | Path) -> ReadResult:
