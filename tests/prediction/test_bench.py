@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import itertools
 import json
 import os
@@ -172,6 +173,27 @@ def test_openvino_runs_an_exported_model_where_it_was_faster(exported_once, monk
     assert "torch" in result.left_out and [row.backend for row in result.rows] == ["onnx", "openvino", "openvino"]
     assert OpenModel(exported_once["graph"]).backend == "openvino"
     assert OpenModel(exported_once["graph"], backend="onnx").backend == "onnx"
+
+
+class _AlternateStack(ctypes.Structure):
+    _fields_ = [("start", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t)]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks the C library of Linux")
+@pytest.mark.parametrize("backend", ["onnx", "openvino"])
+def test_a_runtime_leaves_the_stack_that_signals_of_this_thread_are_answered_on(exported_once, backend):
+    """One that it frees later makes a segmentation fault of the next Ctrl-C."""
+    if not runtimes.installed(backend):
+        pytest.skip(f"{backend} is not installed")
+
+    def stack() -> tuple[int | None, int, int]:
+        found = _AlternateStack()
+        assert ctypes.CDLL(None).sigaltstack(None, ctypes.byref(found)) == 0
+        return found.start, found.flags, found.size
+
+    before = stack()
+    OpenModel(exported_once["graph"], backend=backend).predict(_images(2, 30, 3))
+    assert stack() == before
 
 
 @pytest.mark.parametrize("backend", ["onnx", "openvino"])

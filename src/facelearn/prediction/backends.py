@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -151,7 +152,11 @@ class OpenVinoBackend:
             "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
             "INFERENCE_NUM_THREADS": usable_threads(),  # it does not know of a container's quota
         }
-        self._model: Any = core.compile_model(core.read_model(model.content), "CPU", hint)
+        # OpenVINO gives the thread that compiles a stack for signals, and frees it with the model; Ctrl-C would then end in the main
+        # thread by a segmentation fault
+        with ThreadPoolExecutor(1) as another_thread:
+            compiled = another_thread.submit(core.compile_model, core.read_model(model.content), "CPU", hint)
+            self._model: Any = compiled.result()
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         return np.array(self._model([_channels_first(images)])[0], np.float32)
