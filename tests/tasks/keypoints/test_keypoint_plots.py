@@ -10,7 +10,7 @@ from facelearn.data.schema import IBUG68, KeypointSchema
 from facelearn.errors import FacelearnError
 from facelearn.report.style import svg
 from facelearn.tasks.keypoints import error_curves, keypoint_plots
-from facelearn.tasks.keypoints.best_and_worst import rank_faces
+from facelearn.tasks.keypoints.best_and_worst import rank_faces, ranked_face
 
 
 def test_validations_that_were_skipped_leave_no_gap(make_run):
@@ -78,8 +78,10 @@ def test_faces_are_ranked_by_their_mean_error(make_run):
     run = make_run(missing=0.6)
     truth = run.truth.copy()
     truth[3] = np.nan
-    ranked = rank_faces(dataclasses.replace(run, truth=truth))
-    assert 3 not in [face.index for face in ranked]
+    changed = dataclasses.replace(run, truth=truth)
+    rows = rank_faces(changed).tolist()
+    assert 3 not in rows
+    ranked = [ranked_face(changed, row) for row in rows]
     errors = [face.error for face in ranked]
     assert errors == sorted(errors)
     assert all(face.worst_error >= face.error for face in ranked)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from facelearn.report import page
 from facelearn.report.contact_sheet import face_panel
@@ -39,20 +39,23 @@ class RankedFace:
     worst_error: float
 
 
-def rank_faces(run: PointResult) -> list[RankedFace]:
-    """The run's held-out faces that have a label, from the best to the worst by their mean distance."""
+def rank_faces(run: PointResult) -> NDArray[np.int64]:
+    """The run's held-out faces that have a label, int64 (M,), from the best to the worst by their mean distance."""
     distance = run.distance
-    known = np.isfinite(distance)
-    counts = known.sum(1)
-    means = np.where(known, distance, 0).sum(1) / np.maximum(counts, 1)
-    furthest = np.where(known, distance, -1).argmax(1) if distance.shape[1] else np.zeros(len(distance), np.int64)
+    counts = np.isfinite(distance).sum(1)
     rows = np.flatnonzero(counts)
-    return [
-        RankedFace(
-            int(i), float(means[i]), int(counts[i]), run.schema.names[furthest[i]], float(distance[i, furthest[i]])
-        )
-        for i in rows[np.argsort(means[rows], kind="stable")]
-    ]
+    means = np.nansum(distance[rows], axis=1) / counts[rows]
+    return rows[np.argsort(means, kind="stable")]
+
+
+def ranked_face(run: PointResult, index: int) -> RankedFace:
+    """The face of that row, which has a label."""
+    distance = np.linalg.norm(run.prediction[index].astype(np.float64) - run.truth[index], axis=1)
+    known = np.isfinite(distance)
+    furthest = int(np.where(known, distance, -1).argmax())
+    return RankedFace(
+        index, float(distance[known].mean()), int(known.sum()), run.schema.names[furthest], float(distance[furthest])
+    )
 
 
 def best_and_worst(run: PointResult, count: int) -> str:
@@ -63,10 +66,11 @@ def best_and_worst(run: PointResult, count: int) -> str:
     ranked = rank_faces(run)
     if len(ranked) < 2 * count:
         return all_faces(run)
-    most = max(face.labels for face in ranked)
-    full = [face for face in ranked if 2 * face.labels >= most]
+    labels = np.isfinite(run.distance[ranked]).sum(1)
+    full = ranked[2 * labels >= labels.max()]
     worst = ranked[: -count - 1 : -1]
-    best = [face for face in (full if len(full) >= count else ranked) if face not in worst][:count]
+    best = (full if len(full) >= count else ranked)[: 2 * count]
+    best = best[~np.isin(best, worst)][:count]
     parts = ["<h3>Worst</h3>", _grid(run, worst), "<h3>Best</h3>", _grid(run, best)]
     return page.section("Worst and best held-out faces", _LEGEND, *parts, intro=_intro(run))
 
@@ -74,7 +78,7 @@ def best_and_worst(run: PointResult, count: int) -> str:
 def all_faces(run: PointResult) -> str:
     """HTML: every held-out face that has a label, the worst first (meant for few)."""
     ranked = rank_faces(run)[::-1]
-    if not ranked:
+    if not len(ranked):
         return ""
     return page.section("Held-out faces, the worst first", _LEGEND, _grid(run, ranked[:48]), intro=_intro(run))
 
@@ -86,11 +90,11 @@ def _intro(run: PointResult) -> str:
     )
 
 
-def _grid(run: PointResult, faces: Sequence[RankedFace]) -> str:
+def _grid(run: PointResult, rows: NDArray[np.int64]) -> str:
     schema = run.schema if len(run.schema) > 30 else None
     shown = []
-    for face in faces:
-        i = face.index
+    for i in rows.tolist():
+        face = ranked_face(run, i)
         panel = face_panel(run.images[i], truth=run.truth[i], prediction=run.prediction[i], schema=schema, side=_SIDE)
         place = place_text(str(run.source[i]), int(run.row[i])) or f"face {i}"
         worst = plain_text(face.worst.replace("_", " "), 30)
