@@ -21,7 +21,7 @@ def speed(seconds_at_96: float):
     """A timer of steps on the recipe's own images, which take so long."""
 
     def timer(network, images):
-        assert images == (16, 1, 96, 96)
+        assert images == (32, 1, 96, 96)
         return lambda settings: seconds_at_96
 
     return timer
@@ -35,7 +35,7 @@ def picked(seconds_at_96: float, recipe=BUDGET, typed=None, settings=HERE):
 
 @pytest.mark.parametrize(
     ("seconds", "side", "widths"),
-    [(0.1, 96, ()), (0.16, 96, ()), (0.3, 64, ()), (1.0, 48, ()), (60.0, 48, (32, 64, 128)), (1e6, 48, (32, 64, 128))],
+    [(0.1, 96, ()), (0.28, 96, ()), (0.5, 64, ()), (2.0, 48, ()), (60.0, 48, (32, 64, 128)), (1e6, 48, (32, 64, 128))],
 )
 def test_the_first_rung_with_enough_passes_is_taken(seconds, side, widths):
     found = picked(seconds)

@@ -51,9 +51,9 @@ class Rung:
 # places, of which 48 pixels across a face still tell much; who it is needs more.
 LADDERS: Mapping[str, tuple[Rung, ...]] = {
     "facelearn_keypoints": (
-        Rung(250),
-        Rung(150, 0.44, 64),
-        Rung(120, 0.25, 48),
+        Rung(150),
+        Rung(90, 0.44, 64),
+        Rung(60, 0.25, 48),
         Rung(1, 0.1, 48, {"widths": [32, 64, 128]}),
     ),
     "facelearn_identity": (Rung(2600), Rung(2000, 0.64, 64), Rung(1, 0.25, 64, {"widths": [32, 64, 128]})),

@@ -52,10 +52,9 @@ DEFAULTS: dict[str, Any] = {
     "model": {"name": "facelearn_keypoints"},
     "optimiser": {"learning_rate": 6e-3},
     "epochs": 18,
-    "batch_size": 16,
 }
 """Over the recipe's own defaults. `benchmarks/time_to_accuracy.py` measures what they buy; docs/speed.md says what else was tried."""
-OF_ANOTHER_NETWORK: dict[str, Any] = {"optimiser": {"learning_rate": 4e-3}, "epochs": 26, "batch_size": 32}
+OF_ANOTHER_NETWORK: dict[str, Any] = {"optimiser": {"learning_rate": 4e-3}, "epochs": 26}
 """Instead of these where another network than the default is named."""
 NEUTRAL: dict[str, Any] = {
     "rows": ("all",), "schemes": ("auto", "one"), "label_offset": ("auto", "zero"), "split.valid_rows": ("all",),
