@@ -1,10 +1,11 @@
-"""How an audit's queue meets faults that nobody planted: rows of a data set judged by eye before anybody had seen the queue.
+"""How an audit's queue meets faults that nobody planted: rows of a data set judged by eye.
 
     facelearn audit ../shared/data/ytf --out runs/audit
     python benchmarks/natural_faults.py runs/audit/patch.jsonl
 
 `tests/auditing/natural_faults_ytf.json` has the rows: 300 drawn at random and those with a label in the queue, shuffled together and judged
-without score or suggestion as fine, doubtful (a part off by some 5 to 8% of the face's width) or wrong (by more).
+by somebody who saw neither queue nor scores, as fine, doubtful (a part off by some 5 to 8% of the face's width) or wrong
+(by more).
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from facelearn.recipe.recipe import Recipe
 from facelearn.training.budget_choice import LADDERS, within_budget
 from facelearn.training.device import DeviceSettings
 from support.blobs import blob_faces
+from support.people import people_faces
 
 HERE = DeviceSettings("cpu", 1, "32-true", torch.channels_last, 1)
 FACES = blob_faces(64)
@@ -37,11 +38,21 @@ def picked(seconds_at_96: float, recipe=BUDGET, typed=None, settings=HERE):
     ("seconds", "side", "widths"),
     [(0.1, 96, ()), (0.28, 96, ()), (0.5, 64, ()), (2.0, 48, ()), (60.0, 48, (32, 64, 128)), (1e6, 48, (32, 64, 128))],
 )
-def test_the_first_rung_with_enough_passes_is_taken(seconds, side, widths):
+def test_the_first_rung_with_enough_steps_is_taken(seconds, side, widths):
     found = picked(seconds)
     assert found[:2] == (side, widths) and "passes over the 64 images, at 96 pixels" in found[2]
     assert (f"trained on images of {side} pixels" in found[2]) == (side != 96)
     assert ("32, 64, 128 maps a level" in found[2]) == bool(widths)
+
+
+@pytest.mark.parametrize(("seconds", "side"), [(0.1, 80), (2.0, 80), (3.0, 64)])
+def test_names_of_few_people_are_learned_at_their_own_size_where_passes_are_enough(seconds, side):
+    """55.2 s are 42.5 / seconds steps, and as many passes: 20 at 80 pixels, 15 at 64, are enough, however few the steps."""
+    recipe = Recipe(task="identification").with_changes(budget_seconds=60.0)
+    faces = people_faces([8, 8, 8])
+    chosen, said = within_budget(recipe, faces, HERE, {}, timer=lambda *_: lambda settings: seconds)
+    assert chosen.preprocess[0]["size"] == side and "where at least 20 passes are wanted" in said
+    assert "widths" not in chosen.model.options
 
 
 def test_the_recipe_that_runs_says_what_was_picked_and_is_whole():

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from facelearn.errors import DataError, RecipeError, unknown_name
+from facelearn.geometry.coordinates import from_unit
 from facelearn.losses import LossSum
 
 KeypointLoss = Callable[..., LossSum]
@@ -188,10 +189,8 @@ def heat_map_cross_entropy(
     height, width = maps.shape[2:]
     known = ~target.isnan().any(2)
     logits, target = maps.float(), target.float().nan_to_num().clamp(-1, 1)
-    across, down = (
-        _normal(((1 + target[..., axis]) * cells - 1) / 2, cells, deviation)
-        for axis, cells in ((0, width), (1, height))
-    )
+    place = from_unit(target, width, height)
+    across, down = _normal(place[..., 0], width, deviation), _normal(place[..., 1], height, deviation)
     expected = ((logits * across[:, :, None]).sum(3) * down).sum(2)
     losses = (logits.flatten(2).logsumexp(2) - expected).where(known, logits.new_zeros(()))
     counts = known.to(losses.dtype)

@@ -1,12 +1,12 @@
-"""What a time budget buys: the image size and width at which the network still sees every image often enough, from a measured speed.
+"""What a time budget buys: the image size and width at which the network still learns long enough, from a measured speed.
 
 A network that has made too few steps is worse than a smaller one, or one of smaller images, that has made enough. Each
-default network has a ladder of such rungs, the recipe's own on top; the first one that makes its steps in time is
+default network has a ladder of such rungs, the recipe's own on top; the first one that makes enough in time is
 taken, else the last. Only the recipe's own size is timed, because a budget is not for measuring. Learning rate and
 averaging follow the number of steps on every rung, as they do for any number of epochs.
 
-The keypoints' rungs were measured (docs/speed.md); those of the others are conservative, and leave the recipe's size only where it would
-make so few steps that the learning rate has hardly begun to fall.
+The keypoints' first rung was measured (docs/speed.md); the other rungs are conservative, and leave the recipe's size only where it would
+make so few passes over the images that the learning rate has hardly begun to fall.
 """
 
 from __future__ import annotations
@@ -35,12 +35,14 @@ class Rung:
 
     Attributes:
         steps: fewer are not enough to take it.
+        passes: over the training images, fewer of which are not enough to take it.
         cost: of a step, as a share of one at the recipe's size.
         side: of the images in pixels; None leaves the recipe's.
         options: of the network.
     """
 
-    steps: int
+    steps: int = 0
+    passes: int = 0
     cost: float = 1.0
     side: int | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -51,12 +53,16 @@ class Rung:
 # places, of which 48 pixels across a face still tell much; who it is needs more.
 LADDERS: Mapping[str, tuple[Rung, ...]] = {
     "facelearn_keypoints": (
-        Rung(150),
-        Rung(90, 0.44, 64),
-        Rung(60, 0.25, 48),
-        Rung(1, 0.1, 48, {"widths": [32, 64, 128]}),
+        Rung(steps=150),
+        Rung(steps=90, cost=0.44, side=64),
+        Rung(steps=60, cost=0.25, side=48),
+        Rung(cost=0.1, side=48, options={"widths": [32, 64, 128]}),
     ),
-    "facelearn_identity": (Rung(2600), Rung(2000, 0.64, 64), Rung(1, 0.25, 64, {"widths": [32, 64, 128]})),
+    "facelearn_identity": (
+        Rung(passes=20),
+        Rung(passes=15, cost=0.64, side=64),
+        Rung(cost=0.25, side=64, options={"widths": [32, 64, 128]}),
+    ),
 }
 _CHOSEN_HERE = ("preprocess", "model")
 
@@ -88,14 +94,16 @@ def within_budget(
     step = BESIDE_THE_NETWORK * _seconds_per_step(recipe, train, settings, timer)
     steps = BUDGET_SHARE * recipe.budget_seconds / step
     passes = steps / batches_in(len(train), recipe.batch_size)
-    rung = next((one for one in ladder if steps / one.cost >= one.steps), ladder[-1])
+    enough = (one for one in ladder if steps >= one.cost * one.steps and passes >= one.cost * one.passes)
+    rung = next(enough, ladder[-1])
     chosen, side = _on(recipe, rung), _side(recipe, train)
     own = f"about {steps:.0f} steps, {passes:.2g} passes over the {len(train)} images, at {side} pixels"
+    wanted = f"at least {ladder[0].steps} steps" if ladder[0].steps else f"at least {ladder[0].passes} passes"
     if rung is ladder[0]:
-        return recipe, f"the budget allows {own}, the recipe's own size, where at least {rung.steps} steps are wanted"
+        return recipe, f"the budget allows {own}, the recipe's own size, where {wanted} are wanted"
     width = f" and {', '.join(map(str, rung.options['widths']))} maps a level" if "widths" in rung.options else ""
     return chosen, (
-        f"the budget allows {own}, where at least {ladder[0].steps} steps are wanted: trained on images of {_side(chosen, train)} pixels"
+        f"the budget allows {own}, where {wanted} are wanted: trained on images of {_side(chosen, train)} pixels"
         f"{width}, about {passes / rung.cost:.2g} passes; with more time, or where the network is named, the recipe's size stays"
     )
 

@@ -58,6 +58,6 @@ OF_ANOTHER_NETWORK: dict[str, Any] = {"optimiser": {"learning_rate": 4e-3}, "epo
 """Instead of these where another network than the default is named."""
 NEUTRAL: dict[str, Any] = {
     "rows": ("all",), "schemes": ("auto", "one"), "label_offset": ("auto", "zero"), "split.valid_rows": ("all",),
-    "loss.keypoint_weights": ({},), "loss.heat_map_weight": (0.0, 0.05),
+    "loss.keypoint_weights": ({},),
 }  # fmt: skip
 """Settings of this task alone, with the values that mean nothing elsewhere: recipes of earlier versions spelled them out for every task."""
