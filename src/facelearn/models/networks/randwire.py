@@ -11,7 +11,7 @@ from facelearn.models.registry import choice, rate, register, whole_number
 if TYPE_CHECKING:
     from torch import nn
 
-GRAPHS = ("watts_strogatz", "erdos_renyi", "barabasi_albert")
+GRAPHS = ("watts_strogatz", "erdos_renyi", "barabasi_albert", "chain")
 ATTEMPTS = 1_000
 Edge = tuple[int, int]
 
@@ -48,7 +48,7 @@ def randwire(
     Args:
         graph: watts_strogatz (a ring in which each node knows `neighbours` others, each edge rewired with `probability`, 0.75 unless
             given), erdos_renyi (each edge exists with `probability`, 0.2 unless given) or barabasi_albert (each new node is tied to
-            `attachments` of the earlier ones, preferring those with many ties).
+            `attachments` of the earlier ones, preferring those with many ties), or to compare with, the chain, each node after the one before.
         seed: of all graphs; the same seed and options give the same network.
         nodes: of each stage's graph.
         features: maps of the last 1x1 convolution.
@@ -85,7 +85,7 @@ def random_edges(
     probability: float | None = None,
     attachments: int = 5,
 ) -> list[Edge]:
-    """The edges (from, to) of a connected random graph, each from its lower to its higher node, sorted: a directed graph without circles.
+    """The edges (from, to) of a connected graph, random unless it is the chain, each from its lower to its higher node, sorted: a directed graph without circles.
 
     Graphs are drawn from `generator` until one is connected. Options as those of `randwire`.
 
@@ -103,6 +103,8 @@ def random_edges(
     if isinstance(probability, bool) or not isinstance(probability, int | float) or not 0 <= probability <= 1:
         raise RecipeError(f"randwire: probability must be a number from 0 to 1; received {probability!r}")
     number = attachments if graph == "barabasi_albert" else neighbours
+    if graph == "chain":
+        return [(node, node + 1) for node in range(count - 1)]
     option = "attachments" if graph == "barabasi_albert" else "neighbours"
     if graph != "erdos_renyi" and whole_number("randwire", option, number) >= count:
         raise RecipeError(f"randwire: {option} must be fewer than nodes ({count}); received {number}")
