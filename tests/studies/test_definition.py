@@ -58,7 +58,7 @@ def test_every_published_experiment_is_there_and_its_recipes_are_valid():
     wanted = {
         "ml_resnet", "w207_networks", "w207_hidden_units", "w207_conv1_kernel", "w207_dropout", "w207_preprocessing", "w207_dct",
         "w207_nonlinearity", "w207_hidden_layers", "w207_augmentation", "w207_final", "ucsd_models", "imbalance", "kfold",
-        "initialisation",
+        "initialisation", "random_wiring",
     }  # fmt: skip
     assert wanted <= set(study_names())
     for name in study_names():

@@ -36,6 +36,7 @@ def image_faults(
     *,
     detector: Detector | None = None,
     stop: Callable[[], bool] | None = None,
+    looked: Callable[[int, int], None] | None = None,
 ) -> list[Fault]:
     """The images of `faces` that are probably no good.
 
@@ -44,9 +45,12 @@ def image_faults(
         residuals: of the same rows: where judges disagree, a face is less likely there.
         detector: sees how many faces there are; None does not look.
         stop: asked now and then; once it says True, what was found so far is returned.
+        looked: called with (done, all) while the detector goes through the images.
     """
     found = _duplicates(faces, residuals) + _poor(faces)
-    return found if detector is None else found + _faces(faces, residuals, detector, stop or (lambda: False))
+    if detector is None:
+        return found
+    return found + _faces(faces, residuals, detector, stop or (lambda: False), looked or (lambda done, total: None))
 
 
 def _fault(faces: Faces, row: int, kind: str, score: float, reason: str, suggestion: str | None = None) -> Fault:
@@ -138,12 +142,16 @@ def _poor(faces: Faces) -> list[Fault]:
     ]
 
 
-def _faces(faces: Faces, residuals: Residuals | None, detector: Detector, stop: Callable[[], bool]) -> list[Fault]:
+def _faces(
+    faces: Faces, residuals: Residuals | None, detector: Detector, stop: Callable[[], bool], looked: Callable[[int, int], None]
+) -> list[Fault]:  # fmt: skip
     odd = _how_odd(faces, residuals)
     found = []
     for row in range(len(faces)):
-        if row % 64 == 0 and stop():
-            break
+        if row % 64 == 0:
+            looked(row, len(faces))
+            if stop():
+                break
         image = np.ascontiguousarray(faces.images[[row]][0])
         seen = detector(image)
         if not len(seen):
@@ -174,6 +182,7 @@ def _faces(faces: Faces, residuals: Residuals | None, detector: Detector, stop: 
                     f"the detector sees {1 + int(rival.sum())} faces of about one size",
                 )
             )
+    looked(len(faces), len(faces))
     return found
 
 

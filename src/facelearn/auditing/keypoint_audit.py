@@ -62,6 +62,7 @@ def audit_keypoints(
     recipe: Recipe | None = None,
     detector: str = "facelearn",
     reporter: Reporter | None = None,
+    looked: Callable[[int, int], None] | None = None,
     stop: Callable[[], bool] | None = None,
 ) -> AuditResult:
     """Find labels and images that are probably wrong.
@@ -77,6 +78,7 @@ def audit_keypoints(
         recipe: of the networks, whose epochs are cut; default `Recipe()`, with more epochs where there are few rows.
         detector: sees how many faces an image shows, as `detect.open_detector` names it; "none" does not look.
         reporter: callbacks of each network's training.
+        looked: called with (done, all) while the detector looks at the images.
         stop: asked after every batch.
 
     Raises:
@@ -96,7 +98,7 @@ def audit_keypoints(
         return AuditResult((), {}, stopped=True)
     found = judged(faces, held_out)
     looking = None if detector == NO_DETECTOR else open_detector(detector)
-    faults = [*found.faults, *image_faults(faces, found.residuals, detector=looking, stop=stop)]
+    faults = [*found.faults, *image_faults(faces, found.residuals, detector=looking, stop=stop, looked=looked)]
     if stop is not None and stop():
         return AuditResult((), {}, stopped=True)
     faults.sort(key=lambda fault: (-fault.score, fault.row))

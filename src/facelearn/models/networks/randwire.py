@@ -48,7 +48,7 @@ def randwire(
     Args:
         graph: watts_strogatz (a ring in which each node knows `neighbours` others, each edge rewired with `probability`, 0.75 unless
             given), erdos_renyi (each edge exists with `probability`, 0.2 unless given) or barabasi_albert (each new node is tied to
-            `attachments` of the earlier ones, preferring those with many ties), or to compare with, the chain, each node after the one before.
+            `attachments` of the earlier ones, preferring those with many ties). To compare with: chain, each node after the one before.
         seed: of all graphs; the same seed and options give the same network.
         nodes: of each stage's graph.
         features: maps of the last 1x1 convolution.
@@ -85,7 +85,7 @@ def random_edges(
     probability: float | None = None,
     attachments: int = 5,
 ) -> list[Edge]:
-    """The edges (from, to) of a connected graph, random unless it is the chain, each from its lower to its higher node, sorted: a directed graph without circles.
+    """The edges (from, to) of a connected graph, each from its lower to its higher node, sorted: a directed graph without circles.
 
     Graphs are drawn from `generator` until one is connected. Options as those of `randwire`.
 
