@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import os
 import platform
+import time
 from pathlib import Path
 
 CGROUP = Path("/sys/fs/cgroup")
+LOAD, OWN_THREADS = Path("/proc/loadavg"), Path("/proc/self/task")
 
 
 def usable_cores() -> int:
@@ -23,13 +25,46 @@ def usable_threads() -> int:
     return min(usable_cores(), int(said)) if said.isdecimal() and int(said) > 0 else usable_cores()
 
 
+def cores_taken(looks: int = 5, apart: float = 0.002) -> float:
+    """How many cores other processes want at this moment: their threads that run or are ready to, as the mean of some looks.
+
+    Where the system does not count them (Linux does), its load over the last minute, which knows nothing yet of what has just begun.
+
+    Args:
+        looks: how often to look.
+        apart: seconds between two looks.
+    """
+    counted = 0.0
+    for look in range(looks):
+        if look:
+            time.sleep(apart)
+        try:
+            ready = int(LOAD.read_text().split()[3].split("/")[0])
+        except (OSError, ValueError, IndexError):
+            return os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+        counted += max(0, ready - _own_running())
+    return counted / looks
+
+
+def _own_running() -> int:
+    """Threads of this process that run or are ready to; the one that asks is one."""
+    running = 0
+    for thread in OWN_THREADS.glob("*/stat"):
+        try:
+            running += thread.read_text().rpartition(")")[2].split()[0] == "R"
+        except (OSError, IndexError):  # it has just ended
+            continue
+    return max(1, running)
+
+
 def is_busy() -> bool:
-    """Whether other processes keep this one from having its cores for itself, by the machine's load over the last minute."""
-    try:
-        free = (os.cpu_count() or 1) - os.getloadavg()[0]
-    except (AttributeError, OSError):  # not on Windows
-        return False
-    return free < usable_cores() - 0.5
+    """Whether other processes keep this one from having its cores for itself."""
+    return (os.cpu_count() or 1) - cores_taken() < usable_cores() - 0.5
+
+
+def free_threads() -> int:
+    """`usable_threads`, less those whose cores other processes want at this moment, at least 1."""
+    return min(usable_threads(), max(1, round((os.cpu_count() or 1) - cores_taken())))
 
 
 def wait_politely() -> None:

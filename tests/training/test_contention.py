@@ -1,4 +1,4 @@
-"""A run whose threads are kept waiting goes on with fewer, once; how threads wait is the command line's to say, before OpenMP is loaded."""
+"""A run whose threads wait goes on with fewer, and with more where there is room; how they wait is said before OpenMP is loaded."""
 
 from __future__ import annotations
 
@@ -21,12 +21,14 @@ class Machine:
     """Clocks that only steps move."""
 
     def __init__(self, counts_waiting: bool = True) -> None:
-        self.now = self.used = self.ready = 0.0
+        self.now = self.used = self.ready = self.taken = 0.0
         self.counts_waiting = counts_waiting
 
-    def watch(self, threads: int) -> Contention:
+    def watch(self, threads: int, most: int = 1) -> Contention:
         return Contention(
             threads,
+            most=most,
+            taken=lambda: self.taken,
             wall=lambda: self.now,
             cpu=lambda: self.used,
             waited=lambda: self.ready if self.counts_waiting else None,
@@ -38,7 +40,7 @@ class Machine:
         said = []
         for _ in range(count):
             self.now, self.used, self.ready = self.now + seconds, self.used + used, self.ready + waited
-            said.append(watch.fewer())
+            said.append(watch.other())
         return said
 
 
@@ -63,6 +65,23 @@ def test_what_disturbs_for_a_moment_changes_nothing():
     for _ in range(4):
         assert machine.steps(watch, 5, 1.0, 1.0, 1.0) == [None] * 5
         assert machine.steps(watch, 5, 1.0, 2.0) == [None] * 5
+
+
+def test_where_others_leave_cores_free_there_are_more(monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    machine = Machine()
+    watch = machine.watch(1, most=4)
+    machine.taken = 3.0
+    assert machine.steps(watch, 60, 1.0, 1.0) == [None] * 60
+    machine.taken = 1.0
+    said = machine.steps(watch, 25, 1.0, 1.0)
+    assert said == [None] * 24 + [3], "five looks of five steps; one core is another's"
+    watch = machine.watch(1, most=4)
+    for _ in range(4):
+        machine.taken = 0.0
+        assert machine.steps(watch, 20, 1.0, 1.0) == [None] * 20
+        machine.taken = 3.0
+        assert machine.steps(watch, 5, 1.0, 1.0) == [None] * 5
 
 
 def test_where_waiting_is_not_counted_slower_steps_with_idle_threads_say_it():
@@ -92,17 +111,23 @@ def counted(monkeypatch):
     return told
 
 
-def test_it_is_done_and_said_once_and_recorded(counted, monkeypatch):
-    monkeypatch.setattr(Contention, "fewer", lambda self: 1)
+def test_each_way_is_done_and_recorded_and_said_once(counted, monkeypatch):
+    answers = iter([1, None, 2, 1, 2])
+    monkeypatch.setattr(Contention, "other", lambda self: next(answers))
     notes: list[str] = []
     run = Threads(settings(2), notes.append)
-    run.heed(7)
-    run.heed(8)
-    assert counted == [1] and run.since == [[0, 2], [7, 1]] and len(notes) == 1
-    assert "1 of 2" in notes[0] and "--threads 2 insists" in notes[0]
+    for step in range(7, 12):
+        run.heed(step)
+    assert counted == [1, 2, 1, 2] and run.since == [[0, 2], [7, 1], [9, 2], [10, 1], [11, 2]]
+    assert (
+        len(notes) == 2
+        and "1 of 2" in notes[0]
+        and "--threads 2 insists" in notes[0]
+        and "2 threads instead of 1" in notes[1]
+    )
     kept = Threads(settings(2, adapts=False), notes.append)
     kept.heed(7)
-    assert counted == [1] and kept.since == [[0, 2]]
+    assert len(counted) == 4 and kept.since == [[0, 2]]
 
 
 def test_a_resumed_run_has_the_threads_it_had_or_says_otherwise(counted, monkeypatch):
@@ -125,12 +150,60 @@ def test_threads_that_were_asked_for_stay_and_are_never_more_than_cores(monkeypa
     assert many.threads == 2 and "9 threads were asked for" in many.note
 
 
-@pytest.mark.parametrize(("load", "own", "busy"), [(0.1, 2, False), (1.0, 2, True), (9.0, 2, True), (0.9, 1, False)])
-def test_a_machine_is_busy_where_its_load_leaves_fewer_cores_than_we_may_use(monkeypatch, load, own, busy):
-    monkeypatch.setattr(os, "getloadavg", lambda: (load, 0, 0), raising=False)
+@pytest.fixture
+def machine_of_two(monkeypatch, tmp_path):
+    """Two cores; call it with how many threads are ready, this one too, or None where the system does not count them."""
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(cores, "usable_threads", lambda: 2)
+    monkeypatch.setattr(cores, "_own_running", lambda: 1)
+
+    def ready(count: int | None) -> None:
+        monkeypatch.setattr(cores, "LOAD", tmp_path / "loadavg")
+        if count is not None:
+            (tmp_path / "loadavg").write_text(f"0.20 0.18 0.12 {count}/80 11206\n")
+
+    return ready
+
+
+@pytest.mark.parametrize(
+    ("ready", "own", "busy"), [(1, 2, False), (2, 2, True), (9, 2, True), (2, 1, False), (3, 1, True)]
+)
+def test_a_machine_is_busy_where_others_leave_fewer_cores_than_we_may_use(
+    machine_of_two, monkeypatch, ready, own, busy
+):
+    machine_of_two(ready)
     monkeypatch.setattr(cores, "usable_cores", lambda: own)
     assert cores.is_busy() == busy
+
+
+@pytest.mark.parametrize(("load", "busy"), [(0.1, False), (1.0, True), (9.0, True)])
+def test_where_nothing_counts_threads_the_load_says_it(machine_of_two, monkeypatch, load, busy):
+    machine_of_two(None)
+    monkeypatch.setattr(os, "getloadavg", lambda: (load, 0, 0), raising=False)
+    monkeypatch.setattr(cores, "usable_cores", lambda: 2)
+    assert cores.is_busy() == busy
+
+
+@pytest.mark.parametrize(("ready", "threads"), [(1, 2), (2, 1), (5, 1)])
+def test_a_run_begins_with_the_threads_that_others_leave(machine_of_two, monkeypatch, ready, threads):
+    machine_of_two(ready)
+    monkeypatch.setattr("facelearn.training.device.usable_threads", lambda: 2)
+    settings = choose_device("cpu")
+    assert settings.threads == threads and ("begins with 1 thread" in settings.note) == (threads < 2)
+    assert choose_device("cpu", threads=2).threads == min(2, cores.usable_cores())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux counts them")
+def test_a_process_that_only_computes_takes_a_core():
+    with subprocess.Popen(
+        [sys.executable, "-c", "print(flush=True)\nwhile True: pass"], stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        try:
+            assert cores.cores_taken() > 0.5
+        finally:
+            other.kill()
 
 
 def test_the_users_word_on_waiting_stands(monkeypatch):
@@ -144,11 +217,12 @@ def test_the_users_word_on_waiting_stands(monkeypatch):
 
 OPENMP = next((Path(find_spec("torch").submodule_search_locations[0]) / "lib").glob("libgomp*"), None)
 START = """
-import ctypes, os, sys
+import ctypes, os, pathlib, sys
 os.getloadavg = lambda: ({load}, 0, 0)
 before = dict(os.environ)
 import facelearn, facelearn.__main__, facelearn.cli, facelearn.cores
 assert dict(os.environ) == before, "an import changed the environment"
+facelearn.cores.LOAD = pathlib.Path("nowhere")
 sys.argv = ["facelearn", "--version"]
 try: facelearn.__main__.start()
 except SystemExit: pass

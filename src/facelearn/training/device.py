@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import torch
 
-from facelearn.cores import processor_name, usable_cores, usable_threads
+from facelearn.cores import free_threads, processor_name, usable_cores, usable_threads
 from facelearn.errors import RecipeError
 
 # glibc's mallopt parameters (malloc.h). ML-ResNet in fp32 on a 2-core EPYC: 179 images/s with them, 93 without
@@ -83,6 +83,8 @@ def choose_device(
     bfloat16 is used where the device multiplies it natively: elsewhere it is many times slower than float32 (8 images/s instead of 121 on
     two AVX2 cores), and only "bf16-forced" uses it.
 
+    A processor's threads are as many as there are cores that nobody else wants at this moment, where nobody asks for a number.
+
     Raises:
         RecipeError: a device name that is not auto, cpu or cuda, or CUDA asked for where there is none.
     """
@@ -99,14 +101,21 @@ def choose_device(
         notes.append(
             f"{threads} threads were asked for, and this process may use {usable_cores()} cores: more only wait"
         )
+    adapts = threads is None and devices == 1 and accelerator == "cpu"
+    free = free_threads() if adapts else max(1, usable_threads() // devices)
+    if adapts and free < usable_threads():
+        notes.append(
+            f"other processes keep {usable_threads() - free} of {usable_threads()} cores busy: training begins with {free} "
+            f"thread{'s' if free > 1 else ''} (--threads {usable_threads()} insists)"
+        )
     return DeviceSettings(
         accelerator=accelerator,
         devices=devices,
         precision="bf16-mixed" if bfloat16 else "32-true",
         memory_format=torch.channels_last,
-        threads=min(threads, usable_cores()) if threads else max(1, usable_threads() // devices),
+        threads=min(threads, usable_cores()) if threads else free,
         note="; ".join(notes),
-        adapts=threads is None and devices == 1 and accelerator == "cpu",
+        adapts=adapts,
     )
 
 
