@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 
-from facelearn.cores import cores_taken, usable_cores, usable_threads
+from facelearn.cores import cores_taken, usable_cores
 from facelearn.training.device import DeviceSettings
 
 TASKS = Path("/proc/self/task")
@@ -122,13 +122,13 @@ class Threads:
 
     def __init__(self, settings: DeviceSettings, note: Callable[[str], None]) -> None:
         self.since = [[0, settings.threads]]
-        self._note, self._adapts = note, settings.adapts
+        self._note, self._adapts, self._most = note, settings.adapts, settings.most_threads
         self._said: set[str] = set()
         self._quiet_looks = QUIET_LOOKS
         self._watch = self._watching(settings.threads) if settings.adapts else None
 
     def _watching(self, threads: int) -> Contention:
-        return Contention(threads, most=usable_threads(), quiet_looks=self._quiet_looks)
+        return Contention(threads, most=self._most, quiet_looks=self._quiet_looks)
 
     def take_up(self, recorded: list[list[int]], step: int) -> None:
         """Go on as a stopped run did, with as many threads as it had last, where there are so many cores; an old state knows of none."""

@@ -35,6 +35,7 @@ class DeviceSettings:
         threads: processor threads of this process.
         note: what was asked for and is not done, and why; empty where there is nothing to say.
         adapts: nobody asked for this number of threads, so that it may change while other processes take the cores.
+        most_threads: up to which it may; 0: no more than there are.
     """
 
     accelerator: Literal["cpu", "cuda"]
@@ -44,6 +45,7 @@ class DeviceSettings:
     threads: int
     note: str = ""
     adapts: bool = False
+    most_threads: int = 0
 
     @property
     def device(self) -> torch.device:
@@ -116,6 +118,7 @@ def choose_device(
         threads=min(threads, usable_cores()) if threads else free,
         note="; ".join(notes),
         adapts=adapts,
+        most_threads=usable_threads() if adapts else 0,
     )
 
 

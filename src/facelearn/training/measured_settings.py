@@ -83,7 +83,7 @@ def _changes(default: DeviceSettings, recipe: Recipe) -> Iterator[Mapping[str, A
         yield {"precision": "32-true"}
     yield {"memory_format": torch.contiguous_format}
     if default.adapts and default.threads > 1:
-        yield {"threads": default.threads // 2}
+        yield {"threads": default.threads // 2, "most_threads": default.threads // 2}
 
 
 def settings_text(settings: DeviceSettings) -> str:
@@ -119,6 +119,7 @@ def to_record(settings: DeviceSettings) -> dict[str, str]:
     """What of the settings a run's state keeps; threads are kept by step (`contention.Threads`)."""
     return {
         "accelerator": settings.accelerator, "precision": settings.precision, "memory_format": _format_name(settings),
+        "most_threads": str(settings.most_threads),
     }  # fmt: skip
 
 
@@ -141,6 +142,7 @@ def from_record(record: Mapping[str, str], here: DeviceSettings) -> DeviceSettin
     note = f"the run was trained {' and '.join(changed)}: what it learns differs by that" if changed else ""
     return dataclasses.replace(
         here, precision=precision, memory_format=FORMATS.get(record.get("memory_format", ""), here.memory_format),
+        most_threads=min(here.most_threads, int(record.get("most_threads") or here.most_threads)),
         note="; ".join(filter(None, [here.note, note])),
     )  # fmt: skip
 
