@@ -85,7 +85,7 @@ def audit_people(
         raise DataError(f"wrong names are looked for among two people or more; received {len(known)}")
     parts = kfold_within_people(faces, folds)
     if model is None:
-        evidence = _by_folds(faces, parts, Path(out), recipe or short_recipe(len(faces)), reporter, stop)
+        evidence = judged_names(faces, parts, Path(out), recipe or short_recipe(len(faces)), reporter, stop)
     else:
         evidence = _by_vectors(faces, parts, vectors_of(faces, model))
     if evidence is None:
@@ -107,7 +107,7 @@ def short_recipe(rows: int) -> Recipe:
     return base.with_changes(epochs=epochs, validate_every=epochs)
 
 
-def _by_folds(
+def judged_names(
     faces: Faces,
     parts: list[Split],
     out: Path,
