@@ -231,25 +231,26 @@ class _Fit:
         for number, part in enumerate(parts):
             batch = self.train.batch(part, augment=self.augment, generator=generator)
             with fabric.no_backward_sync(self.model, enabled=number + 1 < len(parts)):
-                total, denominator = self.model(batch.images, batch.targets)
-                fabric.backward(total * counts)
-            sums += counts * torch.stack((total.detach(), denominator.detach())).double()
+                losses, weight = self.model(batch.images, batch.targets)
+                fabric.backward(losses * counts)
+            sums += counts * torch.stack((losses.detach(), weight.detach())).double()
         if fabric.world_size > 1:
             sums = torch.as_tensor(fabric.all_reduce(sums, reduce_op="sum"))
-        self._update(sums)
+        total, denominator = sums.tolist()  # the one time that this step waits for the device
+        self._update(denominator)
         self.total += sums
-        return float(sums[0] / sums[1]) if sums[1] > 0 else math.nan
+        return total / denominator if denominator > 0 else math.nan
 
     def _rate(self, step: int) -> float:
         highest = self.recipe.optimiser.learning_rate
         return learning_rate(self.recipe.schedule, highest, step, self.batches * self.progress.epochs)
 
-    def _update(self, sums: Tensor) -> None:
+    def _update(self, denominator: float) -> None:
         """Divide the gradients of the summed loss by the denominator of the whole batch, clip, step, average."""
-        if sums[1] > 0:
+        if denominator > 0:
             gradients = [p.grad for p in self.raw.parameters() if p.grad is not None]
             # distributed gradients arrive as means over the processes
-            torch._foreach_mul_(gradients, float(self.fabric.world_size / sums[1]))
+            torch._foreach_mul_(gradients, self.fabric.world_size / denominator)
             if self.recipe.optimiser.clip_gradient_norm:
                 self.fabric.clip_gradients(
                     self.model,
