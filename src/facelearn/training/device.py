@@ -105,11 +105,6 @@ def choose_device(
         )
     adapts = threads is None and devices == 1 and accelerator == "cpu"
     free = free_threads() if adapts else max(1, usable_threads() // devices)
-    if adapts and free < usable_threads():
-        notes.append(
-            f"other processes keep {usable_threads() - free} of {usable_threads()} cores busy: training begins with {free} "
-            f"thread{'s' if free > 1 else ''} (--threads {usable_threads()} insists)"
-        )
     return DeviceSettings(
         accelerator=accelerator,
         devices=devices,

@@ -214,6 +214,9 @@ def fit_plan(
         RecipeError: training that diverged, or weights that do not fit.
         BundleError: nothing to go on from.
     """
+    torch.set_num_threads(
+        plan.settings.threads
+    )  # others may want more cores, or fewer, than when the process was set up
     fabric = _launch(plan.settings)
     network, taken = network_with_first_weights(plan)
     notes = (*filter(None, [plan.settings.note]), *taken)
@@ -258,6 +261,11 @@ def _opening(plan: Plan, network: nn.Module) -> str:
     epochs = f"{recipe.epochs} epoch{'s' if recipe.epochs > 1 else ''}"
     length = f"as many epochs as fit in {recipe.budget_seconds:g} s" if recipe.budget_seconds else epochs
     threads = f"{settings.threads} thread{'s' if settings.threads > 1 else ''}"
+    if settings.threads < settings.most_threads:
+        busy = settings.most_threads - settings.threads
+        threads += (
+            f" (others keep {busy} of {settings.most_threads} cores busy; --threads {settings.most_threads} insists)"
+        )
     devices = f"{settings.devices} x " if settings.devices > 1 else ""
     return (
         f"{len(plan.train)} rows to train on, {held_out} (split by {by}); {recipe.model.name}, {parameters:,} parameters; "
