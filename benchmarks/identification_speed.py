@@ -128,7 +128,7 @@ def ours(folder: Path, network: str, precision: str, side: int) -> dict[str, flo
     from facelearn.transforms.augment.variation import Augment
     from facelearn.transforms.preprocess import Preprocess
 
-    settings = choose_device("cpu", precision=precision)
+    settings = choose_device("cpu", precision=precision, threads=torch.get_num_threads())
     apply(settings)
     faces = Faces.load(folder / "table")
     cut = len(faces) * 7 // 8

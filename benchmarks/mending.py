@@ -1,11 +1,12 @@
 """What mending, annotation schemes and filling gain, and how many labels are enough: default trainings, measured on the same held-out rows.
 
-    python benchmarks/mending.py ../shared/data/fkd/training.zip [--rows 300 1000] [--seeds 3] [--jobs 2] [--out runs/mending]
+    python benchmarks/mending.py ../shared/data/fkd/training.zip [--rows 300 1000] [--no-whole] [--seeds 3] [--jobs 2] [--out runs/mending]
 
 A fifth of the rows is held out by near-duplicates and only measured, with its labels as the file has them, wrong ones too. A tenth of the
-rest calibrates what is filled. On what remains, and on so many rows of it as --rows says, the audit runs, its findings of 0.5 and more are
-mended, missing labels are filled by three models, and each of those tables is trained on with every seed. Then a share of the labels is
-removed at random, and of three quarters removed more and more is filled. A killed run goes on where it was.
+rest calibrates what is filled, also where few rows are trained on. On what remains, and on so many rows of it as --rows says, the audit
+runs, its findings of 0.5 and more are mended, missing labels are filled by three models, and each of those tables is trained on with every
+seed. Then a share of the labels of the largest table is removed at random, and of three quarters removed more and more is filled, in one
+scheme: rows that lose labels do not follow other rules for that. A killed run goes on where it was.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
+import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,23 +80,29 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("--rows", type=int, nargs="*", default=[300, 1000])
+    parser.add_argument("--no-whole", action="store_true", help="only so many rows, not all")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--epochs", type=int, help="of each training, for a try")
     parser.add_argument("--out", type=Path, default=Path("runs/mending"))
     arguments = parser.parse_args()
     print(json.dumps(describe_machine(choose_device("auto"))))
+    # every process's share of the cores, which fold networks and predictions keep to as well
+    os.environ["OMP_NUM_THREADS"] = str(max(1, usable_threads() // arguments.jobs))
     bench = Bench(arguments.out, arguments.seeds, arguments.jobs)
+    check_settings(arguments)
     divide(bench, arguments.data, arguments.rows)
-    sizes = [*(f"{rows} rows" for rows in arguments.rows), WHOLE]
+    sizes = [*(f"{rows} rows" for rows in arguments.rows), *([] if arguments.no_whole else [WHOLE])]
+    largest = sizes[-1]
     curve = {share: f"{share:.0%} of the labels removed" for share in REMOVED}
     for share, name in curve.items():
-        bench.put(name, lambda share=share: without(bench.load(WHOLE), share))  # type: ignore[misc]
+        bench.put(name, lambda share=share: without(bench.load(largest), share))  # type: ignore[misc]
     changed = {"epochs": arguments.epochs} if arguments.epochs else {}
     schemes = {
         f"{size}, {word} scheme{'s' * (word == 'two')}": (size, word) for size in sizes for word in ("one", "two")
     }
-    trained = [(name, name, changed) for name in (*curve.values(), *sizes)]
+    one_scheme = {**changed, "schemes": "one"}
+    trained = [(name, name, changed) for name in sizes] + [(name, name, one_scheme) for name in curve.values()]
     trained += [(name, size, {**changed, "schemes": word}) for name, (size, word) in schemes.items()]
     audits = [(audit_table, bench, size) for size in sizes]
     together(bench, [*audits, *trainings(bench, trained)])
@@ -104,17 +112,25 @@ def main() -> None:
     for size in sizes:
         bench.put(f"{size}, mended and filled", lambda size=size: mended_and_filled(bench, size))  # type: ignore[misc]
     after = [f"{size}, {what}" for size in sizes for what in ("mended", "filled", "mended and filled")]
-    after += [f"{filled_name(limit)}, filled" for limit in LIMITS]
-    together(bench, trainings(bench, [(name, name, changed) for name in after]))
+    filled = [f"{filled_name(limit)}, filled" for limit in LIMITS]
+    fits = [(name, name, changed) for name in after] + [(name, name, one_scheme) for name in filled]
+    together(bench, trainings(bench, fits))
     rows_of = {size: [size, *(name for name in (*schemes, *after) if name.startswith(f"{size}, "))] for size in sizes}
     for size, names in rows_of.items():
         table(bench, f"{size}: {len(bench.load(size)):,} rows", names)
-    table(bench, "labels removed", [WHOLE, *curve.values()])
-    table(
-        bench,
-        f"filled, of {FILLED_OF:.0%} removed",
-        [curve[FILLED_OF], *(f"{filled_name(one)}, filled" for one in LIMITS)],
-    )
+    table(bench, f"{largest}, labels removed", [f"{largest}, one scheme", *curve.values()])
+    table(bench, f"{largest}, filled of {FILLED_OF:.0%} removed", [curve[FILLED_OF], *filled])
+
+
+def check_settings(arguments: argparse.Namespace) -> None:
+    """Refuse to go on with what was made with other settings."""
+    own = {name: value for name, value in vars(arguments).items() if name not in ("out", "jobs")}
+    text = json.dumps({**own, "data": str(arguments.data.resolve())})
+    kept = arguments.out / "settings.json"
+    if kept.exists() and kept.read_text() != text:
+        raise SystemExit(f"{arguments.out} was made with {kept.read_text()}; give the same, or another --out")
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    write_text(kept, text)
 
 
 def filled_name(limit: float) -> str:
@@ -150,13 +166,13 @@ def trainings(bench: Bench, wanted: Sequence[tuple[str, str, dict[str, Any]]]) -
 def together(bench: Bench, tasks: Sequence[tuple[Any, ...]]) -> None:
     """Do them, some at a time, in processes of their own."""
     with ProcessPoolExecutor(bench.jobs, multiprocessing.get_context("spawn")) as pool:
-        for waiting in [pool.submit(*one) for one in tasks]:
-            waiting.result()
-
-
-def set_up(bench: Bench) -> None:
-    """This process's share of the cores."""
-    apply(choose_device("auto", threads=max(1, usable_threads() // bench.jobs)))
+        begun = [pool.submit(*one) for one in tasks]
+        try:
+            for one in as_completed(begun):
+                one.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
 def train_table(bench: Bench, name: str, table: str, changes: dict[str, Any], seed: int) -> None:
@@ -164,7 +180,7 @@ def train_table(bench: Bench, name: str, table: str, changes: dict[str, Any], se
     folder = bench.run(name, seed)
     if (folder / "figures.json").exists():
         return
-    set_up(bench)
+    apply(choose_device())
     recipe = Recipe().with_changes(seed=seed, **changes)
     faces = bench.load(table)
     result = train_parts(faces[faces.labelled.any(1)], bench.load(HELD_OUT), folder, recipe=recipe)
@@ -174,7 +190,7 @@ def train_table(bench: Bench, name: str, table: str, changes: dict[str, Any], se
 
 def audit_table(bench: Bench, table: str) -> None:
     """Audit a table, and save it with the sure findings mended."""
-    set_up(bench)
+    apply(choose_device())
 
     def mended() -> Faces:
         faces, patch = bench.load(table), bench.out / f"{table}.jsonl"
@@ -182,6 +198,7 @@ def audit_table(bench: Bench, table: str) -> None:
         write_patch([proposal_of(fault) for fault in result.faults], faces, patch)
         replayed = replay(faces, read_patch(patch, faces), min_score=SURE)
         write_text(bench.out / f"{table}.mended.json", json.dumps(replayed.applied) + "\n")
+        np.save(bench.out / f"{table}.kept.npy", replayed.rows)
         return replayed.faces
 
     bench.put(f"{table}, mended", mended)
@@ -189,7 +206,7 @@ def audit_table(bench: Bench, table: str) -> None:
 
 def fill_table(bench: Bench, table: str, called: str, limit: float) -> None:
     """Save a table with what models of it say where labels are missing, up to a radius that is a share of the width."""
-    set_up(bench)
+    apply(choose_device())
 
     def filled() -> Faces:
         faces, fresh = bench.load(table), bench.load(CALIBRATION)
@@ -208,8 +225,7 @@ def fill_table(bench: Bench, table: str, called: str, limit: float) -> None:
 def mended_and_filled(bench: Bench, size: str) -> Faces:
     """The mended table, with what the filled one has where the file had no label and mending gave none."""
     mended, filled = bench.load(f"{size}, mended"), bench.load(f"{size}, filled")
-    place = {row: at for at, row in enumerate(filled.row.tolist())}
-    kept = np.asarray([place[row] for row in mended.row.tolist()])
+    kept = np.load(bench.out / f"{size}.kept.npy")
     fill = ~mended.labelled & ~bench.load(size)[kept].labelled
     return mended.replace(keypoints=np.where(fill[..., None], filled[kept].keypoints, mended.keypoints))
 

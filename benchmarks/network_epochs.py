@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=4, help="timed steps for each network")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--only", action="append", help="name of a network; may be given several times")
-    parser.add_argument("--threads", type=int, help="processor threads; all cores where not given")
+    parser.add_argument("--threads", type=int, help="processor threads; as many as others leave cores where not given")
     arguments = parser.parse_args()
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     settings = choose_device(arguments.device, threads=arguments.threads)

@@ -111,7 +111,7 @@ def ours(folder: Path, precision: str) -> dict[str, float]:
     from facelearn.transforms.augment.variation import Augment
     from facelearn.transforms.preprocess import Preprocess
 
-    settings = choose_device("cpu", precision=precision)
+    settings = choose_device("cpu", precision=precision, threads=torch.get_num_threads())
     apply(settings)
     faces = Faces.create(np.load(folder / "images.npy"), keypoints=np.load(folder / "points.npy"), schema=FKD15)
     cut = len(faces) * 7 // 8

@@ -10,6 +10,7 @@ from pathlib import Path
 
 CGROUP = Path("/sys/fs/cgroup")
 LOAD, OWN_THREADS = Path("/proc/loadavg"), Path("/proc/self/task")
+_START = (6, 0.01)  # looks, seconds apart: before a command or a training begins
 
 
 def usable_cores() -> int:
@@ -25,23 +26,30 @@ def usable_threads() -> int:
     return min(usable_cores(), int(said)) if said.isdecimal() and int(said) > 0 else usable_cores()
 
 
-def cores_taken(looks: int = 5, apart: float = 0.002) -> float:
+def cores_taken(looks: int = 1, apart: float = 0.0) -> float | None:
     """How many cores other processes want at this moment: their threads that run or are ready to, as the mean of some looks.
 
-    Where the system does not count them (Linux does), its load over the last minute, which knows nothing yet of what has just begun.
+    None where the system does not count them (Linux does), or where this process may not run on all cores: which of those the others'
+    threads wait for is not to be seen.
 
     Args:
         looks: how often to look.
         apart: seconds between two looks.
     """
-    counted = 0.0
+    return None if usable_cores() < (os.cpu_count() or 1) else _threads_elsewhere(looks, apart)
+
+
+def _threads_elsewhere(looks: int, apart: float) -> float | None:
+    counted = 0
     for look in range(looks):
         if look:
             time.sleep(apart)
         try:
             ready = int(LOAD.read_text().split()[3].split("/")[0])
         except (OSError, ValueError, IndexError):
-            return os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+            return None
+        if ready < 1:  # this thread runs, so that nothing is counted here
+            return None
         counted += max(0, ready - _own_running())
     return counted / looks
 
@@ -58,13 +66,20 @@ def _own_running() -> int:
 
 
 def is_busy() -> bool:
-    """Whether other processes keep this one from having its cores for itself."""
-    return (os.cpu_count() or 1) - cores_taken() < usable_cores() - 0.5
+    """Whether other processes keep this one from having its cores for itself; where nothing counts them, by the load of the last minute."""
+    wanted = _threads_elsewhere(*_START)
+    if wanted is None:
+        try:
+            wanted = os.getloadavg()[0]
+        except (AttributeError, OSError):  # not on Windows
+            return False
+    return (os.cpu_count() or 1) - wanted < usable_cores() - 0.5
 
 
 def free_threads() -> int:
-    """`usable_threads`, less those whose cores other processes want at this moment, at least 1."""
-    return min(usable_threads(), max(1, round((os.cpu_count() or 1) - cores_taken())))
+    """`usable_threads`, less those whose cores other processes want at this moment, at least 1; all where that is not to be seen."""
+    wanted = cores_taken(*_START)
+    return usable_threads() if wanted is None else min(usable_threads(), max(1, round((os.cpu_count() or 1) - wanted)))
 
 
 def wait_politely() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -82,6 +83,10 @@ def test_where_others_leave_cores_free_there_are_more(monkeypatch):
         assert machine.steps(watch, 20, 1.0, 1.0) == [None] * 20
         machine.taken = 3.0
         assert machine.steps(watch, 5, 1.0, 1.0) == [None] * 5
+    machine.taken = None
+    assert machine.steps(machine.watch(1, most=4), 60, 1.0, 1.0) == [None] * 60, (
+        "where nobody counts, nothing is known to be free"
+    )
 
 
 def test_where_waiting_is_not_counted_slower_steps_with_idle_threads_say_it():
@@ -130,6 +135,21 @@ def test_each_way_is_done_and_recorded_and_said_once(counted, monkeypatch):
     assert len(counted) == 4 and kept.since == [[0, 2]]
 
 
+def test_going_up_is_waited_for_twice_as_long_where_it_was_not_for_long(counted, monkeypatch):
+    answers, now, patience = iter([1, 2, 1, 2, 1]), iter([0.0, 10.0, 20.0, 30.0, 500.0]), []
+    monkeypatch.setattr(Contention, "other", lambda self: (patience.append(self._quiet_looks), next(answers))[1])
+    run = Threads(dataclasses.replace(settings(2), most_threads=2), lambda text: None)
+    monkeypatch.setattr(contention.time, "perf_counter", lambda: next(now))
+    monkeypatch.setattr(
+        Contention, "__init__", lambda self, threads, most, quiet_looks: setattr(self, "_quiet_looks", quiet_looks)
+    )
+    monkeypatch.setattr(Contention, "threads", property(lambda self: 2 if len(patience) % 2 else 1), raising=False)
+    monkeypatch.setattr(Contention, "share", 0.3, raising=False)
+    for step in range(5):
+        run.heed(step)
+    assert patience == [5, 5, 5, 10, 10] and run._quiet_looks == 5
+
+
 def test_a_resumed_run_has_the_threads_it_had_or_says_otherwise(counted, monkeypatch):
     monkeypatch.setattr(contention, "usable_cores", lambda: 4)
     notes: list[str] = []
@@ -157,6 +177,8 @@ def machine_of_two(monkeypatch, tmp_path):
     monkeypatch.setattr(cores, "usable_threads", lambda: 2)
     monkeypatch.setattr(cores, "_own_running", lambda: 1)
 
+    monkeypatch.setattr(cores, "usable_cores", lambda: 2)
+
     def ready(count: int | None) -> None:
         monkeypatch.setattr(cores, "LOAD", tmp_path / "loadavg")
         if count is not None:
@@ -177,11 +199,28 @@ def test_a_machine_is_busy_where_others_leave_fewer_cores_than_we_may_use(
 
 
 @pytest.mark.parametrize(("load", "busy"), [(0.1, False), (1.0, True), (9.0, True)])
-def test_where_nothing_counts_threads_the_load_says_it(machine_of_two, monkeypatch, load, busy):
-    machine_of_two(None)
+@pytest.mark.parametrize("counted", [None, 0])
+def test_where_nothing_counts_threads_the_load_says_it_and_no_thread_is_left_out(
+    machine_of_two, monkeypatch, load, busy, counted
+):
+    machine_of_two(counted)
     monkeypatch.setattr(os, "getloadavg", lambda: (load, 0, 0), raising=False)
-    monkeypatch.setattr(cores, "usable_cores", lambda: 2)
-    assert cores.is_busy() == busy
+    assert cores.is_busy() == busy and cores.cores_taken() is None and cores.free_threads() == 2
+
+
+def test_without_a_load_a_machine_is_not_busy(machine_of_two, monkeypatch):
+    def none() -> tuple[float, float, float]:
+        raise OSError("load averages are unobtainable")
+
+    machine_of_two(None)
+    monkeypatch.setattr(os, "getloadavg", none, raising=False)
+    assert not cores.is_busy()
+
+
+def test_on_a_part_of_the_cores_it_is_not_to_be_seen_which_of_them_others_want(machine_of_two, monkeypatch):
+    machine_of_two(2)
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    assert cores.cores_taken() is None and cores.free_threads() == 2
 
 
 @pytest.mark.parametrize(("ready", "threads"), [(1, 2), (2, 1), (5, 1)])
@@ -201,7 +240,7 @@ def test_a_process_that_only_computes_takes_a_core():
         assert other.stdout is not None
         other.stdout.readline()
         try:
-            assert cores.cores_taken() > 0.5
+            assert (cores._threads_elsewhere(10, 0.01) or 1.0) > 0.5
         finally:
             other.kill()
 

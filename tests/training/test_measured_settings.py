@@ -18,7 +18,7 @@ from facelearn.training.measured_settings import fastest_settings, from_record, 
 from facelearn.training.state import recorded_computing
 from support.blobs import blob_faces
 
-DEFAULT = DeviceSettings("cpu", 1, "bf16-mixed", torch.channels_last, 2, adapts=True)
+DEFAULT = DeviceSettings("cpu", 1, "bf16-mixed", torch.channels_last, 2, adapts=True, most_threads=2)
 AUTO = Recipe()
 
 
@@ -110,12 +110,13 @@ def test_a_resumed_run_computes_as_it_did_or_says_what_changes(monkeypatch, nati
 def test_records_read_back():
     contiguous = dataclasses.replace(DEFAULT, memory_format=torch.contiguous_format, precision="32-true")
     assert from_record(to_record(contiguous), DEFAULT) == contiguous
-    two = dataclasses.replace(DEFAULT, most_threads=2)
-    assert from_record(to_record(dataclasses.replace(two, most_threads=1)), two).most_threads == 1
+    one = dataclasses.replace(DEFAULT, most_threads=1)
     assert (
-        from_record({}, two).most_threads == 2
-        and from_record(to_record(two), dataclasses.replace(two, most_threads=1)).most_threads == 1
+        from_record(to_record(one), DEFAULT).most_threads == 1
+        and from_record(to_record(DEFAULT), one).most_threads == 1
     )
+    for unknown in ({}, {"most_threads": "0"}):
+        assert from_record(unknown, DEFAULT).most_threads == 2
 
 
 def test_a_run_records_what_was_measured_and_goes_on_with_it(tmp_path, monkeypatch):

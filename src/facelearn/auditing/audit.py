@@ -68,7 +68,6 @@ def audit(
     decisions: str | Path | None = None,
     resume: bool = False,
     display: Display | None = None,
-    looked: Callable[[int, int], None] | None = None,
     stop: Callable[[], bool] | None = None,
     **reading: Any,
 ) -> Audit:
@@ -84,7 +83,6 @@ def audit(
             rest is ranked again by it.
         resume: go on with what `out` holds: finish an audit that was stopped, or take in decisions.
         display: gives a context manager with a reporter for the training of the fold models.
-        looked: called with (done, all) while the detector looks at images (keypoints).
         stop: asked after every batch; once it says True, finished folds are kept and the result says that it was stopped.
         reading: size, crop, color, schema, list_file, missing, units, on_error and progress, as `facelearn.read`.
 
@@ -102,7 +100,7 @@ def audit(
     if found is None:
         folder.mkdir(parents=True, exist_ok=True)
         with (display or _no_display)() as reporter:
-            result = _look(about, read.faces, folder, model, folds, reporter, looked, stop)
+            result = _look(about, read.faces, folder, model, folds, reporter, stop)
         if result.stopped:
             return Audit(skipped=read.skipped, warnings=read.warnings, stopped=True)
         found = result.faults
@@ -149,11 +147,10 @@ def _kept(folder: Path, faces: Faces, about: Subject) -> tuple[Fault, ...] | Non
 
 def _look(
     about: Subject, faces: Faces, folder: Path, model: str | Path | None, folds: int, reporter: Reporter | None,
-    looked: Callable[[int, int], None] | None, stop: Callable[[], bool] | None,
+    stop: Callable[[], bool] | None,
 ) -> AuditResult | PeopleAudit:  # fmt: skip
-    if about == PEOPLE:
-        return audit_people(faces, folds=folds, out=folder, model=model, reporter=reporter, stop=stop)
-    return audit_keypoints(faces, folds=folds, out=folder, model=model, reporter=reporter, looked=looked, stop=stop)
+    engine = audit_people if about == PEOPLE else audit_keypoints
+    return engine(faces, folds=folds, out=folder, model=model, reporter=reporter, stop=stop)
 
 
 def _written(folder: Path, read: ReadResult, found: tuple[Fault, ...], said: list[Any] | None) -> Audit:

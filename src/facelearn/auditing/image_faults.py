@@ -182,7 +182,6 @@ def _faces(
                     f"the detector sees {1 + int(rival.sum())} faces of about one size",
                 )
             )
-    looked(len(faces), len(faces))
     return found
 
 

@@ -6,6 +6,7 @@ learned (`residuals`), and what may be wrong with a row competes with what may b
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ from facelearn.errors import DataError
 from facelearn.recipe.recipe import Recipe
 from facelearn.training.loop import Reporter
 
+SAID_SECONDS = 10.0
 LEAST_ROWS = 50
 """Rows with labels below which there is nothing to learn from."""
 
@@ -62,7 +64,6 @@ def audit_keypoints(
     recipe: Recipe | None = None,
     detector: str = "facelearn",
     reporter: Reporter | None = None,
-    looked: Callable[[int, int], None] | None = None,
     stop: Callable[[], bool] | None = None,
 ) -> AuditResult:
     """Find labels and images that are probably wrong.
@@ -77,8 +78,7 @@ def audit_keypoints(
         model: a model file whose predictions are taken instead of training; rows that it was trained on are judged too mildly.
         recipe: of the networks, whose epochs are cut; default `Recipe()`, with more epochs where there are few rows.
         detector: sees how many faces an image shows, as `detect.open_detector` names it; "none" does not look.
-        reporter: callbacks of each network's training.
-        looked: called with (done, all) while the detector looks at the images.
+        reporter: callbacks of each network's training; notes say how far the detector is that looks for faces afterwards.
         stop: asked after every batch.
 
     Raises:
@@ -98,6 +98,7 @@ def audit_keypoints(
         return AuditResult((), {}, stopped=True)
     found = judged(faces, held_out)
     looking = None if detector == NO_DETECTOR else open_detector(detector)
+    looked = _every_few_seconds(reporter or Reporter())
     faults = [*found.faults, *image_faults(faces, found.residuals, detector=looking, stop=stop, looked=looked)]
     if stop is not None and stop():
         return AuditResult((), {}, stopped=True)
@@ -108,6 +109,19 @@ def audit_keypoints(
         "expected_faults": float(sum(one.score for one in faults)),
     }
     return AuditResult(tuple(faults), facts, held_out, found.residuals)
+
+
+def _every_few_seconds(reporter: Reporter) -> Callable[[int, int], None]:
+    """Says how many images were looked at, now and then."""
+    said = time.perf_counter()
+
+    def looked(done: int, total: int) -> None:
+        nonlocal said
+        if time.perf_counter() - said > SAID_SECONDS:
+            said = time.perf_counter()
+            reporter.on_note(f"looking for faces: {done:,} of {total:,} images")
+
+    return looked
 
 
 def judged(faces: Faces, held_out: HeldOutPoints, *, seed: int = 0) -> AuditResult:

@@ -70,7 +70,7 @@ def audit(
     with stop_requests() as stop:
         result = run(
             data, out, subject=subject.value if subject else None, model=model, folds=folds, decisions=decisions, resume=resume,
-            display=display, looked=ReadDisplay("looking for faces", quiet=as_json), stop=stop, size=size, crop=crop,
+            display=display, stop=stop, size=size, crop=crop,
             color=color.value if color else None, schema=schema, list_file=list_file, missing=missing,
             units=units.value if units else None, on_error=on_error.value, progress=ReadDisplay(quiet=as_json),
         )  # fmt: skip

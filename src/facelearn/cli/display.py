@@ -148,10 +148,9 @@ def training_display(name: str, *, quiet: bool = False) -> Iterator[Reporter | N
 
 
 class ReadDisplay:
-    """How many images are read, or what else `what` says, called with (done, all): a bar in a terminal, else a line every few seconds."""
+    """How many images are decoded, called with (done, all): a bar in a terminal, else a line every few seconds."""
 
-    def __init__(self, what: str = "reading images", *, quiet: bool = False) -> None:
-        self.what = what
+    def __init__(self, *, quiet: bool = False) -> None:
         self.console = Console(stderr=True)
         self.quiet = quiet
         self.bar = Progress(console=self.console, transient=True) if self.console.is_terminal and not quiet else None
@@ -162,11 +161,11 @@ class ReadDisplay:
         if self.bar is None:
             if not self.quiet and time.perf_counter() - self.printed > LINE_SECONDS:
                 self.printed = time.perf_counter()
-                self.console.print(f"{self.what}: {done:,} of {total:,}", highlight=False)
+                self.console.print(f"reading images: {done:,} of {total:,}", highlight=False)
             return
         if self.task is None:
             self.bar.start()
-            self.task = self.bar.add_task(self.what, total=total)
+            self.task = self.bar.add_task("reading images", total=total)
         self.bar.update(self.task, completed=done, total=total)
         if done >= total:
             self.bar.stop()

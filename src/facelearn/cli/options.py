@@ -321,7 +321,7 @@ Threads = Annotated[
         "--threads",
         rich_help_panel=RUN,
         min=1,
-        help="Processor threads (default: the cores it may use, or OMP_NUM_THREADS).",
+        help="Processor threads (default: the cores that others leave, or OMP_NUM_THREADS).",
     ),
 ]
 Devices = Annotated[

@@ -161,7 +161,9 @@ class Recipe(TaskSettings):
     )
     device: str = Field("auto", description="auto, cpu or cuda")
     devices: int = Field(1, ge=1)
-    threads: int | None = Field(None, ge=1, description="processor threads; all cores where not given")
+    threads: int | None = Field(
+        None, ge=1, description="processor threads; where not given, as many as others leave cores"
+    )
     search: Space = Field(default_factory=dict, description="what `facelearn tune` varies, see `recipe.space`")
 
     def __new__(cls, **facts: Any) -> Self:

@@ -111,7 +111,7 @@ def run_here(
     display: Callable[[str], Any],
     stop: Callable[[], bool],
 ) -> Iterator[Outcome]:
-    """Train the cells one after another in this process, each with all cores and a display."""
+    """Train the cells one after another in this process, each with the cores that others leave and a display."""
     for job in jobs:
         error, numbers = "", None
         with display(job.name) as reporter:

@@ -28,7 +28,9 @@ LOOKS = 2
 WAITING = 0.2
 """Share of the time in which threads want to run that they wait. Beside one busy process two threads on two cores wait a third of it."""
 QUIET_LOOKS = 5
-"""So many in a row must show that a core is free for one more thread; twice as many each time that it was not for long."""
+"""So many in a row must show that a core is free for one more thread; twice as many where that was not for long the last time."""
+SOON_SECONDS = 60.0
+"""A run that goes down so soon after it went up was wrong to."""
 FREE = 0.5
 """Cores that others may want of one that is free, as a mean over a look."""
 SLOWER = 2.0
@@ -55,7 +57,7 @@ class Contention:
         quiet_looks: so many looks in a row must show that.
         wall, cpu: seconds, ever growing: gone by, and used by all threads of this process.
         waited: as `seconds_waited`.
-        taken: cores that other processes want at this moment.
+        taken: cores that other processes want at this moment; None where that is not to be seen: there are never more threads then.
     """
 
     def __init__(
@@ -67,7 +69,7 @@ class Contention:
         wall: Callable[[], float] = time.perf_counter,
         cpu: Callable[[], float] = time.process_time,
         waited: Callable[[], float | None] = seconds_waited,
-        taken: Callable[[], float] = lambda: cores_taken(looks=1),
+        taken: Callable[[], float | None] = cores_taken,
     ) -> None:
         self.threads, self.most, self._quiet_looks = threads, most, quiet_looks
         self._taken, self._wanted, self._quiet = taken, 0.0, 0
@@ -84,7 +86,9 @@ class Contention:
         """
         self._steps += 1
         if self.threads < self.most:
-            self._wanted += self._taken()
+            wanted = self._taken()
+            self.most = self.threads if wanted is None else self.most
+            self._wanted += wanted or 0.0
         wall, cpu, waited = self._clocks
         alone = self.threads < 2 and self.most < 2
         if alone or self._steps < WINDOW_STEPS or wall() - self._begin[0] < WINDOW_SECONDS:
@@ -124,7 +128,7 @@ class Threads:
         self.since = [[0, settings.threads]]
         self._note, self._adapts, self._most = note, settings.adapts, settings.most_threads
         self._said: set[str] = set()
-        self._quiet_looks = QUIET_LOOKS
+        self._quiet_looks, self._raised = QUIET_LOOKS, -math.inf
         self._watch = self._watching(settings.threads) if settings.adapts else None
 
     def _watching(self, threads: int) -> Contention:
@@ -153,13 +157,15 @@ class Threads:
         before, share = self._watch.threads, self._watch.share
         self._set(other, step)
         if other < before:
-            self._quiet_looks *= 2
+            soon = time.perf_counter() - self._raised < SOON_SECONDS
+            self._quiet_looks = 2 * self._quiet_looks if soon else QUIET_LOOKS
             self._say(
                 "fewer",
                 f"other processes keep the threads of this run waiting for {share:.0%} of their time: it goes on with {other} of {before} "
                 f"(--threads {before} insists); run again or resumed, it is the same bit for bit only with the same numbers of threads",
             )
         else:
+            self._raised = time.perf_counter()
             self._say(
                 "more",
                 f"other processes have left cores free: this run goes on with {other} threads instead of {before}",

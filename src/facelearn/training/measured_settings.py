@@ -82,7 +82,7 @@ def _changes(default: DeviceSettings, recipe: Recipe) -> Iterator[Mapping[str, A
     if recipe.precision == "auto" and default.precision == "bf16-mixed":
         yield {"precision": "32-true"}
     yield {"memory_format": torch.contiguous_format}
-    if default.adapts and default.threads > 1:
+    if default.adapts and default.threads == default.most_threads > 1:  # where others are at work, they decide
         yield {"threads": default.threads // 2, "most_threads": default.threads // 2}
 
 
@@ -142,7 +142,7 @@ def from_record(record: Mapping[str, str], here: DeviceSettings) -> DeviceSettin
     note = f"the run was trained {' and '.join(changed)}: what it learns differs by that" if changed else ""
     return dataclasses.replace(
         here, precision=precision, memory_format=FORMATS.get(record.get("memory_format", ""), here.memory_format),
-        most_threads=min(here.most_threads, int(record.get("most_threads") or here.most_threads)),
+        most_threads=min(here.most_threads, int(record.get("most_threads") or 0) or here.most_threads),
         note="; ".join(filter(None, [here.note, note])),
     )  # fmt: skip
 

@@ -223,7 +223,7 @@ def fit_plan(
     learner = plan.task.learner(plan.recipe, plan.train, network, plan.network_args)
     if fabric.is_global_zero:
         begin()
-        for line in filter(None, [plan.settings.note, _opening(plan, network)]):
+        for line in filter(None, [plan.settings.note, _opening(plan, network, resume)]):
             (reporter or Reporter()).on_open(line)
     scratch = scratch / f"scratch-{fabric.global_rank}"
     try:
@@ -252,7 +252,7 @@ def fit_plan(
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _opening(plan: Plan, network: nn.Module) -> str:
+def _opening(plan: Plan, network: nn.Module, resume: bool) -> str:
     """What is about to be trained, in one line: rows, split, network, device, precision, threads and epochs."""
     recipe, settings = plan.recipe, plan.settings
     by = plan.facts.get("split", {}).get("by", recipe.split.by)
@@ -261,7 +261,7 @@ def _opening(plan: Plan, network: nn.Module) -> str:
     epochs = f"{recipe.epochs} epoch{'s' if recipe.epochs > 1 else ''}"
     length = f"as many epochs as fit in {recipe.budget_seconds:g} s" if recipe.budget_seconds else epochs
     threads = f"{settings.threads} thread{'s' if settings.threads > 1 else ''}"
-    if settings.threads < settings.most_threads:
+    if settings.threads < settings.most_threads and not resume:  # a run that is gone on with has those it had
         busy = settings.most_threads - settings.threads
         threads += (
             f" (others keep {busy} of {settings.most_threads} cores busy; --threads {settings.most_threads} insists)"
