@@ -10,7 +10,6 @@ from pathlib import Path
 
 CGROUP = Path("/sys/fs/cgroup")
 LOAD, OWN_THREADS = Path("/proc/loadavg"), Path("/proc/self/task")
-_START = (6, 0.01)  # looks, seconds apart: before a command or a training begins
 
 
 def usable_cores() -> int:
@@ -66,19 +65,23 @@ def _own_running() -> int:
 
 
 def is_busy() -> bool:
-    """Whether other processes keep this one from having its cores for itself; where nothing counts them, by the load of the last minute."""
-    wanted = _threads_elsewhere(*_START)
+    """Whether other processes keep this one from having its cores for itself; where nothing counts them, by the load of the last minute.
+
+    On an idle machine it takes one look; what is busy at the first is looked at for 50 ms.
+    """
+    enough = (os.cpu_count() or 1) - usable_cores() + 0.5
+    wanted = _threads_elsewhere(1, 0.0)
     if wanted is None:
         try:
-            wanted = os.getloadavg()[0]
+            return os.getloadavg()[0] > enough
         except (AttributeError, OSError):  # not on Windows
             return False
-    return (os.cpu_count() or 1) - wanted < usable_cores() - 0.5
+    return wanted > enough and (_threads_elsewhere(6, 0.01) or 0.0) > enough
 
 
 def free_threads() -> int:
     """`usable_threads`, less those whose cores other processes want at this moment, at least 1; all where that is not to be seen."""
-    wanted = cores_taken(*_START)
+    wanted = cores_taken(10, 0.02)
     return usable_threads() if wanted is None else min(usable_threads(), max(1, round((os.cpu_count() or 1) - wanted)))
 
 
