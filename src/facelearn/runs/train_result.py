@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import facelearn
 from facelearn.errors import Problem
 from facelearn.tasks import TASKS
 
 LICENCE_NOTE = "Weights trained by you, from your data: no licence of facelearn's applies. Check the terms of the data's own licence."
-_LIBRARIES = ("facelearn", "torch", "lightning-fabric", "numpy", "opencv-python-headless", "safetensors")
+_LIBRARIES = ("torch", "lightning-fabric", "numpy", "opencv-python-headless", "opencv-python", "safetensors")
 
 
 @dataclass(frozen=True)
@@ -51,5 +53,9 @@ class TrainResult:
 
 
 def versions() -> dict[str, str]:
-    """Versions of the libraries that a model's numbers depend on."""
-    return {name: importlib.metadata.version(name) for name in _LIBRARIES}
+    """Versions of the libraries that a model's numbers depend on, as far as they were installed as packages (OpenCV has two names)."""
+    found = {"facelearn": facelearn.__version__}
+    for name in _LIBRARIES:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
