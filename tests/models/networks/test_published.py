@@ -235,6 +235,8 @@ def test_graphs_are_connected_and_lead_forwards(graph, seed):
         assert len(edges) == 20 * 4 // 2
     if graph == "barabasi_albert":
         assert len(edges) == (20 - 5) * 5
+    if graph == "chain":
+        assert edges == [(node, node + 1) for node in range(19)]
 
 
 def test_the_same_options_build_the_same_network_and_other_weights_are_refused():
