@@ -2,12 +2,13 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from facelearn.recipe.recipe import Recipe
-from facelearn.studies.definition import changed_settings, load_study, same_network
+from facelearn.studies.definition import changed_settings, same_network
 from facelearn.studies.overview import HEADING, catalogue, overview
 from facelearn.studies.store import as_it_ran, restored
 from support.commands import run_quietly
@@ -18,7 +19,7 @@ STORED = Path(__file__).resolve().parents[2] / "docs" / "results"
 @pytest.fixture
 def out(tmp_path):
     """What two runs of one study of different length left, and a file that is no result."""
-    for label in ("ml_resnet-30-epochs", "ml_resnet-100-epochs"):
+    for label in ("w207_networks-30-epochs", "w207_networks"):
         (tmp_path / label).mkdir()
         shutil.copyfile(STORED / f"{label}.json", tmp_path / label / "study.json")
     (tmp_path / "broken").mkdir()
@@ -28,9 +29,8 @@ def out(tmp_path):
 
 def test_the_longest_run_of_each_study_says_how_its_claims_stand(out):
     listed = {one.study.name: one for one in catalogue(out)}
-    assert listed["ml_resnet"].label == "ml_resnet-100-epochs" and listed["ml_resnet"].state.startswith(
-        "1 hold, 0 do not"
-    )
+    longest = listed["w207_networks"]
+    assert longest.label == "w207_networks" and longest.state == "6 hold, 2 do not, 15 undecided (w207_networks)"
     assert listed["w207_final"].state == listed["kfold"].state == "not run"
     assert all(len(one.verdicts) == len(one.study.claims) for one in listed.values())
 
@@ -41,13 +41,13 @@ def test_the_list_of_studies_shows_claims_and_state(out, capsys):
         return code, capsys.readouterr()
 
     code, shown = said()
-    assert code == 0 and "1 hold, 0 do not, 19 undecided (ml_resnet-100-epochs)" in shown.out and "not run" in shown.out
-    code, shown = said("ml_resnet")
-    assert code == 0 and "- Holds: A masked target sends no gradient (3.3, figure 7)." in shown.out
-    assert "Ran 100 of 1,000 epochs" in shown.out and "two fifths" in shown.out and "w207" not in shown.out
+    assert code == 0 and "6 hold, 2 do not, 15 undecided" in shown.out and "not run" in shown.out
+    code, shown = said("w207_networks")
+    assert code == 0 and "- Holds: net6 is worse than net5 at 750 epochs (comparison slide)." in shown.out
+    assert "Ran 750 of 750 epochs" in shown.out and "two fifths" in shown.out and "ml_resnet" not in shown.out
     code, shown = said("--json")
     facts = {one["name"]: one for one in json.loads(shown.out)}
-    assert [claim["holds"] for claim in facts["ml_resnet"]["claims"]].count(True) == 1
+    assert [claim["holds"] for claim in facts["w207_networks"]["claims"]].count(True) == 6
     code, shown = said("ml_resne")
     assert code != 0 and "did you mean 'ml_resnet'" in shown.err
 
@@ -68,11 +68,12 @@ def test_what_a_study_changed_since_a_cell_was_trained_is_named(tmp_path):
         "model.options.hidden_dropout",
         "optimiser.learning_rate",
     ]
-    facts = json.loads((STORED / "ml_resnet-30-epochs.json").read_text())
-    study = as_it_ran(facts, "ml_resnet-30-epochs")
+    facts = json.loads((STORED / "w207_networks.json").read_text())
+    study = as_it_ran(facts, "w207_networks")
     assert not any(row.earlier for row in restored(facts, study)[0])
-    changed = {row.name: row.earlier for row in restored(facts, load_study("ml_resnet", epochs=60))[0]}
-    assert "optimiser.learning_rate was 0.001 and is 0.0001" in changed["CNN, masked loss"]
+    faster = [replace(one, recipe=one.recipe.with_changes(optimiser__learning_rate=0.5)) for one in study.variations]
+    changed = {row.name: row.earlier for row in restored(facts, replace(study, variations=tuple(faster)))[0]}
+    assert "optimiser.learning_rate was 0.03 and is 0.5" in changed["net6"]
 
 
 def test_a_network_that_was_built_otherwise_is_seen_by_the_options_it_did_not_have():
