@@ -5,7 +5,8 @@ from __future__ import annotations
 from importlib.metadata import PackageNotFoundError
 
 import facelearn
-from facelearn.runs import train_result
+from facelearn.prediction import runtimes
+from facelearn.runs.train_result import versions
 
 
 def test_a_library_that_is_not_a_package_costs_its_version_and_not_the_run(monkeypatch):
@@ -16,5 +17,5 @@ def test_a_library_that_is_not_a_package_costs_its_version_and_not_the_run(monke
             raise PackageNotFoundError(name)
         return there[name]
 
-    monkeypatch.setattr(train_result, "version", version)
-    assert train_result.versions() == {"facelearn": facelearn.__version__, **there}
+    monkeypatch.setattr(runtimes, "version", version)
+    assert versions() == {"facelearn": facelearn.__version__, **there}

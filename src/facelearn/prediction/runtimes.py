@@ -39,10 +39,10 @@ def installed(backend: str) -> bool:
         return False
 
 
-def library_versions() -> dict[str, str]:
-    """Versions of what runs models here, without what is not installed."""
+def library_versions(names: Sequence[str] = _DISTRIBUTIONS) -> dict[str, str]:
+    """Versions of packages, by default of what runs models here, without what is not installed."""
     found = {}
-    for name in _DISTRIBUTIONS:
+    for name in names:
         with suppress(PackageNotFoundError):
             found[name] = version(name)
     return found

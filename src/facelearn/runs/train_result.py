@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import facelearn
 from facelearn.errors import Problem
+from facelearn.prediction.runtimes import library_versions
 from facelearn.tasks import TASKS
 
 LICENCE_NOTE = "Weights trained by you, from your data: no licence of facelearn's applies. Check the terms of the data's own licence."
@@ -54,8 +53,4 @@ class TrainResult:
 
 def versions() -> dict[str, str]:
     """Versions of the libraries that a model's numbers depend on, as far as they were installed as packages (OpenCV has two names)."""
-    found = {"facelearn": facelearn.__version__}
-    for name in _LIBRARIES:
-        with suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found
+    return {"facelearn": facelearn.__version__, **library_versions(_LIBRARIES)}

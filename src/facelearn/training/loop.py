@@ -236,7 +236,7 @@ class _Fit:
             sums += counts * torch.stack((losses.detach(), weight.detach())).double()
         if fabric.world_size > 1:
             sums = torch.as_tensor(fabric.all_reduce(sums, reduce_op="sum"))
-        total, denominator = sums.tolist()  # the one time that this step waits for the device
+        total, denominator = sums.tolist()  # waits for the device here, once
         self._update(denominator)
         self.total += sums
         return total / denominator if denominator > 0 else math.nan

@@ -214,9 +214,8 @@ def fit_plan(
         RecipeError: training that diverged, or weights that do not fit.
         BundleError: nothing to go on from.
     """
-    torch.set_num_threads(
-        plan.settings.threads
-    )  # others may want more cores, or fewer, than when the process was set up
+    # others may want more cores, or fewer, than when the process was set up
+    torch.set_num_threads(plan.settings.threads)
     fabric = _launch(plan.settings)
     network, taken = network_with_first_weights(plan)
     notes = (*filter(None, [plan.settings.note]), *taken)
