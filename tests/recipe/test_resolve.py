@@ -9,6 +9,7 @@ from tests.support.people import people_faces
 
 from facelearn import bundle as bundles
 from facelearn.errors import RecipeError
+from facelearn.recipe.resolve import draft
 from facelearn.runs.train import train
 
 QUICK = {"epochs": 2, "threads": 1, "batch_size": 32}
@@ -85,3 +86,10 @@ def test_settings_about_weights_need_weights(tmp_path):
             task="identification",
             changes={**QUICK, **SMALL, "transfer__freeze": "body"},
         )
+
+
+def test_a_task_among_the_changes_is_the_task():
+    made = draft(None, {"task": "verification"})
+    assert made.task == made.recipe.task == "verification"
+    with pytest.raises(RecipeError, match=r"twice.*'identification'.*'verification'"):
+        draft(None, {"task": "verification"}, task="identification")

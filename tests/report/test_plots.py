@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from dataclasses import replace
 
 import matplotlib
 import numpy as np
@@ -105,6 +106,17 @@ def test_one_epoch_is_seen(make_run):
     for runs in ([make_run(epochs=1)], [make_run("a", epochs=1), make_run("b", epochs=1)]):
         drawn = plots.loss_curves(runs).axes[0].lines
         assert all(line.get_marker() == "o" for line in drawn)
+
+
+@pytest.mark.parametrize("damaged", [{"epoch": 1e300}, {"valid_loss": 1e300}, {"valid_loss": 5e-324}, {"epoch": -1e12}])
+def test_numbers_that_no_axis_can_hold_are_left_out(make_run, damaged):
+    run = make_run(epochs=1)
+    for figure in (
+        plots.loss_curves([run]),
+        plots.loss_curves([replace(run, history=[{**run.history[0], **damaged}])]),
+    ):
+        figure.draw_without_rendering()
+        assert all(np.abs(np.log10(line.get_xydata())).max() < 100 for line in figure.axes[0].lines)
 
 
 def test_no_two_runs_have_colours_that_look_alike():

@@ -64,6 +64,13 @@ def test_every_published_experiment_is_there_and_its_recipes_are_valid():
     for name in study_names():
         study = load_study(name)
         assert study.title and study.source and study.question and study.variations
+        for cell in study.variations:
+            check_options(cell.recipe)
+
+
+def check_options(recipe: Recipe) -> None:
+    """The network takes the options that the study gives it."""
+    assert set(recipe.model.options) <= set(zoo.model_info(recipe.model.name).options), recipe.model
 
 
 @pytest.mark.parametrize(("study", "cell"), PUBLISHED)
@@ -273,6 +280,19 @@ def test_a_network_built_otherwise_is_another_cell(monkeypatch):
 
 def test_nested_tables_merge_and_lists_are_replaced():
     assert merged({"a": {"b": 1, "c": [1, 2]}, "d": 3}, {"a": {"c": [4]}}) == {"a": {"b": 1, "c": [4]}, "d": 3}
+
+
+def test_another_network_does_not_take_the_options_of_the_one_it_replaces():
+    base = {
+        "model": {"name": "wide", "initialise": "he", "options": {"width": 9}},
+        "loss": {"name": "wing", "width": 2},
+    }
+    assert merged(base, {"model": {"name": "deep"}})["model"] == {"name": "deep", "initialise": "he"}
+    assert merged(base, {"model": {"options": {"depth": 2}}})["model"]["options"] == {"width": 9, "depth": 2}
+    assert merged(base, {"loss": {"name": "mse"}})["loss"] == {"name": "mse"}
+    assert merged({"model": {"options": {"dropout": 0.2}}}, {"model": {"name": "deep"}})["model"]["options"] == {
+        "dropout": 0.2
+    }
 
 
 def test_folds_cover_every_row_once_and_keep_groups_together():

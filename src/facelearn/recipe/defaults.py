@@ -35,13 +35,14 @@ def default_epochs(task: str, rows: int, batch_size: int) -> int | None:
 
 
 def merged(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested tables, those of `change` over those of `base`; a table that names another thing takes nothing from the one it replaces."""
+    """Tables, those of `change` over those of `base`. Another loss takes nothing from the one it replaces, another model no options."""
     result = dict(base)
     for key, value in change.items():
         own = result.get(key)
         if isinstance(value, Mapping) and isinstance(own, Mapping):
-            replaced = key == "loss" and value.get("name", own.get("name")) != own.get("name")
-            result[key] = dict(value) if replaced else merged(own, value)
+            if "name" in own and value.get("name", own["name"]) != own["name"]:
+                own = {} if key == "loss" else {name: kept for name, kept in own.items() if name != "options"}
+            result[key] = merged(own, value)
         else:
             result[key] = value
     return result

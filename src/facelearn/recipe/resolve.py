@@ -85,6 +85,10 @@ def draft(given: Recipe | None, typed: Mapping[str, Any], *, task: str | None = 
     Raises:
         RecipeError: a recipe of another task than the one asked for, or one that describes a search; settings that are not valid.
     """
+    named = typed.get("task")
+    if task and named and task != named:
+        raise RecipeError(f"task is asked for twice, as '{task}' and as '{named}' among the changes; leave one out")
+    task = task or named
     if task and given and given.task != task:
         raise RecipeError(
             f"the recipe is for {given.task}; leave out task (--task) = '{task}', or give a recipe for it"

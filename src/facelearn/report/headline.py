@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from facelearn.report.finished_run import FinishedRun
 from facelearn.report.shown_numbers import number_text, to_number
@@ -94,6 +95,20 @@ def table_of(facts: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     """The nested table `key`; empty where there is none."""
     value = facts.get(key)
     return value if isinstance(value, Mapping) else {}
+
+
+def tables_of(facts: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+    """The nested tables of the list `key`; empty where there is none. What is no table is left out."""
+    value = facts.get(key)
+    return [one for one in value if isinstance(one, Mapping)] if isinstance(value, Sequence) else []
+
+
+def numbers_of(facts: Mapping[str, Any], key: str) -> NDArray[np.float64]:
+    """float64: the numbers of the list `key`, NaN for what is none; empty where there is no list."""
+    value = facts.get(key)
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        return np.empty(0)
+    return np.asarray([to_number(one) for one in value], np.float64)
 
 
 def whole(value: Any) -> int:

@@ -123,8 +123,8 @@ def _interval_plot(axes: Axes, estimates: Sequence[Estimate | None]) -> None:
 def curve(
     axes: Axes, epochs: NDArray[np.float64], values: NDArray[np.float64], colour: str, label: str, *, thin: bool = False
 ) -> bool:
-    """Draw what is finite and above 0 (the scale is logarithmic); False where that is nothing."""
-    shown = np.isfinite(values) & np.isfinite(epochs) & (values > 0)
+    """Draw what has a place on the axes; False where that is nothing."""
+    shown = _has_a_place(epochs, values)
     if not shown.any():
         return False
     marker = "o" if shown.sum() == 1 else None
@@ -135,11 +135,16 @@ def curve(
     return True
 
 
+def _has_a_place(epochs: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """What the axes can show. A damaged history has numbers so large or small that a limit beside them is the number itself."""
+    return (np.abs(epochs) < 1e9) & (values > 1e-100) & (values < 1e100)  # the scale of values is logarithmic
+
+
 def mark_lowest(
     axes: Axes, epochs: NDArray[np.float64], values: NDArray[np.float64], colour: str, unit: str | None
 ) -> None:
     """Ring the lowest value; with a unit (or "" for none) the legend says it, with None it does not."""
-    shown = np.isfinite(values) & np.isfinite(epochs) & (values > 0)
+    shown = _has_a_place(epochs, values)
     if not shown.any():
         return
     best = int(np.argmin(np.where(shown, values, np.inf)))

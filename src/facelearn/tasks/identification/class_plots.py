@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facelearn.report.headline import table_of
+from facelearn.report.headline import numbers_of, table_of, tables_of
 from facelearn.report.labels import place_labels
 from facelearn.report.shown_numbers import to_number
 from facelearn.report.style import (
@@ -64,7 +64,7 @@ def recall_against_images(metrics: Mapping[str, Any]) -> Figure:
 
 def _size_groups(axes: Axes, metrics: Mapping[str, Any], images: NDArray[np.float64]) -> None:
     """The mean recall of the people of each group of class size as a line over its range of sizes."""
-    for group in metrics.get("size_groups") or ():
+    for group in tables_of(metrics, "size_groups"):
         value = to_number(group.get("balanced_accuracy_score"))
         least, most = to_number(group.get("least")), to_number(group.get("most"))
         inside = (images >= least) & ((images <= most) | np.isnan(most))
@@ -99,11 +99,10 @@ def calibration_figure(metrics: Mapping[str, Any]) -> Figure:
         metrics: as `metrics.classes.class_metrics`.
     """
     facts = table_of(metrics, "calibration")
-    confidence, accuracy, count = (
-        np.asarray([to_number(one) for one in facts.get(key) or ()], np.float64)
-        for key in ("confidence", "accuracy", "count")
-    )
-    held = (count > 0) & np.isfinite(confidence) & np.isfinite(accuracy)
+    confidence, accuracy, count = (numbers_of(facts, key) for key in ("confidence", "accuracy", "count"))
+    if not confidence.shape == accuracy.shape == count.shape:
+        confidence = accuracy = count = np.empty(0)
+    held = (count > 0) & (count < 1e12) & (abs(confidence) <= 1) & (abs(accuracy) <= 1)
     with house_style():
         figure = new_figure(_SIZE[0], 4.3)
         if not held.any():
@@ -122,7 +121,7 @@ def calibration_figure(metrics: Mapping[str, Any]) -> Figure:
         axes.set_ylabel("share right")
         axes.legend(loc="upper left")
         width = 100 / len(count)
-        below.bar((np.arange(len(count)) + 0.5) * width, count, width * 0.86, color=_KNOWN, alpha=0.6)
+        below.bar((np.arange(len(count)) + 0.5) * width, np.where(held, count, 0), width * 0.86, color=_KNOWN, alpha=0.6)
         below.set_ylabel("images")
         below.set_xlabel("probability of the name given")
         below.grid(visible=False, axis="x")

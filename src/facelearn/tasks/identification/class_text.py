@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from facelearn.report.headline import Estimate, estimate, table_of
+from facelearn.report.headline import Estimate, estimate, table_of, tables_of
 from facelearn.report.shown_numbers import number_text, percent, to_number
 from facelearn.report.style import plain_text
 from facelearn.report.tables import markdown_table, text_table
@@ -256,7 +256,7 @@ def best_text(runs: Mapping[str, Mapping[str, Any]]) -> str:
 
 def class_list(metrics: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The entries of `metrics["classes"]`."""
-    return [one for one in metrics.get("classes") or () if isinstance(one, Mapping)]
+    return tables_of(metrics, "classes")
 
 
 def _value(found: Estimate | None) -> str:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from facelearn.report import page
 from facelearn.report.contact_sheet import face_panel
+from facelearn.report.headline import tables_of
 from facelearn.report.page import place_text
 from facelearn.report.shown_numbers import percent, to_number
 from facelearn.report.style import plain_text
@@ -81,7 +82,7 @@ def confused_pairs(run: ClassResult) -> str:
     if not len(run.images):
         return ""
     cards = []
-    for pair in list(run.metrics.get("confusions") or ())[:PAIRS_SHOWN]:
+    for pair in tables_of(run.metrics, "confusions")[:PAIRS_SHOWN]:
         truth, taken = str(pair.get("truth")), str(pair.get("predicted"))
         if truth in run.people and taken in run.people:
             cards.append(_pair(run, pair, run.people.index(truth), run.people.index(taken)))

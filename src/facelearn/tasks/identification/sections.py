@@ -10,7 +10,7 @@ import numpy as np
 
 from facelearn.metrics.answers import confusion_matrix
 from facelearn.report import page
-from facelearn.report.headline import estimate, table_of
+from facelearn.report.headline import estimate, table_of, tables_of
 from facelearn.report.shown_numbers import percent, to_number
 from facelearn.report.style import plain_text, svg
 from facelearn.tasks.identification import class_plots, unknown_plots
@@ -21,7 +21,7 @@ from facelearn.tasks.identification.pictures import accepted_strangers, confused
 
 def size_section(runs: Sequence[ClassResult], names: Sequence[str], best: ClassResult) -> str:
     """The groups of class size of all runs, and the recall of each person against the training images."""
-    groups = [one for one in best.metrics.get("size_groups") or () if isinstance(one, Mapping)]
+    groups = tables_of(best.metrics, "size_groups")
     if not groups:
         return ""
     rows = []
@@ -29,7 +29,7 @@ def size_section(runs: Sequence[ClassResult], names: Sequence[str], best: ClassR
         cells = [plain_text(group.get("name")), _range(group)]
         cells += [f"{to_number(group.get(key)) or 0:,.0f}" for key in ("classes", "images")]
         for run in runs:
-            theirs = [one for one in run.metrics.get("size_groups") or () if isinstance(one, Mapping)]
+            theirs = tables_of(run.metrics, "size_groups")
             cells.append(_group_score(theirs[i]) if i < len(theirs) else "-")
         rows.append(cells)
     heading = ["people with", "training images", "people", "held-out images"]
@@ -78,7 +78,7 @@ def confusion_section(run: ClassResult, whose: str) -> str:
             f"{to_number(one.get('count')):,.0f}",
             percent(one.get("share")),
         ]
-        for one in run.metrics.get("confusions") or ()
+        for one in tables_of(run.metrics, "confusions")
     ]
     table = page.table(["who it is", "was taken for", "images", "of this person's"], rows) if rows else ""
     pictures = confused_pairs(run)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from facelearn.report.headline import estimate, table_of
+from facelearn.report.headline import estimate, numbers_of, table_of
 from facelearn.report.shown_numbers import to_number
 from facelearn.report.style import (
     ALARM,
@@ -73,10 +73,7 @@ def open_set_curves(names: Sequence[str], metrics: Sequence[Mapping[str, Any]]) 
 def _curve(facts: Mapping[str, Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """(false alarm, identification), rising; empty where nothing was measured."""
     curve = table_of(facts, "curve")
-    rate, score = (
-        np.asarray([to_number(one) for one in curve.get(key) or ()], np.float64)
-        for key in ("false_alarm", "identification")
-    )
+    rate, score = (numbers_of(curve, key) for key in ("false_alarm", "identification"))
     if rate.shape != score.shape or not (np.isfinite(rate) & np.isfinite(score)).any():
         return np.empty(0), np.empty(0)
     order = np.lexsort((score, rate))

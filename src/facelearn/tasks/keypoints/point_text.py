@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facelearn.report.headline import Estimate, estimate, table_of, whole
+from facelearn.report.headline import Estimate, estimate, numbers_of, table_of, whole
 from facelearn.report.shown_numbers import number_text, to_number
 from facelearn.report.style import plain_text
 from facelearn.report.tables import markdown_table, text_table
@@ -64,8 +64,7 @@ def normalised_error(metrics: Mapping[str, Any]) -> tuple[str, Estimate] | None:
 def cumulative_curve(metrics: Mapping[str, Any]) -> Curve | None:
     """The cumulative error curve of what `keypoint_metrics` returned; None where nothing was labelled."""
     facts = table_of(metrics, "curve")
-    error = np.asarray([to_number(value) for value in facts.get("threshold") or ()], np.float64)
-    share = np.asarray([to_number(value) for value in facts.get("share") or ()], np.float64)
+    error, share = numbers_of(facts, "threshold"), numbers_of(facts, "share")
     if not len(error) or error.shape != share.shape or not np.isfinite(share).any():
         return None
     area = estimate(metrics, "auc_score")

@@ -12,7 +12,7 @@ import numpy as np
 from facelearn.errors import FacelearnError
 from facelearn.files import write_text
 from facelearn.report import page, plots
-from facelearn.report.headline import estimate, table_of, training_cost, whole
+from facelearn.report.headline import estimate, table_of, tables_of, training_cost, whole
 from facelearn.report.page import Tile
 from facelearn.report.run_sections import (
     cost_tile,
@@ -117,9 +117,9 @@ def _tiles(run: PairResult) -> list[Tile]:
             tiles.append(
                 Tile(name, found.text, (f"95% interval {found.interval_text}",) if found.interval_text else ())
             )
-    sound = [one for one in run.metrics.get("tar") or () if one.get("tar") is not None and not one.get("warning")]
+    sound = [one for one in tables_of(run.metrics, "tar") if one.get("tar") is not None and not one.get("warning")]
     if sound:
-        lowest = min(sound, key=lambda one: to_number(one["far"]))
+        lowest = min(sound, key=lambda one: to_number(one.get("far")))
         low, high = (to_number(lowest.get(key)) for key in ("low", "high"))
         lines = (f"95% interval {_between(low, high)}",) if np.isfinite([low, high]).all() else ()
         tiles.append(
@@ -144,7 +144,7 @@ def _between(low: float, high: float) -> str:
 def _comparison(runs: Sequence[PairResult], names: Sequence[str], best: PairResult) -> str:
     if len(runs) < 2:
         return ""
-    rates = [one.get("far") for one in best.metrics.get("tar") or ()]
+    rates = [one.get("far") for one in tables_of(best.metrics, "tar")]
     heading = ["run", "accuracy", "AUC", "EER", *(f"TAR at {to_number(rate):g}" for rate in rates), "training"]
     rows = []
     for name, run in zip(names, runs, strict=True):
@@ -167,7 +167,7 @@ def _comparison(runs: Sequence[PairResult], names: Sequence[str], best: PairResu
 
 def _rate(metrics: Mapping[str, Any], far: Any) -> str:
     """The share accepted at a rate, or how many pairs that would need."""
-    found = [one for one in metrics.get("tar") or () if one.get("far") == far]
+    found = [one for one in tables_of(metrics, "tar") if one.get("far") == far]
     if not found:
         return "-"
     return (
@@ -204,7 +204,7 @@ _DOTTED = "Left of the dotted line are fewer than 30 false acceptances."
 
 
 def _group_section(run: PairResult, whose: str) -> str:
-    groups = run.metrics.get("groups") or ()
+    groups = tables_of(run.metrics, "groups")
     if not groups:
         return ""
     rows = [
@@ -239,7 +239,7 @@ def _choices(run: PairResult, whose: str) -> str:
         [
             _beside_name(name),
             *(_metric(one, key) for key in ("auc_score", "equal_error")),
-            *(percent(rate.get("tar")) for rate in one.get("tar") or ()),
+            *(percent(rate.get("tar")) for rate in tables_of(one, "tar")),
         ]
         for name, one in sorted(beside.items(), key=lambda item: _natural(item[0]))
         if one
@@ -247,7 +247,7 @@ def _choices(run: PairResult, whose: str) -> str:
     parts = [f"<h3>Back ends tried on held-out people</h3>{tried}"] if tried else []
     if rows:
         first = next(one for one in beside.values() if one)
-        rates = [f"TAR at FAR {to_number(rate.get('far')):g}" for rate in first.get("tar") or ()]
+        rates = [f"TAR at FAR {to_number(rate.get('far')):g}" for rate in tables_of(first, "tar")]
         heading = ["measured beside", TITLES["auc_score"], TITLES["equal_error"], *rates]
         parts.append(f"<h3>Changed images, and without a network</h3>{page.table(heading, rows)}")
     return page.section(f"What was tried{whose}", *parts)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facelearn.metrics.pair_facts import ENOUGH
-from facelearn.report.headline import table_of, whole
+from facelearn.report.headline import numbers_of, table_of, tables_of, whole
 from facelearn.report.shown_numbers import number_text, to_number
 from facelearn.report.style import (
     ALARM,
@@ -113,10 +113,7 @@ def _curves(
     found = []
     for i, (name, facts) in enumerate(zip(names, metrics, strict=True)):
         curve = table_of(facts, "curve")
-        accepted, true = (
-            np.asarray([to_number(one) for one in curve.get(key) or ()], np.float64)
-            for key in ("false_accept", "true_accept")
-        )
+        accepted, true = (numbers_of(curve, key) for key in ("false_accept", "true_accept"))
         if len(accepted) and accepted.shape == true.shape and np.isfinite([accepted, true]).all():
             found.append((i, name, facts, (accepted, true)))
     return found
@@ -135,7 +132,7 @@ def _label(name: str, facts: Mapping[str, Any], key: str, word: str, runs: int) 
 
 def _rates(axes: Axes, place: int, facts: Mapping[str, Any]) -> None:
     """The rates of `tar` that have a figure, with their intervals."""
-    for one in facts.get("tar") or ():
+    for one in tables_of(facts, "tar"):
         at, value, low, high = (to_number(one.get(key)) for key in ("far", "tar", "low", "high"))
         if not np.isfinite(value):
             continue
@@ -167,12 +164,12 @@ def distance_figure(metrics: Mapping[str, Any]) -> Figure:
         metrics: as `metrics.pairs.pair_metrics` returns them.
     """
     histogram = table_of(metrics, "histogram")
-    edges = np.asarray(histogram.get("edges") or (), np.float64)
-    counts = [np.asarray(histogram.get(kind) or (), np.float64) for kind in ("same", "different")]
+    edges = numbers_of(histogram, "edges")
+    counts = [numbers_of(histogram, kind) for kind in ("same", "different")]
     with house_style():
         figure = new_figure(*_SIZE)
         axes = figure.add_subplot()
-        if len(edges) < 2 or not all(len(one) == len(edges) - 1 and one.sum() for one in counts):
+        if len(edges) < 2 or not all(len(one) == len(edges) - 1 and one.sum() > 0 for one in counts):
             note(axes, "no pairs were measured")
             return figure
         axes.set_title("Distances of pairs")
@@ -198,7 +195,7 @@ def group_figure(metrics: Mapping[str, Any]) -> Figure:
     Args:
         metrics: with `groups`, as `metrics.pairs.pair_metrics` returns them.
     """
-    groups = sorted(metrics.get("groups") or (), key=lambda one: -to_number(one.get("error")))
+    groups = sorted(tables_of(metrics, "groups"), key=lambda one: -to_number(one.get("error")))
     with house_style():
         figure = new_figure(_SIZE[0], 1.2 + 0.34 * max(1, len(groups)))
         axes = figure.add_subplot()

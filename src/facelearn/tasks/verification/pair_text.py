@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from facelearn.report.headline import estimate, table_of
+from facelearn.report.headline import estimate, table_of, tables_of, whole
 from facelearn.report.shown_numbers import percent, to_number
+from facelearn.report.style import plain_text
 from facelearn.report.tables import text_table
 
 TITLES = {"accuracy_score": "Accuracy", "auc_score": "Area under the ROC curve", "equal_error": "Equal error rate"}
@@ -27,14 +28,13 @@ def pair_rows(metrics: Mapping[str, Any]) -> list[list[str]]:
         found = estimate(metrics, key)
         if found:
             rows.append([title, found.text, found.interval_text, over, remarks[key]])
-    for one in metrics.get("tar") or ():
-        title = f"Accepted at a false accept rate of {one['far']:g}"
+    for one in tables_of(metrics, "tar"):
+        title = f"Accepted at a false accept rate of {to_number(one.get('far')):g}"
         if one.get("tar") is None:
-            rows.append(
-                [title, f"needs {one['needs']:,} pairs", "", f"{one['impostor_pairs']:,} different", "rule of 30"]
-            )
+            needs, there = f"needs {whole(one.get('needs')):,} pairs", f"{whole(one.get('impostor_pairs')):,} different"
+            rows.append([title, needs, "", there, "rule of 30"])
             continue
-        interval = f"{percent(one['low'])} to {percent(one['high'])}".replace("%", "")
+        interval = f"{percent(one.get('low'))} to {percent(one.get('high'))}".replace("%", "")
         rows.append([title, percent(one["tar"]), interval, over, one.get("warning") or ""])
     return rows + one_to_many_rows(metrics)
 
@@ -47,14 +47,12 @@ def one_to_many_rows(metrics: Mapping[str, Any]) -> list[list[str]]:
     if found:
         over = f"{to_number(ranks.get('people')):,.0f} people enrolled with one photo"
         rows.append(["Right person nearest (rank 1)", found.text, found.interval_text, over, ""])
-    for one in metrics.get("one_shot") or ():
+    for one in tables_of(metrics, "one_shot"):
         low, high = to_number(one.get("low")), to_number(one.get("high"))
         interval = "" if low != low else f"{percent(low)} to {percent(high)}".replace("%", "", 1)
-        shots = "1 photo each" if one["shots"] == 1 else f"{one['shots']} photos each"
-        title = f"{one['ways']} people, {shots}: named right"
-        rows.append(
-            [title, percent(one["accuracy"]), interval, f"of {one['people']:,} people, {one['episodes']:,} draws", ""]
-        )
+        ways, shots, people, draws = (whole(one.get(key)) for key in ("ways", "shots", "people", "episodes"))
+        title = f"{ways} people, {'1 photo' if shots == 1 else f'{shots} photos'} each: named right"
+        rows.append([title, percent(one.get("accuracy")), interval, f"of {people:,} people, {draws:,} draws", ""])
     return rows
 
 
@@ -65,10 +63,14 @@ def pair_headline(metrics: Mapping[str, Any]) -> str:
         return "nothing was measured: the held-out rows give no pair of one person, or none of two"
     lines = [line for line in [pair_shortfall(metrics)] if line]
     lines += [text_table([""] * 5, [[*row[:2], f"({row[2]})" if row[2] else "", *row[3:]] for row in rows])]
-    groups = metrics.get("groups") or ()
+    groups = tables_of(metrics, "groups")
     if groups:
         table = [
-            [one["name"], percent(one["error"]), f"{one['same']:,} same, {one['different']:,} different"]
+            [
+                plain_text(one.get("name")),
+                percent(one.get("error")),
+                f"{whole(one.get('same')):,} same, {whole(one.get('different')):,} different",
+            ]
             for one in groups
         ]
         lines += ["", text_table(["group", "errors", "pairs"], table)]
