@@ -1,6 +1,6 @@
 """What mending, annotation schemes and filling gain, and how many labels are enough: default trainings, measured on the same held-out rows.
 
-    python benchmarks/mending.py ../shared/data/fkd/training.zip [--rows 300 1000] [--no-whole] [--seeds 3] [--jobs 2] [--out runs/mending]
+    python benchmarks/mending.py training.zip [--rows 300 1000] [--no-whole] [--no-curve] [--seeds 3] [--jobs 2] [--out runs/mending]
 
 A fifth of the rows is held out by near-duplicates and only measured, with its labels as the file has them, wrong ones too. A tenth of the
 rest calibrates what is filled, also where few rows are trained on. On what remains, and on so many rows of it as --rows says, the audit
@@ -81,6 +81,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--rows", type=int, nargs="*", default=[300, 1000])
     parser.add_argument("--no-whole", action="store_true", help="only so many rows, not all")
+    parser.add_argument("--no-curve", action="store_true", help="no labels are removed")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--epochs", type=int, help="of each training, for a try")
@@ -94,7 +95,8 @@ def main() -> None:
     divide(bench, arguments.data, arguments.rows)
     sizes = [*(f"{rows} rows" for rows in arguments.rows), *([] if arguments.no_whole else [WHOLE])]
     largest = sizes[-1]
-    curve = {share: f"{share:.0%} of the labels removed" for share in REMOVED}
+    removed, radii = ((), ()) if arguments.no_curve else (REMOVED, LIMITS)
+    curve = {share: f"{share:.0%} of the labels removed" for share in removed}
     for share, name in curve.items():
         bench.put(name, lambda share=share: without(bench.load(largest), share))  # type: ignore[misc]
     changed = {"epochs": arguments.epochs} if arguments.epochs else {}
@@ -106,20 +108,22 @@ def main() -> None:
     trained += [(name, size, {**changed, "schemes": word}) for name, (size, word) in schemes.items()]
     audits = [(audit_table, bench, size) for size in sizes]
     together(bench, [*audits, *trainings(bench, trained)])
-    fillings = [(fill_table, bench, size, size, THRESHOLD) for size in sizes]
-    fillings += [(fill_table, bench, curve[FILLED_OF], filled_name(limit), limit) for limit in LIMITS]
+    fillings = [(fill_table, bench, size, {size: THRESHOLD}) for size in sizes]
+    if radii:
+        fillings += [(fill_table, bench, curve[FILLED_OF], {filled_name(limit): limit for limit in radii})]
     together(bench, fillings)
     for size in sizes:
         bench.put(f"{size}, mended and filled", lambda size=size: mended_and_filled(bench, size))  # type: ignore[misc]
     after = [f"{size}, {what}" for size in sizes for what in ("mended", "filled", "mended and filled")]
-    filled = [f"{filled_name(limit)}, filled" for limit in LIMITS]
+    filled = [f"{filled_name(limit)}, filled" for limit in radii]
     fits = [(name, name, changed) for name in after] + [(name, name, one_scheme) for name in filled]
     together(bench, trainings(bench, fits))
     rows_of = {size: [size, *(name for name in (*schemes, *after) if name.startswith(f"{size}, "))] for size in sizes}
     for size, names in rows_of.items():
         table(bench, f"{size}: {len(bench.load(size)):,} rows", names)
-    table(bench, f"{largest}, labels removed", [f"{largest}, one scheme", *curve.values()])
-    table(bench, f"{largest}, filled of {FILLED_OF:.0%} removed", [curve[FILLED_OF], *filled])
+    if radii:
+        table(bench, f"{largest}, labels removed", [f"{largest}, one scheme", *curve.values()])
+        table(bench, f"{largest}, filled of {FILLED_OF:.0%} removed", [curve[FILLED_OF], *filled])
 
 
 def check_settings(arguments: argparse.Namespace) -> None:
@@ -204,22 +208,23 @@ def audit_table(bench: Bench, table: str) -> None:
     bench.put(f"{table}, mended", mended)
 
 
-def fill_table(bench: Bench, table: str, called: str, limit: float) -> None:
-    """Save a table with what models of it say where labels are missing, up to a radius that is a share of the width."""
+def fill_table(bench: Bench, table: str, limits: dict[str, float]) -> None:
+    """Save a table with what models of it say where labels are missing: a table by each name, up to a radius as a share of the width."""
+    if all((bench.table(f"{called}, filled") / "done").exists() for called in limits):
+        return
     apply(choose_device())
-
-    def filled() -> Faces:
-        faces, fresh = bench.load(table), bench.load(CALIBRATION)
-        models = [Predictor(bench.run(table, seed) / "model.safetensors") for seed in range(min(MODELS, bench.seeds))]
-        known = look(models, fresh)
-        regions = fit_regions(np.linalg.norm(known.points - fresh.keypoints, axis=-1), known.spread)
-        assert regions is not None, "too few labels to calibrate on"
-        seen = look(models, faces)
-        fill = ~faces.labelled & (regions.radius(seen.spread) <= limit * faces.width)
-        fill &= inside(seen.points, faces.width, faces.height)
-        return faces.replace(keypoints=np.where(fill[..., None], seen.points, faces.keypoints).astype(np.float32))
-
-    bench.put(f"{called}, filled", filled)
+    faces, fresh = bench.load(table), bench.load(CALIBRATION)
+    models = [Predictor(bench.run(table, seed) / "model.safetensors") for seed in range(min(MODELS, bench.seeds))]
+    known = look(models, fresh)
+    regions = fit_regions(np.linalg.norm(known.points - fresh.keypoints, axis=-1), known.spread)
+    assert regions is not None, "too few labels to calibrate on"
+    seen = look(models, faces)
+    radius = regions.radius(seen.spread)
+    placed = ~faces.labelled & inside(seen.points, faces.width, faces.height)
+    for called, limit in limits.items():
+        fill = placed & (radius <= limit * faces.width)
+        points = np.where(fill[..., None], seen.points, faces.keypoints).astype(np.float32)
+        bench.put(f"{called}, filled", lambda points=points: faces.replace(keypoints=points))  # type: ignore[misc]
 
 
 def mended_and_filled(bench: Bench, size: str) -> Faces:

@@ -1,14 +1,17 @@
-"""The audit as a whole, trained: planted faults of synthetic faces, beside an auditor that sees only the labels' geometry."""
+"""Audits as a whole, trained: planted faults of synthetic faces, beside an auditor that sees only the labels' geometry; exchanged names."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from facelearn.auditing.keypoint_audit import audit_keypoints
+from facelearn.auditing.people_audit import audit_people
 from facelearn.data.synthetic import synthetic_faces
 from facelearn.recipe.recipe import Recipe
+from support.people import people_faces
 from support.planting import LABEL_NOISE, geometry_scores, measure_queue, planted, row_scores, with_noise_and_holes
 
 ROWS, SEED = 1200, 7
@@ -26,3 +29,17 @@ def test_large_planted_faults_of_labels_lead_the_queue(tmp_path: Path) -> None:
     assert ours.average_precision >= 0.9 and ours.recall >= 0.85, ours
     assert ours.average_precision > geometry.average_precision + 0.2, geometry
     assert abs(found.facts["error"]["label_noise"] - LABEL_NOISE) < 0.2
+
+
+@pytest.mark.slow
+def test_exchanged_names_lead_the_queue(tmp_path: Path) -> None:
+    faces = people_faces([30] * 6)
+    renamed = np.random.default_rng(0).choice(len(faces), 9, replace=False)
+    identity = faces.identity.copy()
+    identity[renamed] = (identity[renamed] + 1 + np.arange(9) % 5) % 6
+    found = audit_people(faces.replace(identity=identity), out=tmp_path)
+    first = [fault for fault in found.faults if fault.kind == "wrong_name"][:9]
+    right = [fault for fault in first if fault.row in renamed]
+    assert len(right) >= 7
+    assert [fault.suggestion for fault in right] == [faces.people[faces.identity[fault.row]] for fault in right]
+    assert found.facts["judged"] == len(faces)

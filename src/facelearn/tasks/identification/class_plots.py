@@ -121,7 +121,9 @@ def calibration_figure(metrics: Mapping[str, Any]) -> Figure:
         axes.set_ylabel("share right")
         axes.legend(loc="upper left")
         width = 100 / len(count)
-        below.bar((np.arange(len(count)) + 0.5) * width, np.where(held, count, 0), width * 0.86, color=_KNOWN, alpha=0.6)
+        below.bar(
+            (np.arange(len(count)) + 0.5) * width, np.where(held, count, 0), width * 0.86, color=_KNOWN, alpha=0.6
+        )
         below.set_ylabel("images")
         below.set_xlabel("probability of the name given")
         below.grid(visible=False, axis="x")
