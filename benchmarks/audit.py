@@ -1,6 +1,6 @@
 """What an audit of keypoints finds of planted faults, beside an auditor that sees only the labels' geometry.
 
-    python benchmarks/audit.py [--rows 1200] [--data ../shared/data/ytf] [--out runs/audit] [--epochs 26]
+    python benchmarks/audit.py [--rows 1200] [--data ../shared/data/ytf --schema ibug68] [--out runs/audit] [--epochs 22] [--seed 7]
 
 Without `--data` synthetic faces get label noise of 1.1 px of 96 and lose 30% of their labels; a data set keeps its labels as they are. In
 3% of the rows a fault is planted: one label or all moved by 4 to 20 px, the eyes exchanged, another face's labels, a duplicate, a poor
@@ -27,6 +27,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=1200)
     parser.add_argument("--data", type=Path)
+    parser.add_argument("--schema", help="what the data's keypoints are, as ibug68")
     parser.add_argument("--size", type=int, default=96)
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=Recipe().epochs)
@@ -34,7 +35,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/audit"))
     arguments = parser.parse_args()
     if arguments.data:
-        faces, noise = facelearn.read(arguments.data, size=arguments.size), 0.0
+        faces, noise = facelearn.read(arguments.data, size=arguments.size, schema=arguments.schema), 0.0
     else:
         faces, noise = facelearn.synthetic_faces(arguments.rows, seed=arguments.seed), 1.1
         faces = with_noise_and_holes(faces, arguments.seed, noise=noise)
