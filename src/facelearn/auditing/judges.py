@@ -29,7 +29,7 @@ from facelearn.tasks.keypoints.schemes import scheme_differences
 from facelearn.tasks.task import VALID
 from facelearn.training.device import apply, choose_device
 from facelearn.training.loop import Reporter
-from facelearn.training.plan import fit_plan, plan_rows
+from facelearn.training.plan import fit_plan, plan_rows, settle_settings
 from facelearn.training.point_evidence import point_evidence
 
 SHARE_OF_EPOCHS = 0.58
@@ -135,10 +135,14 @@ def _judge(
     plan = plan_rows(faces[seen], {VALID: faces[rows[:0]]}, recipe, {})
     folder.path.mkdir(parents=True, exist_ok=True)
     try:
-        fitted = fit_plan(plan, folder.path, folder=folder.path, resume=folder.can_go_on, reporter=reporter, stop=stop)
+        settled = settle_settings(plan, folder.path, resume=folder.can_go_on)
+        fitted = fit_plan(
+            settled, folder.path, folder=folder.path, resume=folder.can_go_on, reporter=reporter, stop=stop
+        )
     except BundleError:  # a state that was cut short, or is of other rows
         folder.drop_state()
-        fitted = fit_plan(plan, folder.path, folder=folder.path, reporter=reporter, stop=stop)
+        settled = settle_settings(plan, folder.path, resume=False)
+        fitted = fit_plan(settled, folder.path, folder=folder.path, reporter=reporter, stop=stop)
     if fitted.result.stopped:
         return None
     found = point_evidence(fitted.result, faces[rows], plan.preprocess)

@@ -144,6 +144,7 @@ def judged_names(
                 recipe=recipe,
                 reporter=reporter,
                 stop=stop,
+                measures=True,
             )
             if fitted.combined is None:
                 return None

@@ -89,9 +89,12 @@ def fit_parts(
     facts: Mapping[str, Any] | None = None,
     reporter: Reporter | None = None,
     stop: Callable[[], bool] | None = None,
+    measures: bool = False,
 ) -> Fitted:
     """Train as `train_parts` does, but write nothing that stays; `scratch` is a folder for arrays that memory should not hold."""
     plan = plan_rows(train, _held_out(train, valid, held_out, recipe, framing), recipe, facts or {}, framing)
+    if measures:
+        plan = settle_settings(plan, Path(scratch), resume=False)
     return fit_plan(plan, Path(scratch), reporter=reporter, stop=stop)
 
 
