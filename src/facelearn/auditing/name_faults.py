@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.stats
 from numpy.typing import NDArray
 
 from facelearn.auditing.fault import Fault
@@ -34,10 +35,11 @@ _LEAST_IMAGES, _LEAST_PART = (
     3,
 )  # photos of a name, and of the smaller of two groups in it, below which nothing is said
 _LEAST_SHARE = 0.15  # of a name's photos in the smaller group
-_AS_TWO, _STEEP = (
-    0.4,
-    12.0,
-)  # share of two people's distance at which two groups are as likely two people as one; how fast that changes
+_TWO_PEOPLE, _TAIL = (
+    0.02,
+    3.0,
+)  # share of the names that are two people's; degrees of freedom of how far one person's groups are apart
+_LIKELY = 0.5  # a finding of a group costs as many looks as it has photos: below that it is not listed
 _FLOOR = 1e-9
 
 Floats = NDArray[np.float64]
@@ -235,7 +237,7 @@ def apart(vectors: Floats, draws: int = 10) -> float:
 
 
 def _two_people(faces: Faces, evidence: NameEvidence, chance: Floats) -> list[Fault]:
-    """Names whose photos are two groups nearly as far apart as two people are, and further than other names' are; wrong names aside."""
+    """Names whose photos are two groups about as far apart as two people are, and further than other names' are; wrong names aside."""
     given = faces.identity[evidence.rows]
     members = {person: np.flatnonzero((given == person) & (chance < 0.5)) for person in np.unique(given).tolist()}
     members = {person: rows for person, rows in members.items() if len(rows) >= _LEAST_IMAGES}
@@ -243,15 +245,20 @@ def _two_people(faces: Faces, evidence: NameEvidence, chance: Floats) -> list[Fa
         return []
     means = np.stack([evidence.vectors[rows].mean(0) for rows in members.values()])
     between = ((means[:, None] - means) ** 2).sum(2)
-    usual_people = max(float(np.median(between[np.triu_indices(len(means), 1)])), _FLOOR)
+    pairs = between[np.triu_indices(len(means), 1)]
+    usual_people = max(float(np.median(pairs)), _FLOOR)
     own = np.asarray([apart(evidence.vectors[rows]) for rows in members.values()]) / usual_people
     usual = float(np.median(own))
-    limit = max(_AS_TWO, usual + 4 * 1.4826 * float(np.median(np.abs(own - usual))))
+    spread = max(0.05, 1.4826 * float(np.median(np.abs(own - usual))))
+    # a person's hair or glasses make groups too: far ones are rare among names, but not as rare as a normal distribution has it
+    one = scipy.stats.t.pdf(own, _TAIL, usual, spread)
+    deviation = max(0.05, float(np.std(pairs / usual_people)))
+    two = scipy.stats.norm.pdf(np.minimum(own, 1.0), 1.0, deviation)
+    scores = _TWO_PEOPLE * two / (_TWO_PEOPLE * two + (1 - _TWO_PEOPLE) * one)
     found = []
-    for (person, rows), far in zip(members.items(), own, strict=True):
+    for (person, rows), far, score in zip(members.items(), own, scores.tolist(), strict=True):
         small = two_groups(evidence.vectors[rows])
-        score = float(1 / (1 + np.exp(-_STEEP * np.clip(far - limit, -2, 2))))
-        if score < LEAST_SCORE or small.sum() < max(_LEAST_PART, _LEAST_SHARE * len(rows)):
+        if score < _LIKELY or far <= usual or small.sum() < max(_LEAST_PART, _LEAST_SHARE * len(rows)):
             continue
         name = faces.people[person]
         reason = f"photos of {name} are two groups, {far:.0%} as far apart as two people are (others': {usual:.0%})"

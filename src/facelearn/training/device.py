@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 import platform
 import sys
+import time
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,6 +19,7 @@ from facelearn.errors import RecipeError
 # glibc's mallopt parameters (malloc.h). ML-ResNet in fp32 on a 2-core EPYC: 179 images/s with them, 93 without
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
 _TOP_PAD_BYTES = 256 * 2**20
+_PROBED_SIDE, _CLEARLY = 768, 0.9
 _SLOW_BFLOAT16 = (
     "bf16 was asked for, which this processor has no instructions for (AVX512-BF16 or AMX) and works out at a fifteenth of the speed: "
     "trained in float32 (precision = bf16-forced insists)"
@@ -73,6 +76,24 @@ def fast_bfloat16(accelerator: str) -> bool:
     return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
 
 
+@functools.cache
+def bfloat16_pays() -> bool:
+    """Whether this processor multiplies matrices in bfloat16 faster than in float32: four products of each, a few milliseconds each.
+
+    Its instructions alone do not say so: with AVX512-BF16 an EPYC multiplies twice as fast in bfloat16, a Xeon half as fast.
+    """
+    seconds = {}
+    for precision in (torch.float32, torch.bfloat16):
+        matrix = torch.ones(_PROBED_SIDE, _PROBED_SIDE, dtype=precision)
+        took = []
+        for _ in range(4):  # the first makes kernels; others may be at work during any of them
+            began = time.perf_counter()
+            matrix @ matrix
+            took.append(time.perf_counter() - began)
+        seconds[precision] = min(took)
+    return seconds[torch.bfloat16] < _CLEARLY * seconds[torch.float32]
+
+
 def choose_device(
     device: str = "auto",
     *,
@@ -83,7 +104,7 @@ def choose_device(
     """The settings for a run, without changing anything yet (`apply` does).
 
     bfloat16 is used where the device multiplies it natively: elsewhere it is many times slower than float32 (8 images/s instead of 121 on
-    two AVX2 cores), and only "bf16-forced" uses it.
+    two AVX2 cores), and only "bf16-forced" uses it. "auto" uses it on a processor only where it is faster there (`bfloat16_pays`).
 
     A processor's threads are as many as there are cores that nobody else wants at this moment, where nobody asks for a number.
 
@@ -97,7 +118,10 @@ def choose_device(
     accelerator: Literal["cpu", "cuda"] = (
         "cuda" if device == "cuda" or (device == "auto" and torch.cuda.is_available()) else "cpu"
     )
-    bfloat16 = precision == "bf16-forced" or (precision != "32" and fast_bfloat16(accelerator))
+    native = precision != "32" and fast_bfloat16(accelerator)
+    bfloat16 = precision == "bf16-forced" or (
+        native and (precision == "bf16" or accelerator == "cuda" or bfloat16_pays())
+    )
     notes = [_SLOW_BFLOAT16] if precision == "bf16" and not bfloat16 else []
     if threads is not None and threads > usable_cores():
         notes.append(
