@@ -196,6 +196,7 @@ def test_class_sizes_have_their_bounds() -> None:
 
 
 @pytest.mark.skipif(not (SHARED / "lfw/images").exists(), reason="needs ../shared/data/lfw")
+@pytest.mark.slow
 def test_what_is_wrong_with_labelled_faces_in_the_wild_is_found() -> None:
     from facelearn.runs.prepare import read
 

@@ -89,6 +89,7 @@ main()
 """
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_a_run_that_is_training_and_resume_ends_it(tmp_path, capsys):
     synthetic_faces(60, seed=1).save(tmp_path / "faces")
     typed = ["train", "--data", tmp_path / "faces", "--out", tmp_path / "run", "--model", "mlp", "--epochs", "3"]

@@ -28,6 +28,7 @@ def text() -> ModuleType:
     return example("text")
 
 
+@pytest.mark.slow
 def test_text_reads_unknown_sentences_and_says_so(text: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     found = text.main()
     assert set(found) == {

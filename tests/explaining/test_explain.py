@@ -70,6 +70,7 @@ def test_everything_is_written_and_told(model, tmp_path, self_contained_page):
         )
 
 
+@pytest.mark.slow
 def test_the_kernels_of_all_layers_are_drawn_in_one_call(model, tmp_path):
     code = run_quietly("explain", model, "--all-kernels", "--out", tmp_path, "--show", 1, "--top", 1, "--steps", 1)
     assert code == 0

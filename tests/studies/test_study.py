@@ -96,6 +96,7 @@ def test_epochs_rows_and_folds_are_other_cells(toml, tmp_path):
     assert "Mean and standard deviation over 3 folds" in text(folded.study, folded.cells)
 
 
+@pytest.mark.slow
 def test_a_stopped_cell_goes_on_where_it_was(toml, tmp_path):
     faces, epochs = blob_faces(60), []
 

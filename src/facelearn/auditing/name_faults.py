@@ -19,7 +19,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.stats
 from numpy.typing import NDArray
 
 from facelearn.auditing.fault import Fault
@@ -238,6 +237,8 @@ def apart(vectors: Floats, draws: int = 10) -> float:
 
 def _two_people(faces: Faces, evidence: NameEvidence, chance: Floats) -> list[Fault]:
     """Names whose photos are two groups about as far apart as two people are, and further than other names' are; wrong names aside."""
+    import scipy.stats
+
     given = faces.identity[evidence.rows]
     members = {person: np.flatnonzero((given == person) & (chance < 0.5)) for person in np.unique(given).tolist()}
     members = {person: rows for person, rows in members.items() if len(rows) >= _LEAST_IMAGES}

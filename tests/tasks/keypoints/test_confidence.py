@@ -148,6 +148,7 @@ def test_what_is_not_known_is_nan(tmp_path: Path) -> None:
         assert "keypoint_scores" not in found.to_coco(tmp_path / "found.json").read_text()
 
 
+@pytest.mark.slow
 def test_graphs_that_give_two_numbers_still_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = _bundle(mirrored=True, confidence=TOLD)
     now = Predictor(export_onnx(made, tmp_path / "now.onnx")).predict(_images())
