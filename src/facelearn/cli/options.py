@@ -311,7 +311,7 @@ Precision = Annotated[
     typer.Option(
         "--precision",
         rich_help_panel=RUN,
-        help="auto, 32, bf16 (32 where the processor does not have it) or bf16-forced.",
+        help="auto (bf16 where it is faster), 32, bf16 (32 where the processor does not have it) or bf16-forced.",
     ),
 ]
 Threads = Annotated[
