@@ -15,6 +15,7 @@ from facelearn.studies.page import text, write_study
 from facelearn.studies.store import as_it_ran, restored
 from facelearn.studies.study import study
 from facelearn.studies.study_plots import study_sweep
+from facelearn.tasks.verification import pair_study
 
 STUDY = """
 title = "Ways with pairs"
@@ -90,6 +91,21 @@ def test_what_is_measured_beside_a_model_is_trained_once_and_has_no_loss(toml, f
     page = write_study(result.study, result.cells, tmp_path / "page")
     assert "5-way 1-shot" in page.read_text()
     assert "person 1" not in (page.parent / "study.json").read_text()
+
+
+def test_the_pairs_that_were_measured_are_kept_and_said():
+    counts = {"people": 8, "train_images": 90, "test_images": 40, "test_people": 4}
+    run = {
+        "data": {"counts": counts},
+        "metrics": {"measured_on": "test", "pairs": {"same": 180, "different": 600}},
+        "summary": {"epochs": 1},
+    }
+    kept = pair_study.kept_metrics(run)
+    assert kept == run["metrics"]
+    (said,) = pair_study.data_lines({"own": [{**run, "metrics": kept}]})
+    assert "180 pairs of one person and 600 pairs of two" in said
+    (said,) = pair_study.data_lines({"own": [{**run, "metrics": {}}]})
+    assert "all pairs of 40 photos of 4 other people" in said
 
 
 def test_cells_are_trained_with_other_seeds(toml, faces, tmp_path):

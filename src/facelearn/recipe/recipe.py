@@ -157,7 +157,8 @@ class Recipe(TaskSettings):
     keep: Literal["best", "last"] = Field("last", description="which epoch's weights the model file gets")
     validate_every: int = Field(1, ge=1, description="epochs between validations")
     precision: Literal["auto", "32", "bf16", "bf16-forced"] = Field(
-        "auto", description="bf16 where the processor is faster in it ('auto'), where it has it ('bf16'), always ('bf16-forced'), or never ('32')"
+        "auto",
+        description="bf16 where the processor is faster in it ('auto'), where it has it ('bf16'), always ('bf16-forced'), or never ('32')",
     )
     device: str = Field("auto", description="auto, cpu or cuda")
     devices: int = Field(1, ge=1)

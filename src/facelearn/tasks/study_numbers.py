@@ -35,13 +35,15 @@ class CellSummary(TypedDict, total=False):
 
 
 class KeptMetrics(TypedDict, total=False):
-    """What of a cell's metrics a results page keeps: of keypoints the mean face's, of identification the others; no names of people."""
+    """What of a cell's metrics a results page keeps: of keypoints the mean face's, of verification the number of pairs, of identification the
+    others; no names of people."""
 
     mean_face: Mapping[str, Mapping[str, float]]
     ranked: Mapping[str, list[float]]
     by_accuracy: Mapping[str, list[list[float]]]
     size_groups: list[dict[str, Any]]
     measured_on: str
+    pairs: Mapping[str, int]
 
 
 class CellNumbers(TypedDict, total=False):

@@ -67,7 +67,12 @@ def ranked_scores(run: CellNumbers) -> Scores:
 def kept_metrics(run: CellNumbers) -> KeptMetrics:
     """What of a cell's metrics a results page needs beside its row."""
     metrics = run["metrics"]
-    return {"measured_on": str(metrics["measured_on"])} if "measured_on" in metrics else {}
+    kept: KeptMetrics = {}
+    if "measured_on" in metrics:
+        kept["measured_on"] = str(metrics["measured_on"])
+    if "pairs" in metrics:
+        kept["pairs"] = dict(metrics["pairs"])
+    return kept
 
 
 def tables(cells: Cells, published: Mapping[str, Ranked]) -> list[Table]:
@@ -80,12 +85,14 @@ def data_lines(cells: Cells) -> list[str]:
     runs = [run for many in cells.values() for run in trained(many)]
     counts = [run["data"]["counts"] for run in runs]
     people, used = (_numbers(one[name] for one in counts) for name in ("people", "train_images"))
-    pairs = [run["metrics"].get("pairs") or {} for run in runs]
-    same, different = (_numbers(one.get(kind, 0) for one in pairs) for kind in ("same", "different"))
-    return [
-        f"Trained on {used} photos of {people} people; measured on {same} pairs of one person and {different} pairs of two, none of them "
-        "trained on."
-    ]
+    pairs = [found for run in runs if (found := run["metrics"].get("pairs"))]
+    if pairs:
+        same, different = (_numbers(one.get(kind, 0) for one in pairs) for kind in ("same", "different"))
+        measured = f"{same} pairs of one person and {different} pairs of two, none of them trained on"
+    else:  # results that were kept before their pairs were counted
+        photos, others = (_numbers(one.get(name, 0) for one in counts) for name in ("test_images", "test_people"))
+        measured = f"all pairs of {photos} photos of {others} other people"
+    return [f"Trained on {used} photos of {people} people; measured on {measured}."]
 
 
 def remarks(cells: Cells) -> list[str]:
