@@ -35,8 +35,8 @@ class CellSummary(TypedDict, total=False):
 
 
 class KeptMetrics(TypedDict, total=False):
-    """What of a cell's metrics a results page keeps: of keypoints the mean face's, of verification the number of pairs, of identification the
-    others; no names of people."""
+    """What of a cell's metrics a results page keeps: of keypoints the mean face's, of verification the number of pairs, of
+    identification the others; no names of people."""
 
     mean_face: Mapping[str, Mapping[str, float]]
     ranked: Mapping[str, list[float]]
