@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1200)
     parser.add_argument("--data", type=Path)
     parser.add_argument("--schema", help="what the data's keypoints are, as ibug68")
-    parser.add_argument("--size", type=int, default=96)
+    parser.add_argument("--size", type=int, help="of the images that are read; default as facelearn reads them")
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=Recipe().epochs)
     parser.add_argument("--seed", type=int, default=7)
