@@ -34,10 +34,8 @@ _LEAST_IMAGES, _LEAST_PART = (
     3,
 )  # photos of a name, and of the smaller of two groups in it, below which nothing is said
 _LEAST_SHARE = 0.15  # of a name's photos in the smaller group
-_TWO_PEOPLE, _TAIL = (
-    0.02,
-    3.0,
-)  # share of the names that are two people's; degrees of freedom of how far one person's groups are apart
+_TWO_PEOPLE = 0.02  # share of the names that are two people's
+_TAIL = 3.0  # degrees of freedom of how far apart one person's groups are
 _LIKELY = 0.5  # a finding of a group costs as many looks as it has photos: below that it is not listed
 _FLOOR = 1e-9
 
