@@ -45,8 +45,8 @@ _SMALL: Mapping[str, Any] = {
     "augment__stretch": 0.04,
     "augment__shift": 0.05,
 }
-"""A quarter of the default network, on small photos that are varied little: of 10,103 photos of 76 people it names 46% of a held-out fold
-after 176 seconds of processor time, the default network after twice as many 21%."""
+"""A quarter of the default network, on small photos that are varied little: of 10,103 photos of 76 people a fold's model has a balanced
+accuracy of 42% after 220 seconds of processor time, the default network after twice as many 21%."""
 _FLOOR = 1e-9
 
 
