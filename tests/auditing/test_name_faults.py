@@ -146,3 +146,18 @@ def test_parts():
     assert apart(vectors) == pytest.approx(4, rel=0.05) and not two_groups(np.ones((5, 2))).any()
     noise = np.random.default_rng(0).normal(size=(20, 30, 16))
     assert abs(np.mean([apart(one) for one in noise])) < 1  # two halves of it are 14 apart, as 2-means sees it
+
+
+@pytest.mark.parametrize("share", [0.02, 0.05, 0.15])
+def test_models_that_know_little_still_say_how_many_names_are_wrong(share):
+    """They name about half of the photos; so many of the names are improbable, and yet no wrong ones."""
+    random = np.random.default_rng(6)
+    truth = random.integers(0, 30, 4000)
+    logits = 4 * random.standard_normal((4000, 30))
+    logits[np.arange(4000), truth] += 8
+    wrong = random.random(4000) < share
+    given = np.where(wrong, (truth + random.integers(1, 30, 4000)) % 30, truth)
+    assert 0.35 < (logits.argmax(1) == truth).mean() < 0.65
+    chance = wrong_name_chance(logits, given)
+    assert 0.6 * wrong.sum() < chance.sum() < 1.7 * wrong.sum()
+    assert chance[wrong].mean() > 3 * chance[~wrong].mean()

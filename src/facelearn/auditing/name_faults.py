@@ -28,7 +28,9 @@ from facelearn.metrics.calibration import fit_temperature, softmax
 
 LEAST_SCORE = 0.05
 """Findings of a lower probability are not listed."""
-_LEAST_NOISE, _MOST_NOISE = 0.002, 0.3
+_LEAST_NOISE, _MOST_NOISE, _SUREST = 0.002, 0.3, 0.999
+_IMPROBABLE = (0.05, 0.25)  # which part of other people's names tells how many own names are wrong
+_OTHERS = 20  # names of other people by photo that are looked at
 _LEAST_IMAGES, _LEAST_PART = (
     8,
     3,
@@ -96,40 +98,56 @@ def noise_rate(probabilities: Floats, given: NDArray[np.int64]) -> float:
 
 
 def wrong_name_chance(logits: Floats, given: NDArray[np.int64]) -> Floats:
-    """float64 (M,): the probability that each name is wrong; arguments as `NameEvidence` and `noise_rate`."""
-    probabilities, noise = _probabilities(logits, given)
-    own = probabilities[np.arange(len(given)), given]
-    right, wrong = own * (1 - noise), (1 - own) * noise / max(1, probabilities.shape[1] - 1)
-    return np.asarray(wrong / np.maximum(right + wrong, _FLOOR))
+    """float64 (M,): the probability that each name is wrong; arguments as `NameEvidence` and `noise_rate`.
 
-
-def _probabilities(logits: Floats, given: NDArray[np.int64]) -> tuple[Floats, float]:
-    """(M, P) softmax at a temperature, and a noise rate: those two under which the given names are likeliest.
-
-    A temperature alone would make a model doubt everything that a few wrong names contradict; wrong names alone would be blamed for all
-    that a weak model does not know. Of the two the likelihood tells which is which. The confident joint is the most that is believed.
+    A photo's own name, where it is wrong, is as improbable to the models as any other name of the photo, and those are there to be
+    seen: two groups of which one is known (Efron 2004, local false discovery rates). Their densities' ratio, by the log of the
+    probability, is a logistic regression of own names against others; the share of wrong names is that of own names among the most
+    improbable (Storey 2002), at most the confident joint's. Nothing is asked of the models' probabilities but their order, so that weak
+    models give low scores, not wrong ones.
     """
+    from sklearn.linear_model import LogisticRegression
+
+    filled, temperature = (
+        _filled(logits),
+        0.5 * fit_temperature(_filled(logits), given),
+    )  # sharper: the best name's lead counts
+    logs = filled / temperature - np.max(filled / temperature, axis=1, keepdims=True)
+    logs -= np.log(np.exp(logs).sum(1, keepdims=True))
+    count = len(given)
+    own = logs[np.arange(count), given]
+    others = np.isfinite(logits)
+    others[np.arange(count), given] = False
+    if not others.any() or np.ptp(logs[others]) == 0:
+        return np.zeros(count)
+    other = np.random.default_rng(0).permutation(logs[others])[: _OTHERS * count]
+    part = float(np.clip(50 / count, *_IMPROBABLE))  # of few photos a larger one, or it would hold none
+    noise = float(np.clip((own <= np.quantile(other, part)).mean() / part, _LEAST_NOISE, _MOST_NOISE))
+    noise = min(noise, noise_rate(np.exp(logs), given))
+    scaled = [(values - other.mean()) / other.std() for values in (own, other)]
+    columns = [np.stack([values, values**2], 1) for values in scaled]
+    weight = np.concatenate([np.ones(count), np.full(len(other), count / len(other))])
+    fitted = LogisticRegression(C=1e3, max_iter=500).fit(
+        np.concatenate(columns), np.repeat([0, 1], (count, len(other))), sample_weight=weight
+    )
+    ratio = np.exp(np.clip(fitted.decision_function(columns[0]), -50, 50))
+    order = np.argsort(own, kind="stable")
+    ratio[order] = np.maximum.accumulate(ratio[order][::-1])[
+        ::-1
+    ]  # the more improbable a name, the likelier it is wrong
+    return np.asarray(np.minimum(noise * ratio, _SUREST))
+
+
+def _filled(logits: Floats) -> Floats:
+    """Logits that are numbers: people whom a model did not know are far below all that it knew."""
     known = np.isfinite(logits)
-    filled = np.where(known, logits, np.where(known, logits, np.inf).min() - 50.0)
-    others = max(1, logits.shape[1] - 1)
-    best, found = -np.inf, (filled, _LEAST_NOISE)
-    for temperature in fit_temperature(filled, given) * np.geomspace(0.1, 1.5, 16):
-        probabilities = np.asarray(softmax(filled, temperature), np.float64)
-        own = probabilities[np.arange(len(given)), given]
-        noise = 0.05
-        for _ in range(50):  # expectation and maximisation
-            right, wrong = own * (1 - noise), (1 - own) * noise / others
-            noise = float(np.clip((wrong / (right + wrong + _FLOOR)).mean(), _LEAST_NOISE, _MOST_NOISE))
-        likelihood = float(np.log(own * (1 - noise) + (1 - own) * noise / others + _FLOOR).sum())
-        if likelihood > best:
-            best, found = likelihood, (probabilities, noise)
-    probabilities, noise = found
-    return probabilities, min(noise, noise_rate(probabilities, given))
+    return np.where(known, logits, np.where(known, logits, np.inf).min() - 50.0)
 
 
 def _wrong_names(faces: Faces, evidence: NameEvidence, chance: Floats) -> list[Fault]:
     given = faces.identity[evidence.rows]
-    probabilities, _ = _probabilities(evidence.logits, given)
+    filled = _filled(evidence.logits)
+    probabilities = np.asarray(softmax(filled, fit_temperature(filled, given)), np.float64)
     own = probabilities[np.arange(len(given)), given].copy()
     probabilities[np.arange(len(given)), given] = -1
     other = probabilities.argmax(1)
