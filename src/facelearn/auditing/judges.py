@@ -29,7 +29,7 @@ from facelearn.tasks.keypoints.schemes import scheme_differences
 from facelearn.tasks.task import VALID
 from facelearn.training.device import apply, choose_device
 from facelearn.training.loop import Reporter
-from facelearn.training.plan import fit_plan, plan_rows, settle_settings
+from facelearn.training.plan import Fitted, fit_plan, plan_rows, settle_settings
 from facelearn.training.point_evidence import point_evidence
 
 SHARE_OF_EPOCHS = 0.58
@@ -134,15 +134,16 @@ def _judge(
     seen = np.setdiff1d(np.arange(len(faces)), rows)
     plan = plan_rows(faces[seen], {VALID: faces[rows[:0]]}, recipe, {})
     folder.path.mkdir(parents=True, exist_ok=True)
+
+    def fit(*, resume: bool) -> Fitted:
+        settled = settle_settings(plan, folder.path, resume=resume)
+        return fit_plan(settled, folder.path, folder=folder.path, resume=resume, reporter=reporter, stop=stop)
+
     try:
-        settled = settle_settings(plan, folder.path, resume=folder.can_go_on)
-        fitted = fit_plan(
-            settled, folder.path, folder=folder.path, resume=folder.can_go_on, reporter=reporter, stop=stop
-        )
+        fitted = fit(resume=folder.can_go_on)
     except BundleError:  # a state that was cut short, or is of other rows
         folder.drop_state()
-        settled = settle_settings(plan, folder.path, resume=False)
-        fitted = fit_plan(settled, folder.path, folder=folder.path, reporter=reporter, stop=stop)
+        fitted = fit(resume=False)
     if fitted.result.stopped:
         return None
     found = point_evidence(fitted.result, faces[rows], plan.preprocess)

@@ -103,17 +103,15 @@ def wrong_name_chance(logits: Floats, given: NDArray[np.int64]) -> Floats:
     A photo's own name, where it is wrong, is as improbable to the models as any other name of the photo, and those are there to be
     seen: two groups of which one is known (Efron 2004, local false discovery rates). Their densities' ratio, by the log of the
     probability, is a logistic regression of own names against others; the share of wrong names is that of own names among the most
-    improbable (Storey 2002), at most the confident joint's. Nothing is asked of the models' probabilities but their order, so that weak
-    models give low scores, not wrong ones.
+    improbable (Storey 2002), at most the confident joint's. The models' probabilities need not be calibrated, so that weak models
+    give low scores, not wrong ones.
     """
+    from scipy.special import log_softmax
     from sklearn.linear_model import LogisticRegression
 
-    filled, temperature = (
-        _filled(logits),
-        0.5 * fit_temperature(_filled(logits), given),
-    )  # sharper: the best name's lead counts
-    logs = filled / temperature - np.max(filled / temperature, axis=1, keepdims=True)
-    logs -= np.log(np.exp(logs).sum(1, keepdims=True))
+    filled = _filled(logits)
+    sharper = 0.5 * fit_temperature(filled, given)  # how far the best name leads tells more than how sure the model is
+    logs = np.asarray(log_softmax(filled / sharper, axis=1))
     count = len(given)
     own = logs[np.arange(count), given]
     others = np.isfinite(logits)
@@ -132,9 +130,8 @@ def wrong_name_chance(logits: Floats, given: NDArray[np.int64]) -> Floats:
     )
     ratio = np.exp(np.clip(fitted.decision_function(columns[0]), -50, 50))
     order = np.argsort(own, kind="stable")
-    ratio[order] = np.maximum.accumulate(ratio[order][::-1])[
-        ::-1
-    ]  # the more improbable a name, the likelier it is wrong
+    # the more improbable a name, the likelier it is wrong
+    ratio[order] = np.maximum.accumulate(ratio[order][::-1])[::-1]
     return np.asarray(np.minimum(noise * ratio, _SUREST))
 
 
