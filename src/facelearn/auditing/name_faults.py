@@ -10,7 +10,8 @@ wrong: a name that is right for a photo is written wrong with e, evenly among th
 
 Two names for one person: models that tell people apart cannot tell these two. Photos of a and b are ordered by how much more they look
 like a than like b; the area under the ROC curve of that is near 1 for two people and near one half for one. Two people under one name: the
-photos of that name fall into two groups (2-means on unit vectors) nearly as far apart as two people are.
+photos of that name fall into two groups (2-means on unit vectors) nearly as far apart as two people are. Both count moments, not photos:
+near-duplicates are held out together, and their one model, which lacks that pose or light, errs on all of them alike.
 """
 
 from __future__ import annotations
@@ -31,12 +32,10 @@ LEAST_SCORE = 0.05
 _LEAST_NOISE, _MOST_NOISE, _SUREST = 0.002, 0.3, 0.999
 _IMPROBABLE = (0.05, 0.25)  # which part of other people's names tells how many own names are wrong
 _OTHERS = 20  # names of other people by photo that are looked at
-_LEAST_IMAGES, _LEAST_PART = (
-    8,
-    3,
-)  # photos of a name, and of the smaller of two groups in it, below which nothing is said
-_LEAST_SHARE = 0.15  # of a name's photos in the smaller group
-_TWO_PEOPLE = 0.02  # share of the names that are two people's
+_LEAST_MOMENTS, _LEAST_PART = 8, 3  # of a name, and of the smaller of two groups in it, below which nothing is said
+_LEAST_OF_TWO = 4  # moments of each of two names, below which they are not compared
+_LEAST_SHARE = 0.15  # of a name's moments in the smaller group
+_TWO_PEOPLE, _TWO_NAMES = 0.02, 0.02  # shares of the names that are two people's, and that stand for somebody who has another name too
 _TAIL = 3.0  # degrees of freedom of how far apart one person's groups are
 _LIKELY = 0.5  # a finding of a group costs as many looks as it has photos: below that it is not listed
 _FLOOR = 1e-9
@@ -52,11 +51,13 @@ class NameEvidence:
         rows: int64 (M,), which rows of the table.
         logits: float64 (M, P), how much each looks like each of the table's people; -inf for people whom its model did not know.
         vectors: float64 (M, D), the photos as unit vectors that are comparable with each other.
+        moments: int64 (M,), the same for photos that were held out together because they are one video or near-duplicates.
     """
 
     rows: NDArray[np.int64]
     logits: Floats
     vectors: Floats
+    moments: NDArray[np.int64]
 
 
 def name_faults(faces: Faces, evidence: NameEvidence, near_duplicates: NDArray[np.int64]) -> list[Fault]:
@@ -160,45 +161,54 @@ def _fault(faces: Faces, row: int, kind: str, value: str, score: float, suggesti
     return Fault(row, str(faces.source[row]), kind, None, value, min(score, 1.0), suggestion, None, reason)
 
 
-def separation(logits: Floats, one: NDArray[np.int64], other: NDArray[np.int64], a: int, b: int) -> float:
-    """The area under the ROC curve of "more like a than like b" between photos of a (rows `one`) and of b (rows `other`)."""
-    difference = logits[:, a] - logits[:, b]
-    ranks = (
-        np.argsort(np.argsort(np.concatenate([difference[one], difference[other]]), kind="stable"), kind="stable") + 1
-    )
+def _by_moment(values: Floats, moments: NDArray[np.int64]) -> Floats:
+    """(K, D): the means of (M, D) values over the photos of each of K moments, in the order of `np.unique`."""
+    _, place, photos = np.unique(moments, return_inverse=True, return_counts=True)
+    total = np.zeros((len(photos), values.shape[1]))
+    np.add.at(total, place, values)
+    return np.asarray(total / photos[:, None])
+
+
+def separation(one: Floats, other: Floats, a: int, b: int) -> float:
+    """The area under the ROC curve of "more like a than like b" between what is a (logits `one`) and what is b (logits `other`)."""
+    both = np.concatenate([one, other])
+    ranks = np.argsort(np.argsort(both[:, a] - both[:, b], kind="stable"), kind="stable") + 1
     return float((ranks[: len(one)].sum() - len(one) * (len(one) + 1) / 2) / (len(one) * len(other)))
 
 
 def _two_names(faces: Faces, evidence: NameEvidence) -> list[Fault]:
     """Pairs of names whose photos the models do not tell apart, though they tell others."""
     given = faces.identity[evidence.rows]
-    members = {person: np.flatnonzero(given == person) for person in np.unique(given).tolist()}
-    known = [person for person, rows in members.items() if len(rows) >= _LEAST_PART]
+    first = {person: int(evidence.rows[given == person][0]) for person in np.unique(given).tolist()}
+    logits = {
+        person: _by_moment(evidence.logits[given == person], evidence.moments[given == person]) for person in first
+    }
+    known = [person for person, own in logits.items() if len(own) >= _LEAST_OF_TWO]
     pairs = [(a, b) for i, a in enumerate(known) for b in known[i + 1 :]]
     if len(pairs) < 3:
         return []
-    area = np.asarray([separation(evidence.logits, members[a], members[b], a, b) for a, b in pairs])
+    area = np.asarray([separation(logits[a], logits[b], a, b) for a, b in pairs])
     # of two people: how far the areas lie from 1, as a normal distribution of their probits would have it
     usual = _probit(area)
     middle, width = float(np.median(usual)), max(0.3, 1.4826 * float(np.median(np.abs(usual - np.median(usual)))))
     found = []
     for (a, b), own, level in zip(pairs, area, usual, strict=True):
-        count = np.asarray([len(members[a]), len(members[b])], np.float64)
+        count = np.asarray([len(logits[a]), len(logits[b])], np.float64)
         # of one person under two names: around one half (0 in probits), by chance and because the models learned single photos
-        error = np.hypot(0.5, np.sqrt((1 / count).sum()) * 1.25)
+        by_chance = np.sqrt((1 / count).sum()) * 1.25
+        error, spread = np.hypot(0.5, by_chance), np.hypot(width, by_chance)
         same = np.exp(-0.5 * (max(level, 0) / error) ** 2) / error
-        different = np.exp(-0.5 * (min(level - middle, 0) / width) ** 2) / width
-        prior = 1 / len(known)  # about one name in a few hundred pairs
+        different = np.exp(-0.5 * (min(level - middle, 0) / spread) ** 2) / spread
+        prior = _TWO_NAMES * 2 / (len(known) - 1)  # of one pair among all
         score = float(same * prior / (same * prior + different * (1 - prior) + _FLOOR))
         if score < LEAST_SCORE or own > 0.9:
             continue
-        small, large = (a, b) if count[0] <= count[1] else (b, a)
+        small, large = (a, b) if (given == a).sum() <= (given == b).sum() else (b, a)
         reason = (
             f"photos of {faces.people[small]} and of {faces.people[large]} are not told apart (area under the curve {own:.2f}; "
             f"others' is about {float(np.median(area)):.2f})"
         )
-        row = int(evidence.rows[members[small][0]])
-        found.append(_fault(faces, row, "two_names", faces.people[small], score, faces.people[large], reason))
+        found.append(_fault(faces, first[small], "two_names", faces.people[small], score, faces.people[large], reason))
     return found
 
 
@@ -254,14 +264,15 @@ def _two_people(faces: Faces, evidence: NameEvidence, chance: Floats) -> list[Fa
 
     given = faces.identity[evidence.rows]
     members = {person: np.flatnonzero((given == person) & (chance < 0.5)) for person in np.unique(given).tolist()}
-    members = {person: rows for person, rows in members.items() if len(rows) >= _LEAST_IMAGES}
-    if len(members) < 4:
+    vectors = {person: _by_moment(evidence.vectors[rows], evidence.moments[rows]) for person, rows in members.items()}
+    vectors = {person: own for person, own in vectors.items() if len(own) >= _LEAST_MOMENTS}
+    if len(vectors) < 4:
         return []
-    means = np.stack([evidence.vectors[rows].mean(0) for rows in members.values()])
+    means = np.stack([own.mean(0) for own in vectors.values()])
     between = ((means[:, None] - means) ** 2).sum(2)
     pairs = between[np.triu_indices(len(means), 1)]
     usual_people = max(float(np.median(pairs)), _FLOOR)
-    own = np.asarray([apart(evidence.vectors[rows]) for rows in members.values()]) / usual_people
+    own = np.asarray([apart(each) for each in vectors.values()]) / usual_people
     usual = float(np.median(own))
     spread = max(0.05, 1.4826 * float(np.median(np.abs(own - usual))))
     # a person's hair or glasses make groups too: far ones are rare among names, but not as rare as a normal distribution has it
@@ -270,14 +281,16 @@ def _two_people(faces: Faces, evidence: NameEvidence, chance: Floats) -> list[Fa
     two = scipy.stats.norm.pdf(np.minimum(own, 1.0), 1.0, deviation)
     scores = _TWO_PEOPLE * two / (_TWO_PEOPLE * two + (1 - _TWO_PEOPLE) * one)
     found = []
-    for (person, rows), far, score in zip(members.items(), own, scores.tolist(), strict=True):
-        small = two_groups(evidence.vectors[rows])
-        if score < _LIKELY or far <= usual or small.sum() < max(_LEAST_PART, _LEAST_SHARE * len(rows)):
+    for (person, each), far, score in zip(vectors.items(), own, scores.tolist(), strict=True):
+        small = two_groups(each)
+        if score < _LIKELY or far <= usual or small.sum() < max(_LEAST_PART, _LEAST_SHARE * len(each)):
             continue
+        rows = members[person]
+        rows = rows[np.isin(evidence.moments[rows], np.unique(evidence.moments[rows])[small])]
         name = faces.people[person]
         reason = f"photos of {name} are two groups, {far:.0%} as far apart as two people are (others': {usual:.0%})"
         second = _second_name(name, faces.people)
-        found += [_fault(faces, int(evidence.rows[i]), "two_people", name, score, second, reason) for i in rows[small]]
+        found += [_fault(faces, int(evidence.rows[i]), "two_people", name, score, second, reason) for i in rows]
     return found
 
 

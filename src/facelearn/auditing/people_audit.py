@@ -25,7 +25,7 @@ from facelearn.prediction.open import OpenModel
 from facelearn.recipe.recipe import Recipe
 from facelearn.runs.fit_rows import fit_parts
 from facelearn.runs.folds import IN_FOLDS
-from facelearn.splits.groups import near_duplicates_in_time
+from facelearn.splits.groups import near_duplicates_in_time, person_units
 from facelearn.splits.split import Split
 from facelearn.splits.within_people import kfold_within_people
 from facelearn.tasks.identification.answer import Identities
@@ -158,7 +158,12 @@ def judged_names(
         )  # models of two folds lean towards different people
         judged.append(valid)
     rows = np.sort(np.concatenate(judged))
-    return NameEvidence(rows, logits[rows], _as_vectors(logits[rows]))
+    return NameEvidence(rows, logits[rows], _as_vectors(logits[rows]), _moments(faces, rows))
+
+
+def _moments(faces: Faces, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """What `kfold_within_people` kept together, for each of the rows."""
+    return person_units(faces, "auto")[0].of_row[rows]
 
 
 def _kept(file: Path, mark: str) -> NDArray[np.float64] | None:
@@ -207,4 +212,4 @@ def _by_vectors(faces: Faces, parts: list[Split], vectors: NDArray[np.float64]) 
             mean = vectors[train[faces.identity[train] == person]].mean(0)
             logits[valid, person] = 10 * vectors[valid] @ mean / max(float(np.linalg.norm(mean)), _FLOOR)
     rows = np.sort(np.concatenate([split.parts["valid"] for split in parts]))
-    return NameEvidence(rows, logits[rows], vectors[rows])
+    return NameEvidence(rows, logits[rows], vectors[rows], _moments(faces, rows))
