@@ -122,6 +122,29 @@ def test_two_people_under_one_name_and_nobody_else():
     assert found[0].suggestion == "person 07 (2)"
 
 
+def test_photos_of_one_moment_are_one_piece_of_evidence():
+    """Half of a person's photos, one moment that its model has not seen, look like somebody else's: no finding, as it would be of ten."""
+    vectors, truth = simulated(3)
+    rows = np.flatnonzero(truth == 7)
+    moment = rows[: len(rows) // 2]
+    stranger = np.flatnonzero(truth == 11)
+    vectors[moment] = vectors[np.resize(stranger, len(moment))]
+    each = np.arange(len(truth))
+    together = each.copy()
+    together[moment] = moment[0]
+
+    def found(moments):
+        faults = name_faults(table(truth), evidence_of(vectors, truth, moments), np.full(len(truth), -1))
+        return [
+            one
+            for one in faults
+            if one.kind in ("two_names", "two_people") and "person 07" in (one.value, one.suggestion)
+        ]
+
+    assert any(one.score > 0.5 for one in found(each))
+    assert not [one for one in found(together) if one.score > 0.1]
+
+
 def test_one_photo_under_two_names_names_the_other_row():
     vectors, truth = simulated(5)
     given, faces = truth.copy(), table(truth)

@@ -35,7 +35,10 @@ _OTHERS = 20  # names of other people by photo that are looked at
 _LEAST_MOMENTS, _LEAST_PART = 8, 3  # of a name, and of the smaller of two groups in it, below which nothing is said
 _LEAST_OF_TWO = 4  # moments of each of two names, below which they are not compared
 _LEAST_SHARE = 0.15  # of a name's moments in the smaller group
-_TWO_PEOPLE, _TWO_NAMES = 0.02, 0.02  # shares of the names that are two people's, and that stand for somebody who has another name too
+_TWO_PEOPLE, _TWO_NAMES = (
+    0.02,
+    0.02,
+)  # shares of the names that are two people's, and that stand for somebody who has another name too
 _TAIL = 3.0  # degrees of freedom of how far apart one person's groups are
 _LIKELY = 0.5  # a finding of a group costs as many looks as it has photos: below that it is not listed
 _FLOOR = 1e-9
