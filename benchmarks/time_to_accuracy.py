@@ -6,7 +6,7 @@
 
 A level is passed when the mean of three successive evaluations is better. Of keypoints that is the RMSE in pixels over the points less
 than 9% of the width off, on a fifth of the rows, about sixteen times an epoch; of names the balanced accuracy on a tenth of each person's
-photos, four times an epoch. Only training steps are counted: seconds by the clock, and seconds of processor time, which other processes
+photos, twice an epoch. Only training steps are counted: seconds by the clock, and seconds of processor time, which other processes
 disturb less. `--until LEVEL` ends a run as soon as it has passed that level.
 """
 
@@ -29,7 +29,7 @@ from facelearn.tasks.keypoints.learn import KeypointLearner
 from facelearn.training import loop
 from facelearn.training.device import describe_machine
 
-EVALUATIONS_AN_EPOCH = {"keypoints": 16, "identification": 4}
+EVALUATIONS_AN_EPOCH = {"keypoints": 16, "identification": 2}
 SUCCESSIVE = 3
 LEVELS = {"keypoints": [1.9, 1.5, 1.4], "identification": [0.5, 0.6, 0.7]}
 

@@ -59,7 +59,7 @@ detect                    face_box guesses crops detections refine finder others
 detect/refiner            scenes face_networks finder_learning refiner_learning graphs
 prediction                photos finding stream runtimes backends bench open __init__ embedding_files drawing predict
 record                    folder results
-training                  batches device contention measured_settings schedule
+training                  batches device contention measured_settings schedule muon
 training/transfer         stages weights matching
 training                  state evaluation optimiser budget budget_choice loop plan point_evidence
 detect/refiner            make

@@ -37,16 +37,19 @@ class ModelSettings(Settings):
 
 
 class OptimiserSettings(Settings):
-    """The optimiser. `weight_decay` is decoupled in `adamw` and an L2 penalty in `adam` and `sgd`."""
+    """The optimiser. `weight_decay` is decoupled in `adamw` and `muon` and an L2 penalty in `adam` and `sgd`.
 
-    name: Literal["adam", "adamw", "sgd"] = "adamw"
+    `muon` is `adamw` with orthogonal steps for convolutions (Jordan et al. 2024); both want the same learning rate.
+    """
+
+    name: Literal["adam", "adamw", "muon", "sgd"] = "adamw"
     learning_rate: float = Field(4e-3, gt=0)
     weight_decay: float = Field(0.02, ge=0)
-    momentum: float = Field(0.9, ge=0, lt=1, description="Nesterov momentum of `sgd`; the first beta of the Adams")
+    momentum: float = Field(0.9, ge=0, lt=1, description="Nesterov momentum of `sgd`; the first beta of the others")
     final_momentum: float | None = Field(
         None, ge=0, lt=1, description="momentum of `sgd` at the last step, reached along a straight line; None keeps it"
     )
-    second_momentum: float = Field(0.99, ge=0, lt=1, description="the second beta of the Adams")
+    second_momentum: float = Field(0.99, ge=0, lt=1, description="the second beta of all but `sgd`")
     clip_gradient_norm: float = Field(1.0, ge=0, description="largest norm of a step's gradient; 0 for any")
 
     @model_validator(mode="after")

@@ -109,7 +109,7 @@ def default_space(recipe: Recipe) -> dict[str, Dimension]:
     Learning rate and weight decay log-uniform, the batch size, dropout where the network has any, and for `ml_resnet` and `plain_cnn`
     the standard deviation of the first weights. The study gives no ranges: these are ours, about its final values.
     """
-    sgd, decoupled = recipe.optimiser.name == "sgd", recipe.optimiser.name == "adamw"
+    sgd, decoupled = recipe.optimiser.name == "sgd", recipe.optimiser.name in ("adamw", "muon")
     space: dict[str, Dimension] = {
         "optimiser.learning_rate": LogUniform(low=1e-4, high=0.3) if sgd else LogUniform(low=1e-5, high=1e-2),
         "optimiser.weight_decay": LogUniform(low=1e-4, high=0.3) if decoupled else LogUniform(low=1e-6, high=1e-2),

@@ -163,6 +163,7 @@ class _Fit:
         optimiser = optimiser_for(
             self.raw.network, recipe.optimiser, recipe.optimiser.learning_rate, body_rate=recipe.transfer.body_rate,
             of_the_loss=[own for name, own in self.raw.named_parameters() if not name.startswith("network.")],
+            precision=torch.bfloat16 if settings.precision == "bf16-mixed" else torch.float32,
         )  # fmt: skip
         self.model, self.optimiser = fabric.setup(self.raw, optimiser)
         self.batches = batches_in(len(train), recipe.batch_size)

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from facelearn.recipe.recipe import OptimiserSettings
+from facelearn.training.muon import ORTHOGONAL, Muon
 from facelearn.training.transfer.stages import head_parameters
 
 RATE_FACTOR = "rate_factor"
@@ -22,11 +23,12 @@ def optimiser_for(
     *,
     body_rate: float = 1.0,
     of_the_loss: Sequence[nn.Parameter] = (),
+    precision: torch.dtype = torch.float32,
 ) -> torch.optim.Optimizer:
-    """The recipe's optimiser; weight decay leaves biases and normalisation alone in `adamw`, and covers all in `adam` and `sgd`.
+    """The recipe's optimiser; weight decay leaves biases and normalisation alone in `adamw` and `muon`, and covers all in `adam` and `sgd`.
 
     Frozen parameters are left out. Each group has its share of the learning rate under "rate_factor", see `set_rate`: `body_rate` for
-    all below the last layer, 1 for that layer and for the loss's own weights, `of_the_loss`.
+    all below the last layer, 1 for that layer and for the loss's own weights, `of_the_loss`. `precision` is what `muon` multiplies in.
     """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad] + list(of_the_loss)
     groups: list[dict[str, Any]] = [{"params": parameters, RATE_FACTOR: 1.0}]
@@ -36,14 +38,18 @@ def optimiser_for(
             {"params": [p for p in parameters if id(p) not in head], RATE_FACTOR: body_rate},
             {"params": [p for p in parameters if id(p) in head], RATE_FACTOR: 1.0},
         ]
-    if settings.name == "adamw":
+    if settings.name in ("adamw", "muon"):
         groups = [part for group in groups for part in _by_decay(group, settings.weight_decay)]
+    if settings.name == "muon":
+        groups = [part for group in groups for part in _by_kind(group)]
     groups = [group for group in groups if group["params"]]
     if settings.name == "sgd":
         nesterov = settings.momentum > 0
         optimiser: torch.optim.Optimizer = torch.optim.SGD(
             groups, rate, settings.momentum, weight_decay=settings.weight_decay, nesterov=nesterov, fused=True
         )
+    elif settings.name == "muon":
+        optimiser = Muon(groups, rate, (settings.momentum, settings.second_momentum), precision)
     else:
         betas = (settings.momentum, settings.second_momentum)
         adam = torch.optim.Adam if settings.name == "adam" else torch.optim.AdamW
@@ -63,4 +69,13 @@ def _by_decay(group: dict[str, Any], weight_decay: float) -> list[dict[str, Any]
     return [
         {**group, "params": [p for p in group["params"] if p.ndim > 1], "weight_decay": weight_decay},
         {**group, "params": [p for p in group["params"] if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+
+
+def _by_kind(group: dict[str, Any]) -> list[dict[str, Any]]:
+    """Convolutions that mix channels, whose steps are orthogonal, and all others."""
+    mixing = {id(p) for p in group["params"] if p.ndim == 4 and p.shape[1] > 1}
+    return [
+        {**group, "params": [p for p in group["params"] if id(p) in mixing], ORTHOGONAL: True},
+        {**group, "params": [p for p in group["params"] if id(p) not in mixing], ORTHOGONAL: False},
     ]

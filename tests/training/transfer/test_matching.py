@@ -165,7 +165,7 @@ def test_settings_without_a_source_are_refused():
     assert all(p.requires_grad for p in model.parameters())
 
 
-@pytest.mark.parametrize("name", ["adam", "adamw", "sgd"])
+@pytest.mark.parametrize("name", ["adam", "adamw", "muon", "sgd"])
 def test_groups_of_the_optimiser(name):
     model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4, 3))
     model[0].weight.requires_grad_(False)
@@ -176,7 +176,7 @@ def test_groups_of_the_optimiser(name):
     decays = {id(p): group["weight_decay"] for group in optimiser.param_groups for p in group["params"]}
     below = [model[0].bias, model[1].weight, model[1].bias]
     assert rates == {**{id(p): 0.5 for p in below}, **{id(p): 2.0 for p in model[3].parameters()}}
-    assert {id(p) for p in below if decays[id(p)]} == (set() if name == "adamw" else {id(p) for p in below})
+    assert {id(p) for p in below if decays[id(p)]} == (set() if name in ("adamw", "muon") else {id(p) for p in below})
 
 
 def recipe(**transferred):
@@ -214,7 +214,7 @@ def parts(model):
     ]
 
 
-@pytest.mark.parametrize("optimiser", ["adamw", "sgd"])
+@pytest.mark.parametrize("optimiser", ["adamw", "muon", "sgd"])
 def test_a_frozen_body_is_bit_equal_after_training_statistics_included(optimiser):
     chosen = recipe(freeze="body").model_copy(
         update={"optimiser": Recipe().with_changes(optimiser={"name": optimiser, "learning_rate": 0.05}).optimiser}
