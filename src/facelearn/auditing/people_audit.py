@@ -38,6 +38,8 @@ _FEWEST_EPOCHS, _MOST_EPOCHS = 8, 40
 _SMALL: Mapping[str, Any] = {
     "preprocess": [{"name": "resize", "size": 48}, "standardise"],
     "model__options": {"widths": [32, 64, 128]},
+    "optimiser__name": "adamw",
+    "schedule__warm_up": 0.1,
     "augment__erasing": 0.0,
     "augment__warp": 0.0,
     "augment__rotate": 10.0,

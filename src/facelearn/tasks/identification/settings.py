@@ -65,7 +65,8 @@ DEFAULTS: dict[str, Any] = {
         "gamma": [0.75, 1.33], "erasing": 0.5, "erasing_area": [0.02, 0.25],
     },
     "loss": {"name": "cross_entropy", "options": {"margin": 3.2}},
-    "optimiser": {"learning_rate": 3e-3, "weight_decay": 0.05},
+    "optimiser": {"name": "muon", "learning_rate": 3e-3, "weight_decay": 0.05},
+    "schedule": {"warm_up": 0.02},
     "epochs": 65,
     "batch_size": 64,
 }  # fmt: skip
@@ -73,7 +74,8 @@ DEFAULTS: dict[str, Any] = {
 OF_ANOTHER_NETWORK: dict[str, Any] = {
     "preprocess": [{"name": "resize", "size": 112}, "standardise"],
     "loss": {"name": "cross_entropy"},
-    "optimiser": {"learning_rate": 1e-3, "weight_decay": 0.05},
+    "optimiser": {"name": "adamw", "learning_rate": 1e-3, "weight_decay": 0.05},
+    "schedule": {"warm_up": 0.1},
 }
 """Instead of these where another network is named: its input is larger, and its logits are no cosines that a margin is made for."""
 NEUTRAL: dict[str, Any] = {
