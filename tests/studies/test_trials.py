@@ -182,7 +182,7 @@ def test_columns_are_the_trials_values_as_numbers(tmp_path):
     [
         ({"data": "xyz"}, 'data: "abc" then, "xyz" now'),
         ({"folds": 3}, "folds: 0 then, 3 now"),
-        ({"recipe": Recipe().with_changes(epochs=99).to_dict()}, "recipe.epochs: 22 then, 99 now"),
+        ({"recipe": Recipe().with_changes(epochs=99).to_dict()}, "recipe.epochs: 16 then, 99 now"),
         ({"space": {"epochs": {"kind": "categorical"}}}, "space.batch_size"),
     ],
 )

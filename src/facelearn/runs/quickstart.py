@@ -124,7 +124,7 @@ def study_recipes(epochs: int, seed: int, complete_epochs: int) -> Sequence[tupl
     base = Recipe().with_changes(
         seed=seed, epochs=epochs, schemes="one", loss__name="masked_mse_per_valid",
         optimiser={"name": "adam", "learning_rate": 1e-3, "weight_decay": 0.0, "second_momentum": 0.999},
-        batch_size=64, average_decay=0.99, mirrored_prediction=False, validate_every=2,
+        schedule__warm_up=0.1, batch_size=64, average_decay=0.99, mirrored_prediction=False, validate_every=2,
     )  # fmt: skip
     options = {"dropout": 0.2}
     alone = base.with_changes(model={"name": "plain_cnn", "options": options}, rows="complete", epochs=complete_epochs)
