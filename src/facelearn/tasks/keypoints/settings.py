@@ -50,7 +50,7 @@ class KeypointSettings(TaskSettings):
 
 DEFAULTS: dict[str, Any] = {
     "model": {"name": "facelearn_keypoints"},
-    "optimiser": {"name": "muon", "learning_rate": 6e-3},
+    "optimiser": {"name": "muon", "learning_rate": 8e-3},
     "schedule": {"warm_up": 0.03},
     "epochs": 16,
 }
