@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from facelearn.report.shown_numbers import duration, number_text, percent, short_number
+from facelearn.report.shown_numbers import duration, number_text, percent, short_number, to_number
 
 
 @pytest.mark.parametrize(
@@ -48,3 +48,8 @@ def test_durations(seconds, text):
 @pytest.mark.parametrize(("value", "text"), [(None, "-"), (0, "0%"), (0.5, "50.0%"), (1, "100%"), (0.0123, "1.23%")])
 def test_shares_read_as_per_cent(value, text):
     assert percent(value) == text
+
+
+@pytest.mark.parametrize("value", [None, True, "many", [1.0], 10**400, -(10**400)])
+def test_what_is_no_number_is_none(value):
+    assert math.isnan(to_number(value))

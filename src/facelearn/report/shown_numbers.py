@@ -12,7 +12,7 @@ def to_number(value: Any) -> float:
         return math.nan
     try:
         return float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):  # a whole number may have any number of digits
         return math.nan
 
 

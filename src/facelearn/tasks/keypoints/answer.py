@@ -51,8 +51,9 @@ class PointAnswering:
 
         Raises:
             RecipeError: a scheme that the model does not have, or a threshold, which it has no use for.
+            BundleError: the file's own scheme is none of its schemes.
         """
-        assert facts.schema is not None  # `check_keypoint_facts`
+        assert facts.schema is not None  # a file of this task has one, see `bundle.document`
         kept = facts.prediction
         if asked.threshold is not None:
             raise RecipeError("threshold belongs to identification models; this one finds keypoints")
@@ -134,6 +135,10 @@ def _moved(points: NDArray[np.float64], maps: Sequence[NDArray[np.float64]]) -> 
 
 def _scheme_index(names: tuple[str, ...], own: int, wanted: str | int | None) -> int:
     if wanted is None:
+        if not 0 <= own < len(names):
+            raise BundleError(
+                f"the model file says that annotation scheme {own} is the one to return, of {len(names)}; it is damaged: copy it again"
+            )
         return own
     if isinstance(wanted, str) and wanted in names:
         return names.index(wanted)
