@@ -12,11 +12,8 @@ ORTHOGONAL = "orthogonal"
 """Key of a parameter group: whether its steps are orthogonal matrices; else they are AdamW's."""
 _MOMENTUM = 0.95
 _ITERATIONS = 5
-_COEFFICIENTS = (
-    3.4445,
-    -4.7750,
-    2.0315,
-)  # of Jordan's quintic: singular values of 0.01 to 1 come near 1 in five iterations
+# of Jordan's quintic, with which singular values of 0.01 to 1 come near 1 in five iterations
+_COEFFICIENTS = 3.4445, -4.7750, 2.0315
 _ROOT_MEAN_SQUARE = 0.2  # of an AdamW step in units of its learning rate, as Liu et al. found it
 
 
