@@ -33,7 +33,7 @@ def test_large_planted_faults_of_labels_lead_the_queue(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_exchanged_names_lead_the_queue(tmp_path: Path) -> None:
-    faces = people_faces([30] * 6)
+    faces = people_faces([60] * 6)  # fewer teach so little that rounding decides a name
     renamed = np.random.default_rng(0).choice(len(faces), 9, replace=False)
     identity = faces.identity.copy()
     identity[renamed] = (identity[renamed] + 1 + np.arange(9) % 5) % 6
@@ -41,5 +41,4 @@ def test_exchanged_names_lead_the_queue(tmp_path: Path) -> None:
     first = [fault for fault in found.faults if fault.kind == "wrong_name"][:9]
     right = [fault for fault in first if fault.row in renamed]
     assert len(right) >= 7
-    named = [fault.suggestion == faces.people[faces.identity[fault.row]] for fault in right]
-    assert sum(named) >= len(named) - 1
+    assert [fault.suggestion for fault in right] == [faces.people[faces.identity[fault.row]] for fault in right]
