@@ -277,6 +277,7 @@ def test_killed_at_random_moments_and_resumed_gives_bit_equal_history(tmp_path, 
 DISTRIBUTED = """
 import sys, json
 sys.path[:0] = {paths!r}
+import torch
 from lightning_fabric import Fabric
 from test_loop import run, RECIPE
 if __name__ == "__main__":
@@ -285,6 +286,8 @@ if __name__ == "__main__":
     result, *_ = run(RECIPE.with_changes(batch_size=127), augment=False, fabric=fabric)  # the last batch is of one row
     if fabric.is_global_zero:
         print("LOSSES", json.dumps([[row["train_loss"], row["valid_loss"]] for row in result.progress.history]))
+    if {devices} > 1:
+        torch.distributed.destroy_process_group()  # as a run's own launch does: gloo's threads must not outlive the interpreter
 """
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import dataclasses
 import logging
 import math
@@ -281,7 +282,15 @@ def _launch(settings: DeviceSettings) -> Fabric:
         accelerator=settings.accelerator, strategy=strategy, devices=settings.devices, precision=settings.precision
     )
     fabric.launch()
+    if settings.devices > 1 and torch.distributed.get_backend() == "gloo":
+        atexit.register(_leave_group)
     return fabric
+
+
+def _leave_group() -> None:
+    """Gloo's threads, left to the interpreter's end, abort the process now and then; Lightning ends only NCCL's groups."""
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def network_with_first_weights(plan: Plan) -> tuple[nn.Module, tuple[str, ...]]:
