@@ -39,7 +39,7 @@ _ROUNDS = 40
 _ASTRAY_TAIL, _ASTRAY_SCALE = 6.0, 2.0
 _LOST_TAIL, _LOST_SCALE = 4.0, 2.5
 _LOST_SHARE = 0.7  # of the standard deviations of other faces' labels about this one's points
-_LOST_POWER = 6.0  # of a row's difficulty: a face that the judges agree on is not lost
+_LOST_POWER = 10.0  # of a row's difficulty: a face that the judges agree on is not lost
 _SHAPE_TAIL, _SHAPE_SCALE = 8.0, 1.2
 _MOST_ASTRAY = (
     0.02  # where labels lie closer to one another's shape than to the networks' points, all would be explained by it
