@@ -6,8 +6,8 @@
 The same rows are held out, and a level is passed by the mean of three successive evaluations: RMSE in pixels over the points less than 9%
 of the width off. Seconds of processor time of one thread, of training alone. The plain loop is one as people write it: float32, a Dataset
 that turns and scales each sample with OpenCV, Adam at 1e-3, squared error of the coordinates that have a label, for the published ML-ResNet
-and for facelearn's own network. dlib is trained whole with two cascades, five and ten, its default, and default settings otherwise; its points are whole
-numbers, so it gets images and labels four times as large.
+and for facelearn's own network. dlib is trained whole with two cascades, five and ten, its default, and default settings otherwise; its
+points are whole numbers, so it gets images and labels four times as large.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ Curve = Iterator[tuple[float, float]]
 """Seconds of the processor so far, and the error at the held-out rows."""
 
 
-def augmented(image: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def augmented(image: np.ndarray, points: np.ndarray, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """One sample, (H, W) and (K, 2), turned and scaled."""
-    size, random = len(image), np.random
+    size = len(image)
     centre, turn, zoom = ((size - 1) / 2,) * 2, random.uniform(-ROTATE, ROTATE), 1 + random.uniform(-ZOOM, ZOOM)
     matrix = cv2.getRotationMatrix2D(centre, turn, zoom)
     turned = cv2.warpAffine(image, matrix, (size, size), borderMode=cv2.BORDER_REPLICATE)
@@ -52,6 +52,7 @@ class Samples(torch.utils.data.Dataset):
 
     def __init__(self, faces: Faces, augment: bool) -> None:
         self.images, self.points, self.augment = np.ascontiguousarray(faces.images[..., 0]), faces.keypoints, augment
+        self.random = np.random.default_rng(0)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -59,7 +60,7 @@ class Samples(torch.utils.data.Dataset):
     def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
         image, points = self.images[index], self.points[index]
         if self.augment:
-            image, points = augmented(image, points)
+            image, points = augmented(image, points, self.random)
         unit = (2 * points + 1) / len(image) - 1
         return torch.from_numpy((image[None].astype(np.float32) - 128) / 64), torch.from_numpy(unit.astype(np.float32))
 
@@ -67,7 +68,6 @@ class Samples(torch.utils.data.Dataset):
 def plain(network: str, train: Faces, valid: Faces) -> Curve:
     """A plain loop; an evaluation after each epoch."""
     torch.manual_seed(0)
-    np.random.seed(0)
     model = zoo.build(network)
     optimiser = torch.optim.Adam(model.parameters(), 1e-3)
     loader = torch.utils.data.DataLoader(Samples(train, True), BATCH, shuffle=True)
@@ -160,7 +160,10 @@ def main() -> None:
             if point[0] > arguments.minutes * 60 or passed(curve, min(arguments.levels), successive) != "-":
                 break
         levels = ", ".join(f"{level:g} px {passed(curve, level, successive)}" for level in arguments.levels)
-        print(f"{name}: seconds to {levels}; last {curve[-1][1]:.3f} px, best {min(e for _, e in curve):.3f} px", flush=True)
+        print(
+            f"{name}: seconds to {levels}; last {curve[-1][1]:.3f} px, best {min(e for _, e in curve):.3f} px",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

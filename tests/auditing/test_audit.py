@@ -107,6 +107,45 @@ def test_an_audit_that_was_stopped_is_gone_on_with(engine, data, tmp_path):
     assert len(audit(data, tmp_path / "audit", resume=True, stop=lambda: False).faults) == 30 and len(engine) == 2
 
 
+def test_what_was_asked_for_holds_for_an_audit_that_is_gone_on_with(engine, data, tmp_path):
+    audit(data, tmp_path / "audit", folds=3, stop=lambda: True)
+    for name, value, was in (("folds", 4, "3"), ("subject", "people", "keypoints"), ("model", "m", "none")):
+        with pytest.raises(FacelearnError, match=rf"audit whose {name} is {was}; received .*{value}: leave {name} out"):
+            audit(data, tmp_path / "audit", resume=True, **{name: value})
+    audit(data, tmp_path / "audit", resume=True, stop=lambda: False)
+    assert engine[-1]["folds"] == 3
+    with pytest.raises(FacelearnError, match="whose folds is 3"):
+        audit(data, tmp_path / "audit", resume=True, folds=5)
+    (tmp_path / "audit" / "audit.json").write_text("{")
+    with pytest.raises(DataError, match=r"audit\.json cannot be read"):
+        audit(data, tmp_path / "audit", resume=True)
+
+
+def test_a_patch_that_was_edited_is_kept(engine, data, tmp_path):
+    audit(data, tmp_path / "audit")
+    for name in ("patch.edited.jsonl", "patch.edited-2.jsonl"):
+        file = tmp_path / "audit" / "patch.jsonl"
+        edited = "".join(file.read_text().splitlines(True)[:3])
+        file.write_text(edited)
+        result = audit(data, tmp_path / "audit", resume=True)
+        assert (tmp_path / "audit" / name).read_text() == edited and any(name in note for note in result.warnings)
+        assert len(file.read_text().splitlines()) == 30
+    assert not audit(data, tmp_path / "audit", resume=True).warnings
+
+
+def test_decisions_need_findings_and_the_rest_is_expected_anew(engine, data, tmp_path):
+    said = tmp_path / "said.csv"
+    said.write_text("row;kind;keypoint;decision\n" + "".join(f"{i};blurred;;refused\n" for i in range(1, 16, 2)))
+    with pytest.raises(FacelearnError, match="no finished audit"):
+        audit(data, tmp_path / "audit", decisions=said)
+    assert not engine
+    audit(data, tmp_path / "audit")
+    result = audit(data, tmp_path / "audit", resume=True, decisions=said)
+    assert result.ranking.refused == 15 and result.facts["expected_faults"] == pytest.approx(
+        sum(one.score for one in result.faults)
+    )
+
+
 def test_other_data_and_data_without_labels_are_refused(engine, data, tmp_path):
     audit(data, tmp_path / "audit")
     other = synthetic_faces(16, seed=3).save(tmp_path / "other")

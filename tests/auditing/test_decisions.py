@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import json
+from functools import partial
 
 import numpy as np
 import pytest
 
-from facelearn.auditing.decisions import Decision, key_of, rank_again, ranking_text, read_decisions
+from facelearn.auditing.decisions import Decision, rank_again, ranking_text, read_decisions
 from facelearn.auditing.fault import Fault
 from facelearn.errors import DataError
 
@@ -31,6 +33,10 @@ def simulated(seed, count=300):
     return [faults[i] for i in order], np.asarray([truth[i] for i in order])
 
 
+def place_of(fault):
+    return fault.row, fault.kind, fault.keypoint
+
+
 def average_precision(real):
     hits = np.flatnonzero(real)
     return float((np.arange(1, len(hits) + 1) / (hits + 1)).mean())
@@ -45,9 +51,9 @@ def test_decisions_about_the_first_findings_bring_the_rest_into_better_order(giv
             Decision(one.row, one.kind, one.keypoint, bool(yes)) for one, yes in zip(faults[:given], real, strict=False)
         ]
         ranking = rank_again(faults, said)
-        truth = dict(zip(map(key_of, faults), real, strict=True))
+        truth = dict(zip(map(place_of, faults), real, strict=True))
         undecided = ranking.faults[ranking.confirmed :]
-        after = np.asarray([truth[key_of(one)] for one in undecided])
+        after = np.asarray([truth[place_of(one)] for one in undecided])
         assert len(undecided) == len(faults) - given and ranking.confirmed + ranking.refused == given
         gains.append(average_precision(after) - average_precision(real[given:]))
         hits.append((after[:50].sum() - real[given : given + 50].sum(), ranking.expected_now - ranking.expected_before))
@@ -65,9 +71,9 @@ def test_where_the_scores_are_right_decisions_do_no_harm():
         said = [
             Decision(one.row, one.kind, one.keypoint, bool(yes)) for one, yes in zip(faults[:10], real, strict=False)
         ]
-        truth = dict(zip(map(key_of, faults), real, strict=True))
+        truth = dict(zip(map(place_of, faults), real, strict=True))
         ranking = rank_again(faults, said)
-        after = [truth[key_of(one)] for one in ranking.faults[ranking.confirmed :]]
+        after = [truth[place_of(one)] for one in ranking.faults[ranking.confirmed :]]
         losses.append(average_precision(real[10:]) - average_precision(after))
     assert np.mean(losses) < 0.03
 
@@ -121,3 +127,31 @@ def test_a_file_without_the_columns_says_which(tmp_path):
         read_decisions(tmp_path / "decisions.csv")
     with pytest.raises(DataError, match="cannot be read"):
         read_decisions(tmp_path / "nothing.csv")
+
+
+def test_findings_that_only_their_suggestion_tells_apart_are_decided_one_by_one(tmp_path):
+    faults = [Fault(0, "a", "two_names", None, "ann", 0.6, name, None, "alike") for name in ("bob", "eve")]
+    with pytest.raises(DataError, match="bob, eve: say which"):
+        rank_again(faults, [Decision(0, "two_names", None, False)])
+    lines = [
+        {**fault.to_dict(), "decision": said} for fault, said in zip(faults, ("refused", "confirmed"), strict=True)
+    ]
+    (tmp_path / "said.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    ranking = rank_again(faults, read_decisions(tmp_path / "said.jsonl"))
+    assert [one.suggestion for one in ranking.faults] == ["eve"] and (ranking.confirmed, ranking.refused) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("row;kind;keypoint;decision\n3;blurred;;refused\n", None), ("row\tkind\tdecision\n3\tblurred\trefused\n", None),
+     ("3,blurred,,refused\n", "its first line is '3,blurred,,refused'"), ('[{"row": 3}]', "first line is row,kind,keypoint,decision"),
+     ('row,kind,decision\n3,"' + "x" * 2_000, "line 2: field larger")],
+)  # fmt: skip
+def test_files_as_other_programs_write_them(tmp_path, text, said, request):
+    request.addfinalizer(partial(csv.field_size_limit, csv.field_size_limit(1_000)))
+    (tmp_path / "said.csv").write_text(text)
+    if said is None:
+        assert read_decisions(tmp_path / "said.csv") == [Decision(3, "blurred", None, False)]
+    else:
+        with pytest.raises(DataError, match=said):
+            read_decisions(tmp_path / "said.csv")

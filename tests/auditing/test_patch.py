@@ -105,6 +105,17 @@ def test_of_two_duplicates_one_stays_and_what_a_line_mended_stays(table, tmp_pat
     }  # fmt: skip
 
 
+def test_of_a_photo_under_three_names_one_stays(table, tmp_path):
+    made = [
+        finding(row, "duplicate", suggestion=str(other)) for row, other in [(0, 4), (0, 8), (4, 8), (8, 0), (3, 999)]
+    ]
+    done = replayed(table, tmp_path, *made)
+    assert [row for row in (0, 4, 8) if row in done.rows] == [8] and len(done.rows) == 10
+    assert done.left_out == {("duplicate", GONE): 1, ("duplicate", DONE): 1, ("duplicate", NOTHING): 1}
+    chain = replayed(table, tmp_path, finding(1, "duplicate", suggestion="0"), finding(2, "duplicate", suggestion="1"))
+    assert [row for row in (0, 1, 2) if row in chain.rows] == [0]
+
+
 def test_in_parts_by_score_and_kind_and_all_is_counted(table, tmp_path):
     made = [
         finding(0, "misplaced", "nose_tip", [30.0, 31.0], score=0.9),
@@ -212,6 +223,21 @@ def test_boxes_and_ids_of_a_coco_file_stay(table, tmp_path):
     mended = json.loads((tmp_path / "mended.json").read_text())["annotations"]
     assert [one["id"] for one in mended] == list(range(102, 113))
     assert all(one["bbox"] == [1.0, 2.0, 60.0, 70.0] for one in mended)
+
+
+def test_a_point_that_is_filled_in_can_be_seen(table, tmp_path):
+    facelearn.convert(kaggle_file(table, tmp_path / "training.csv"), tmp_path / "faces.json")
+    document = json.loads((tmp_path / "faces.json").read_text())
+    for annotation in document["annotations"]:
+        annotation["keypoints"][2::3] = [1] * 14 + [0]
+        annotation["keypoints"][-3:] = [0, 0, 0]
+    (tmp_path / "faces.json").write_text(json.dumps(document))
+    faces = facelearn.read(tmp_path / "faces.json")
+    lip = faces.schema.names[14]
+    file = write_patch([proposal_of(finding(1, "missing", lip, [40.0, 50.0]))], faces, tmp_path / "p.jsonl")
+    patch(tmp_path / "faces.json", file, tmp_path / "mended.json")
+    mended = json.loads((tmp_path / "mended.json").read_text())["annotations"][1]["keypoints"]
+    assert mended[-3:] == [40.0, 50.0, 2.0] and mended[2:-3:3] == [1] * 14
 
 
 def test_as_typed(table, tmp_path, capsys):

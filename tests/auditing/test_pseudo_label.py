@@ -132,6 +132,14 @@ def test_other_data_to_calibrate_on_and_what_is_refused(trained, tmp_path):
         pseudo_label(few, [model], tmp_path / "b")
     with pytest.raises(FacelearnError, match="a model file"):
         pseudo_label(data, [], tmp_path / "b")
+    with pytest.raises(FacelearnError, match="threshold above 0"):
+        pseudo_label(data, [model], tmp_path / "b", threshold=float("nan"))
+    with pytest.raises(DataError, match=r"predicts 3 keypoints.*other15 has 15"):
+        pseudo_label(data, [model], tmp_path / "b", held_out=synthetic_faces(4, seed=0).save(tmp_path / "other15"))
+    (tmp_path / "b.filled.csv").write_text("mine")
+    with pytest.raises(FacelearnError, match=r"b\.filled\.csv exists"):
+        pseudo_label(data, [model], tmp_path / "b")
+    (tmp_path / "b.filled.csv").unlink()
     with pytest.raises(DataError, match="predicts 3 keypoints"):
         pseudo_label(synthetic_faces(4, seed=0).save(tmp_path / "fkd"), [model], tmp_path / "b")
     assert not (tmp_path / "b").exists()

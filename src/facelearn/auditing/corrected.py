@@ -1,7 +1,7 @@
 """What a person corrected in another tool (CVAT, Label Studio), as a patch: the labels that came back, compared with those that went out.
 
-A face that came back is found again by its photo, or, where its image was written for the tool, by its pixels. Of several faces in one
-photo, and of images that stand twice, it is the one whose labels are nearest.
+A face that came back is found again by its photo, or, where its image was written for the tool, by its pixels. Several faces in one photo,
+and images that stand twice, are told apart by their labels, which are moved least.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from facelearn.auditing.patch_file import FINGERPRINT_DIGITS, Patch, Proposal, p
 from facelearn.data.faces import Faces
 from facelearn.errors import DataError
 from facelearn.geometry.affine import map_points
+from facelearn.images.decode import ImageError, image_facts
 
 LEAST_MOVE = 0.05
 """Pixels of the photo below which a point has not been moved: other tools' files round."""
@@ -44,12 +45,9 @@ def corrections(faces: Faces, corrected: Faces, where: str | Path) -> Correction
         where: the tool's file, for the error.
 
     Raises:
-        DataError: other keypoints, or none of the faces found again.
+        DataError: keypoints that the table does not have, or none of the faces found again.
     """
-    if corrected.schema.names != faces.schema.names:
-        raise DataError(
-            f"{where} has the keypoints {', '.join(corrected.schema.names)}; those of the data are {', '.join(faces.schema.names)}"
-        )
+    corrected = _in_order(faces, corrected, where)
     rows = _rows_of(faces, corrected)
     unknown = int((rows < 0).sum())
     if unknown == len(rows):
@@ -61,26 +59,51 @@ def corrections(faces: Faces, corrected: Faces, where: str | Path) -> Correction
     return Corrections(Patch(faces.fingerprint()[:FINGERPRINT_DIGITS], tuple(proposals)), len(rows), unknown)
 
 
+def _in_order(faces: Faces, corrected: Faces, where: str | Path) -> Faces:
+    """What came back with the keypoints of the table, by name: a tool lists those that it has seen, in the order it has seen them."""
+    own, names = faces.schema.names, corrected.schema.names
+    if other := [name for name in names if name not in own]:
+        raise DataError(
+            f"{where} has keypoints that the data do not have: {', '.join(other)}; those of the data are {', '.join(own)}"
+        )
+    points = np.full((len(corrected), len(own), 2), np.nan, np.float32)
+    points[:, [own.index(name) for name in names]] = corrected.keypoints
+    return corrected.replace(keypoints=points, schema=faces.schema)
+
+
 def _rows_of(faces: Faces, corrected: Faces) -> NDArray[np.int64]:
     """int64 (M,): the row of each face that came back, -1 for one that is not of the table."""
+    photos = {source for source in set(faces.source.tolist()) if _is_photo(source)}
     by_photo: dict[str, list[int]] = defaultdict(list)
-    for row, source in enumerate(faces.source.tolist()):
-        by_photo[os.path.realpath(source)].append(row)
     by_pixels: dict[bytes, list[int]] = defaultdict(list)
-    if corrected.images.shape[1:] == faces.images.shape[1:]:
-        for row in range(len(faces)):
+    alike = corrected.images.shape[1:] == faces.images.shape[1:]
+    for row, source in enumerate(faces.source.tolist()):
+        if source in photos:
+            by_photo[os.path.realpath(source)].append(row)
+        if alike:
             by_pixels[np.ascontiguousarray(faces.images[row]).tobytes()].append(row)
-    found = np.full(len(corrected), -1, np.int64)
-    taken: set[int] = set()
+    together: dict[tuple[int, ...], list[int]] = defaultdict(list)  # faces that came back, by the rows they may be
     for i, source in enumerate(corrected.source.tolist()):
         rows = by_photo.get(os.path.realpath(source)) or by_pixels.get(
             np.ascontiguousarray(corrected.images[i]).tobytes(), []
         )
-        free = [row for row in rows if row not in taken]
-        if free:
-            found[i] = _nearest(faces, free, corrected, i)
-            taken.add(int(found[i]))
+        together[tuple(rows)].append(i)
+    found = np.full(len(corrected), -1, np.int64)
+    for candidates, back in together.items():
+        if len(candidates) == 1:
+            found[back[0]] = candidates[0]
+        elif candidates:
+            nearest, own = _nearest(faces, candidates, corrected, back)
+            found[np.asarray(back)[own]] = np.asarray(candidates)[nearest]
     return found
+
+
+def _is_photo(source: str) -> bool:
+    try:
+        image_facts(Path(source))
+    except ImageError:
+        return False
+    return True
 
 
 def _in_photo(faces: Faces, row: int, corrected: Faces, i: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -92,15 +115,28 @@ def _in_photo(faces: Faces, row: int, corrected: Faces, i: int) -> tuple[NDArray
     return before, after
 
 
-def _nearest(faces: Faces, rows: Sequence[int], corrected: Faces, i: int) -> int:
-    if len(rows) == 1:
-        return rows[0]
-    moved = []
-    for row in rows:
-        distance = np.linalg.norm(np.subtract(*_in_photo(faces, row, corrected, i)), axis=1)
-        known = ~np.isnan(distance)
-        moved.append(float(np.median(distance[known])) if known.any() else np.inf)
-    return rows[int(np.argmin(moved))]
+def _nearest(
+    faces: Faces, rows: Sequence[int], corrected: Faces, back: Sequence[int]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Positions in `rows` and in `back` of the faces that belong together: altogether their labels are moved least.
+
+    A row without a label that came back is as far away as half of the face that came back is large: nearer than the face beside it.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    moved = np.zeros((len(rows), len(back)))
+    for number, row in enumerate(rows):
+        for place, i in enumerate(back):
+            before, after = _in_photo(faces, row, corrected, i)
+            distance = np.linalg.norm(before - after, axis=1)
+            if not np.isnan(distance).all():
+                moved[number, place] = np.nanmedian(distance)
+                continue
+            one = before if np.isnan(after).all() else after
+            known = one[~np.isnan(one[:, 0])]
+            moved[number, place] = np.ptp(known, axis=0).max() / 2 if len(known) else 0.0
+    nearest, own = linear_sum_assignment(moved)
+    return nearest, own
 
 
 def _changes(faces: Faces, row: int, corrected: Faces, i: int) -> list[Proposal]:

@@ -13,6 +13,7 @@ import csv
 import dataclasses
 import io
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,22 +35,23 @@ _DEVIATIONS = {"slope": 0.5, "all": 1.0, "kind": 1.0, "keypoint": 0.8, "reason":
 _SURE = 1e-4
 _NUMBERS = re.compile(r"[-+]?\d[\d,.]*")
 
-Key = tuple[int, str, str | None]
+Key = tuple[int, str, str | None, str | None]
 
 
 @dataclass(frozen=True)
 class Decision:
-    """A person's word on a finding, which its row, kind and keypoint name."""
+    """A person's word on a finding, which its row, kind and keypoint name; and its suggestion, where several differ in that alone."""
 
     row: int
     kind: str
     keypoint: str | None
     confirmed: bool
+    suggestion: str | None = None
 
     @property
     def key(self) -> Key:
         """What finds the finding."""
-        return self.row, self.kind, self.keypoint
+        return self.row, self.kind, self.keypoint, self.suggestion
 
 
 @dataclass(frozen=True)
@@ -74,14 +76,10 @@ class Ranking:
     ahead: int = 0
 
 
-def key_of(fault: Fault) -> Key:
-    """Row, kind and keypoint of a finding."""
-    return fault.row, fault.kind, fault.keypoint
-
-
 def read_decisions(path: str | Path) -> list[Decision]:
     """Read decisions: CSV with the columns row, kind, keypoint, decision; or JSON Lines with these keys, as lines of a patch file with
-    a "decision" added. A decision is "confirmed" or "refused"; of two about one finding the later one holds.
+    a "decision" added. A decision is "confirmed" or "refused"; of two about one finding the later one holds. A further column or key
+    "suggestion" (a name, another row) tells findings apart that are alike in the others.
 
     Raises:
         DataError: no such file, or lines that are no decisions, named by number.
@@ -122,15 +120,26 @@ def _lines(text: str, path: Path) -> Iterator[tuple[int, Mapping[str, object] | 
                 continue
             yield number, facts if isinstance(facts, dict) else "is no JSON object"
         return
-    reader = csv.DictReader(io.StringIO(text, newline=""), restkey="")
-    header = [name.strip().lower() for name in reader.fieldnames or ()]
-    if missing := {"row", "kind", "decision"} - set(header):
-        raise DataError(
-            f"{path} has no column {', '.join(sorted(missing))}; decisions are a CSV with the columns row, kind, keypoint, decision"
-        )
-    reader.fieldnames = header
-    for facts in reader:
-        yield reader.line_num, {key: value.strip() if isinstance(value, str) else value for key, value in facts.items()}
+    first = text.lstrip().partition("\n")[0].strip()
+    separator = next(
+        (one for one in ";\t" if one in first and "," not in first), ","
+    )  # as spreadsheets write it in much of the world
+    reader = csv.DictReader(io.StringIO(text, newline=""), restkey="", delimiter=separator)
+    try:
+        header = [name.strip().lower() for name in reader.fieldnames or ()]
+        if missing := {"row", "kind", "decision"} - set(header):
+            raise DataError(
+                f"{path} has no column {', '.join(sorted(missing))}: decisions are a CSV whose first line is row,kind,keypoint,decision or "
+                f'lines of patch.jsonl with a "decision" added; its first line is {first[:80]!r}'
+            )
+        reader.fieldnames = header
+        for facts in reader:
+            yield (
+                reader.line_num,
+                {key: value.strip() if isinstance(value, str) else value for key, value in facts.items()},
+            )
+    except csv.Error as error:
+        raise DataError(f"{path} cannot be read as decisions: line {reader.line_num + 1}: {error}") from None
 
 
 def _decision(facts: Mapping[str, object] | str) -> Decision:
@@ -146,7 +155,9 @@ def _decision(facts: Mapping[str, object] | str) -> Decision:
     verdict = _VERDICTS.get(str(said).lower())
     if verdict is None:
         raise ValueError(f"decision must be confirmed or refused; received {said!r}")
-    return Decision(number, str(kind), from_spreadsheet(str(keypoint)) if keypoint else None, verdict)
+    suggested = facts.get("suggestion")
+    suggestion = from_spreadsheet(suggested) if isinstance(suggested, str) and suggested else None
+    return Decision(number, str(kind), from_spreadsheet(str(keypoint)) if keypoint else None, verdict, suggestion)
 
 
 def rank_again(faults: Sequence[Fault], decisions: Sequence[Decision]) -> Ranking:
@@ -155,14 +166,16 @@ def rank_again(faults: Sequence[Fault], decisions: Sequence[Decision]) -> Rankin
     Args:
         faults: the worst first, as the audit found them.
         decisions: at least `LEAST_DECISIONS` about findings of the queue for a new order.
+
+    Raises:
+        DataError: a decision that several findings could be meant by.
     """
-    said = {one.key: one.confirmed for one in decisions}
-    decided = [fault for fault in faults if key_of(fault) in said]
-    rest = [fault for fault in faults if key_of(fault) not in said]
-    told = [said[key_of(fault)] for fault in decided]
+    meant, unknown = _meant(faults, decisions)
+    decided = [fault for number, fault in enumerate(faults) if number in meant]
+    rest = [fault for number, fault in enumerate(faults) if number not in meant]
+    told = [meant[number] for number in sorted(meant)]
     sure = [dataclasses.replace(fault, score=1.0) for fault, yes in zip(decided, told, strict=True) if yes]
     counts = {"confirmed": sum(told), "refused": len(told) - sum(told)}
-    unknown = len(said) - len({key_of(fault) for fault in decided})
     if len(decided) < LEAST_DECISIONS:
         return Ranking((*sure, *rest), unknown=unknown, **counts)
     features, prior = _features([*decided, *rest])
@@ -175,6 +188,27 @@ def rank_again(faults: Sequence[Fault], decisions: Sequence[Decision]) -> Rankin
         (*sure, *ranked), unknown=unknown, **counts,
         expected_before=float(chance[:ahead].sum()), expected_now=float(chance[order[:ahead]].sum()), ahead=ahead,
     )  # fmt: skip
+
+
+def _meant(faults: Sequence[Fault], decisions: Sequence[Decision]) -> tuple[dict[int, bool], int]:
+    """What was decided of which finding (its place in the queue), and how many decisions are about none."""
+    places: dict[tuple[int, str, str | None], list[int]] = defaultdict(list)
+    for number, fault in enumerate(faults):
+        places[fault.row, fault.kind, fault.keypoint].append(number)
+    meant: dict[int, bool] = {}
+    unknown = 0
+    for one in decisions:
+        found = places[one.row, one.kind, one.keypoint]
+        if len(found) > 1 and one.suggestion is not None:
+            found = [number for number in found if faults[number].suggestion == one.suggestion]
+        if len({str(faults[number].suggestion) for number in found}) > 1:
+            raise DataError(
+                f"the decision about row {one.row}, {one.kind}, may mean {len(found)} findings, which suggest "
+                f"{', '.join(str(faults[number].suggestion) for number in found)}: say which in a column 'suggestion'"
+            )
+        unknown += not found
+        meant |= dict.fromkeys(found, one.confirmed)
+    return meant, unknown
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from facelearn.auditing.replay import replay
 from facelearn.data.faces import Faces
 from facelearn.runs.convert import ConvertResult, Format, output_format, write_labels
 from facelearn.runs.prepare import read_with_report
+from facelearn.transforms.framing import Framing
 
 
 @dataclass(frozen=True)
@@ -80,8 +81,10 @@ def _lines(path: Path, faces: Faces, reading: Mapping[str, Any]) -> tuple[Patch,
     """The patch in a file, or what a person corrected in a label file; and what is to be known of it."""
     if path.suffix.lower() in (".jsonl", ".ndjson") or not path.exists():
         return read_patch(path, faces), []
-    asked = {name: reading[name] for name in ("color", "schema", "missing", "units") if name in reading}
-    back = read_with_report(path, framing="whole", detector="none", **asked)
+    asked = {name: reading[name] for name in ("color", "schema") if name in reading}
+    size = Framing("whole", (faces.height, faces.width))  # photos may differ in size; points go back to them
+    # what `convert` wrote is in pixels and has no mark for missing points, whatever the data have
+    back = read_with_report(path, framing=size, detector="none", units="pixels", missing="none", **asked)
     found = corrections(faces, back.faces, path)
     lost = f"; {found.unknown:,} of them are none of these data and are left out" if found.unknown else ""
     return found.patch, [

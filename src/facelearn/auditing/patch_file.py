@@ -120,7 +120,8 @@ def read_patch(path: str | Path, faces: Faces) -> Patch:
     if marks - {own}:
         raise DataError(
             f"{path} belongs to other data: it is for those of fingerprint {', '.join(sorted(marks - {own}))}..., and these {len(faces):,} "
-            f"faces are {own}...; give the data that was audited, read as it was then (--size, --crop, --color, --schema), or audit these: "
+            f"faces are {own}...; give the data that was audited, read as it was then (--size, --crop, --color, --schema, "
+            "--list-file, --missing, --units), or audit these: "
             "facelearn audit DATA --out FOLDER"
         )
     if problems:

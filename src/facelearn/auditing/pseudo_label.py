@@ -102,11 +102,14 @@ def pseudo_label(
     Raises:
         DataError: unreadable data, other keypoints than the models', or fewer than 100 held-out labels.
         BundleError: models that do not find keypoints, or differ in them.
-        FacelearnError: no model, a threshold that is no length, or `out` names no format or exists.
+        FacelearnError: no model, a threshold that is no length, or `out` names no format, or it or its list exists.
     """
     out = Path(out)
     to = output_format(out, to)
-    if not models or (threshold is not None and threshold <= 0):
+    listed = out.with_name(f"{out.stem}.filled.csv")
+    if listed.exists():
+        raise FacelearnError(f"{listed} exists; choose another name for {out.name}, nothing is overwritten")
+    if not models or (threshold is not None and not threshold > 0):
         raise FacelearnError(
             f"give a model file or several, and a threshold above 0 pixels; received {len(models)} and {threshold}"
         )
@@ -117,7 +120,11 @@ def pseudo_label(
     faces = read.faces
     _check_keypoints(opened, models, faces, data)
     seen = look(opened, faces)
-    error, spread, groups = _calibration(opened, faces, seen, held_out, reading)
+    others = None
+    if held_out is not None:
+        others = read_with_report(held_out, **{**reading, "list_file": None}).faces
+        _check_keypoints(opened, models, others, held_out)
+    error, spread, groups = _calibration(opened, faces, seen, others)
     regions = fit_regions(error, spread)
     if regions is None:
         raise DataError(
@@ -132,7 +139,7 @@ def pseudo_label(
     written = write_labels(
         filled, data, out, to, **{name: reading.get(name) for name in ("schema", "missing", "units")}
     )
-    listed = _list_filled(filled.faces, fill, radius, written.path)
+    _list_filled(filled.faces, fill, radius, listed)
     counts = {name: int(count) for name, count in zip(faces.schema.names, fill.sum(0), strict=True) if count}
     return PseudoLabelResult(
         written, listed, counts, int((~faces.labelled & ~fill).sum()), float(limit), regions.labels, coverage(error, spread, groups),
@@ -184,12 +191,11 @@ def _answers(opened: Predictor, copy: Faces, faces: Faces) -> Floats:
 
 
 def _calibration(
-    opened: Sequence[Predictor], faces: Faces, seen: Seen, held_out: str | Path | None, reading: Mapping[str, Any]
+    opened: Sequence[Predictor], faces: Faces, seen: Seen, held_out: Faces | None
 ) -> tuple[Floats, Floats, NDArray[np.int64]]:
     """Errors (N, K) of labels that no model has seen, NaN elsewhere; spreads; and which rows belong together."""
     if held_out is not None:
-        faces = read_with_report(held_out, **reading).faces
-        seen = look(opened, faces)
+        faces, seen = held_out, look(opened, held_out)
     fresh = np.ones(len(faces), bool)
     for one in opened:
         told = unseen(faces, one.bundle.data.get("train_rows"))
@@ -204,7 +210,7 @@ def weight_of(radius: Floats, width: float) -> Floats:
     return np.asarray(human**2 / (human**2 + (radius / _RADIUS_IN_DEVIATIONS) ** 2))
 
 
-def _list_filled(faces: Faces, fill: NDArray[np.bool_], radius: Floats, out: Path) -> Path:
+def _list_filled(faces: Faces, fill: NDArray[np.bool_], radius: Floats, listed: Path) -> None:
     photo, weight = faces.keypoints_in_photo(), weight_of(radius, faces.width)
     rows = (
         (
@@ -213,9 +219,7 @@ def _list_filled(faces: Faces, fill: NDArray[np.bool_], radius: Floats, out: Pat
         )
         for i, k in np.argwhere(fill)
     )  # fmt: skip
-    return write_rows(
-        out.with_name(f"{out.stem}.filled.csv"), ("file", "row", "keypoint", "x", "y", "radius", "weight"), rows
-    )
+    write_rows(listed, ("file", "row", "keypoint", "x", "y", "radius", "weight"), rows)
 
 
 def pseudo_label_text(result: PseudoLabelResult) -> list[str]:

@@ -55,6 +55,9 @@ class _Draft:
     kept: NDArray[np.bool_]
     named: set[int] = field(default_factory=set)  # rows that have got another name
     merged: dict[str, str] = field(default_factory=dict)  # a name that went into another
+    twins: dict[int, int] = field(
+        default_factory=dict
+    )  # a row that was dropped, and the one that it was a duplicate of
 
     @classmethod
     def of(cls, faces: Faces) -> _Draft:
@@ -128,11 +131,18 @@ def _without_nobody(draft: _Draft) -> tuple[NDArray[np.int64], tuple[str, ...]]:
 
 
 def _drop(draft: _Draft, one: Proposal) -> str:
-    twin = one.fault.suggestion
-    known = one.fault.kind == "duplicate" and isinstance(twin, str) and twin.isdecimal()
-    if known and (int(str(twin)) >= len(draft.kept) or not draft.kept[int(str(twin))]):
-        return DONE  # the other of the two is gone: this one stays
-    draft.kept[one.fault.row] = False
+    """The row goes; of duplicates of one another, however many, the last one stays."""
+    row, twin = one.fault.row, one.fault.suggestion
+    if one.fault.kind == "duplicate" and isinstance(twin, str) and twin.isdecimal():
+        if int(twin) >= len(draft.kept):
+            return NOTHING
+        left = int(twin)
+        while left in draft.twins:
+            left = draft.twins[left]
+        if left == row or not draft.kept[left]:
+            return DONE  # all others are gone: this one stays
+        draft.twins[row] = left
+    draft.kept[row] = False
     return ""
 
 

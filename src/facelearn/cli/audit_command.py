@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from contextlib import AbstractContextManager
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -41,8 +42,9 @@ def audit(
         ),
     ] = None,
     folds: Annotated[
-        int, typer.Option(help="Each part of the rows is judged by a model trained on the others.", min=2)
-    ] = 5,
+        int | None,
+        typer.Option(help="Each part of the rows is judged by a model trained on the others (default: 5).", min=2),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the audit in OUT.")] = False,
     decisions: Annotated[
         Path | None,
@@ -93,6 +95,10 @@ def _print_queue(result: Audit, data: Path, as_json: bool) -> None:
                 "page": result.page,
                 "facts": result.facts,
                 "findings": faults,
+                "decisions": None if result.ranking is None else result.decisions,
+                "confirmed": None if result.ranking is None else result.ranking.confirmed,
+                "refused": None if result.ranking is None else result.ranking.refused,
+                "skipped": [asdict(problem) for problem in result.skipped],
                 "warnings": result.warnings,
             }
         )

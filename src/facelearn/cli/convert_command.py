@@ -65,6 +65,7 @@ def convert(
     missing: options.MissingMark = None,
     units: options.Unit = None,
     schema: options.Schema = None,
+    list_file: options.ListFile = None,
     on_error: options.BadRows = options.OnError.stop,
     as_json: options.AsJson = False,
 ) -> None:
@@ -88,7 +89,7 @@ def convert(
         return
     result = run(
         source, out, to=to.value if to else None, size=size, crop=crop, color=color.value if color else None, schema=schema,
-        missing=missing, units=units.value if units else None, on_error=on_error.value,
+        missing=missing, units=units.value if units else None, list_file=list_file, on_error=on_error.value,
         rows=None if rows_of is None else lambda faces: read_patch(rows_of, faces).rows,
     )  # fmt: skip
     if as_json:

@@ -19,7 +19,7 @@ from facelearn.data.filled import Missing, missing_values, settle_missing
 from facelearn.data.listing import ListingOptions, Record, source_name, write_skipped
 from facelearn.data.readers import list_records, locate
 from facelearn.data.schema_file import WantedSchema, known_schema
-from facelearn.errors import FacelearnError, Problem
+from facelearn.errors import DataError, FacelearnError, Problem
 from facelearn.images.decode import ImageError
 from facelearn.runs.prepare import ReadResult, read_with_report
 
@@ -52,6 +52,7 @@ def convert(
     missing: Missing = None,
     units: Units | None = None,
     schema: WantedSchema | None = None,
+    list_file: str | Path | None = None,
     on_error: Literal["stop", "skip"] = "stop",
     rows: Callable[[Faces], Sequence[int]] | None = None,
 ) -> ConvertResult:
@@ -62,20 +63,34 @@ def convert(
         out: a `.json` file (COCO keypoints), a `.csv` file (one row a face), an `.xml` file (CVAT for images 1.1) or a folder (saved
             `Faces`); images of the files are written beside them, in a folder `images`, where the photos cannot be referred to.
         to: the format, where the name of `out` should not decide: "label-studio" for a `.json` of tasks.
-        size, crop, color, schema, missing, units, on_error: as `facelearn.read`.
+        size, crop, color, schema, missing, units, list_file, on_error: as `facelearn.read`.
         rows: says which faces of the table, 0-based, are written; None: all.
 
     Raises:
-        DataError: `source` cannot be read as asked.
+        DataError: `source` cannot be read as asked, or `rows` says none.
         FacelearnError: `out` names no format, or exists.
     """
     out = Path(out)
     to = output_format(out, to)
     result = read_with_report(
-        source, size=size, crop=crop, color=color, schema=schema, missing=missing, units=units, on_error=on_error
+        source,
+        size=size,
+        crop=crop,
+        color=color,
+        schema=schema,
+        missing=missing,
+        units=units,
+        list_file=list_file,
+        on_error=on_error,
     )
     if rows is not None:
-        result = dataclasses.replace(result, faces=result.faces[np.asarray(rows(result.faces), np.int64)])
+        chosen = np.asarray(rows(result.faces), np.int64)
+        if not len(chosen):
+            raise DataError(
+                f"none of the {len(result.faces):,} faces of {source} is asked for: the patch (--rows-of) has no lines: "
+                "nothing to correct"
+            )
+        result = dataclasses.replace(result, faces=result.faces[chosen])
     return write_labels(result, source, out, to, schema=schema, missing=missing, units=units)
 
 

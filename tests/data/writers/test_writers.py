@@ -75,7 +75,7 @@ def test_photos_that_exist_are_referred_to(tmp_path: Path, write: Any) -> None:
 def test_coco_as_others_read_it(tmp_path: Path) -> None:
     facts = json.loads(write_coco(some_faces(), tmp_path / "labels.json").read_text())
     first, second, third = facts["annotations"]
-    assert facts["images"][0] == {"id": 1, "file_name": "images/labels_000001.png", "width": 40, "height": 30}
+    assert facts["images"][0] == {"id": 1, "file_name": "images/labels_json_000001.png", "width": 40, "height": 30}
     assert facts["categories"][0]["skeleton"][0] == [1, 2]
     assert second["keypoints"][6:] == [0.0] * 9 and second["num_keypoints"] == 2 and second["keypoints"][2] == 2.0
     low = some_faces().keypoints[0].min(0)

@@ -187,8 +187,11 @@ def _are_ids(rows: NDArray[np.int64]) -> bool:
 
 def _annotation(faces: Faces, i: int, points: NDArray[np.float64], carried: Carried) -> dict[str, Any]:
     known = ~np.isnan(points[:, 0])
+    # what the file had no label for, and has one now, was labelled because it can be seen
     visibility = (
-        np.full(len(points), 2.0) if carried.visibility is None else np.maximum(carried.visibility, 1).astype(float)
+        np.full(len(points), 2.0)
+        if carried.visibility is None
+        else np.where(carried.visibility == 0, 2.0, carried.visibility)
     )
     triples = np.where(known[:, None], np.c_[points, visibility], 0.0).round(4)
     annotation: dict[str, Any] = {
@@ -282,8 +285,9 @@ def _write_images(faces: Faces, out: Path) -> list[str]:
     folder = out.parent / "images"
     folder.mkdir(parents=True, exist_ok=True)
     files = []
+    own = out.name.replace(".", "_")  # rows.xml and rows.json may stand side by side
     for i, image in enumerate(faces.images):
-        name = f"{out.stem}_{i + 1:06d}.png"
+        name = f"{own}_{i + 1:06d}.png"
         # OpenCV counts channels from blue
         done, data = cv2.imencode(".png", image[..., ::-1] if image.shape[2] == 3 else image)
         if not done:
