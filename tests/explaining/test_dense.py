@@ -100,6 +100,12 @@ def test_the_command_draws_it_and_says_where(people, photo, tmp_path, capsys):
     code = run_quietly("predict", people, tmp_path / "photo.png", "--dense", out, "--output", "Cleo")
     said = capsys.readouterr().out
     assert code == 0 and out.read_bytes()[:4] == b"\x89PNG" and "Cleo" in said and "4 x 6 windows" in said
+    for others in (["--draw", tmp_path / "d"], ["--threshold", "0.3"], ["--largest"], ["--device", "cuda"]):
+        assert run_quietly("predict", people, tmp_path / "photo.png", "--dense", out, *others) == 2
+        assert f"leave out {others[0]}" in " ".join(capsys.readouterr().err.replace("│", " ").split())
+    Image.fromarray(photo).save(tmp_path / "photo2.png")
+    with pytest.raises(DataError, match="drawn of one photo"):
+        dense_answer(people, tmp_path)
     assert run_quietly("predict", people, tmp_path / "photo.png", "--output", "Cleo") == 2
     assert "--dense" in capsys.readouterr().err
     assert dense_map(people, tmp_path / "photo.png", tmp_path / "again.png", output="Cleo").what == "Cleo"

@@ -12,9 +12,13 @@ from PIL import Image
 from facelearn import bundle as bundles
 from facelearn.data.schema import FKD15
 from facelearn.data.synthetic import synthetic_faces
+from facelearn.detect.detections import NO_FACES, Detections
 from facelearn.errors import BundleError, DataError, FacelearnError
 from facelearn.explaining.explain import explain, explain_network
 from facelearn.models import zoo
+from facelearn.prediction import finding
+from facelearn.transforms.detected import DetectedSquare
+from facelearn.transforms.framing import Framing
 from facelearn.transforms.preprocess import Preprocess
 from support.commands import run_quietly
 
@@ -266,3 +270,35 @@ def test_wrong_usage_gets_a_sentence_and_an_exit_code(capsys, tmp_path, monkeypa
     assert run_quietly("explain", *arguments) == code
     assert words in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_faces_are_found_in_scenes_as_predict_finds_them(tmp_path, monkeypatch):
+    torch.manual_seed(0)
+    square = DetectedSquare("facelearn", 0.0, 0.0, 1.5, (0.02, 0.02, 0.03), 90, 100)
+    arguments = {"in_channels": 1, "image_size": (24, 24), "outputs": 30, "maps": (4, 5, 6), "hidden": (8,)}
+    weights = {name: value.numpy() for name, value in zoo.build("net6", **arguments).state_dict().items()}
+    file = bundles.save(
+        bundles.Bundle(
+            task="keypoints", network="net6", network_args=arguments, weights=weights,
+            preprocess=Preprocess.from_steps(("standardise_image",)), schema=FKD15, framing=Framing("crop", 24, 0.25, detected=square),
+            data={"image_shape": [24, 24, 1]},
+        ),
+        tmp_path / "crops.safetensors",
+    )  # fmt: skip
+    scene = np.full((300, 400, 1), 30, np.uint8)
+    scene[100:140, 50:90] = 255
+
+    def marks(image, source=""):
+        if not (image == 255).any():
+            return NO_FACES
+        return Detections(np.asarray([[69.5, 119.5, 40.0]]), np.asarray([0.9]), np.full((1, 5, 2), np.nan))
+
+    marks.name = "facelearn"
+    monkeypatch.setattr(finding, "open_detector", lambda name, **settings: marks)
+    found = explain(file, [scene, np.full_like(scene, 30)], out=tmp_path / "out", **QUICK)
+    assert found["images"]["count"] == 1 and any("in 1 photos no face was found" in note for note in found["notes"])
+
+
+def test_options_of_models_do_not_go_with_a_network_of_the_zoo(tmp_path, capsys):
+    assert run_quietly("explain", "--network", "kimura", "--layer", "0", "--all-kernels", "--out", tmp_path) == 2
+    assert "--layer, --all-kernels go with a model file" in " ".join(capsys.readouterr().err.replace("│", " ").split())

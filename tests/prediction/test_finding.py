@@ -177,3 +177,10 @@ def test_a_face_that_fills_its_photo_is_seen_twice_where_asked(marks: Marks) -> 
         batch = next(photo_batches(picture, SHAPE, 8, framing=CROP, find=find))
         assert np.isnan(batch.boxes).any(1).tolist() == [False, True][:looks]
     assert len(next(photo_batches(close, SHAPE, 8, framing=CROP)).images) == 1
+
+
+@pytest.mark.parametrize("narrowed", [{"largest": True}, {"min_size": 20.0}, {"min_score": 0.5}])
+def test_where_nobody_looks_no_face_is_chosen(narrowed: dict[str, float]) -> None:
+    with pytest.raises(RecipeError, match=f"{next(iter(narrowed))} choose among faces"):
+        FindSettings("none", **narrowed)
+    assert FindSettings("none").min_size is None

@@ -9,6 +9,7 @@ from tests.support.people import people_faces
 
 from facelearn import bundle as bundles
 from facelearn.errors import RecipeError
+from facelearn.recipe.recipe import Recipe
 from facelearn.recipe.resolve import draft
 from facelearn.runs.train import train
 
@@ -93,3 +94,17 @@ def test_a_task_among_the_changes_is_the_task():
     assert made.task == made.recipe.task == "verification"
     with pytest.raises(RecipeError, match=r"twice.*'identification'.*'verification'"):
         draft(None, {"task": "verification"}, task="identification")
+
+
+def test_epochs_and_a_budget_are_two_lengths():
+    with pytest.raises(RecipeError, match=r"epochs \(3\) and budget \(60 s\) both say how long"):
+        draft(None, {"epochs": 3, "budget_seconds": 60.0})
+    assert draft(Recipe(epochs=3), {"budget_seconds": 60.0}).recipe.budget_seconds == 60
+
+
+@pytest.mark.parametrize(
+    "name, value", [("seed", 2**63), ("budget_seconds", float("inf")), ("optimiser.learning_rate", float("inf"))]
+)
+def test_numbers_that_no_run_can_take_are_refused(name, value):
+    with pytest.raises(RecipeError, match=name.rpartition(".")[2]):
+        Recipe().with_changes(**{name: value})

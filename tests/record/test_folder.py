@@ -92,6 +92,8 @@ def test_an_unfinished_run_is_gone_on_with_or_replaced(run):
     assert run.can_go_on and not run.is_finished
     with pytest.raises(FacelearnError, match="unfinished run; go on with resume=True"):
         run.claim(resume=False, overwrite=False)
+    with pytest.raises(FacelearnError, match="already holds a run"):  # folds would begin over it
+        run.claim(resume=False, overwrite=False, folds=2)
     assert run.claim(resume=True, overwrite=False) == Recipe()
     assert run.claim(resume=False, overwrite=True) is None
 

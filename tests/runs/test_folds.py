@@ -77,6 +77,8 @@ def test_what_cannot_be_folded_is_said(faces, tmp_path):
         train_folds(faces, tmp_path / "a", folds=2, recipe=Recipe())
     with pytest.raises(RecipeError, match="one device"):
         train_folds(faces, tmp_path / "a", folds=2, changes={**QUICK, "devices": 2})
+    with pytest.raises(RecipeError, match="a budget is for one training"):
+        train_folds(faces, tmp_path / "a", folds=2, changes={"budget_seconds": 9})
     with pytest.raises(FacelearnError, match="no run in folds"):
         train_folds(faces, tmp_path / "a", folds=2, resume=True)
     assert RunFolder(tmp_path / "a").fold_count is None

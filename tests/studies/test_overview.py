@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from facelearn.recipe.recipe import Recipe
-from facelearn.studies.definition import changed_settings, same_network
+from facelearn.studies.definition import FOLDER, changed_settings, same_network
 from facelearn.studies.overview import HEADING, catalogue, overview
 from facelearn.studies.store import as_it_ran, restored
 from support.commands import run_quietly
@@ -48,6 +48,11 @@ def test_the_list_of_studies_shows_claims_and_state(out, capsys):
     code, shown = said("--json")
     facts = {one["name"]: one for one in json.loads(shown.out)}
     assert [claim["holds"] for claim in facts["w207_networks"]["claims"]].count(True) == 6
+    own = out / "mine.toml"
+    own.write_text((FOLDER / "w207_networks.toml").read_text())
+    (out / "mine").mkdir()
+    code, shown = said(own)
+    assert code == 0 and "mine" in shown.out and "net6 is worse than net5" in shown.out
     code, shown = said("ml_resne")
     assert code != 0 and "did you mean 'ml_resnet'" in shown.err
 

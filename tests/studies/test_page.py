@@ -108,9 +108,17 @@ def test_claims_are_judged_with_their_reasons(study):
 
 
 def test_training_losses_of_unlike_rows_explain_nothing(study):
-    turned = {"a": [cell([1, 0.4], [1, 0.45], labels=120)], "b": CELLS["a"]}
+    turned = {"a": [cell([1, 0.6, 0.5, 0.4], [1, 0.5, 0.4, 0.45], labels=120)], "b": CELLS["a"]}
     worse, _ = verdicts(study, rows(study, turned), turned)
     assert worse.holds is False and not any("fits its training rows" in reason for reason in worse.reasons)
+
+
+def test_a_few_validations_do_not_show_that_a_loss_has_settled(study):
+    short = {"a": [cell([1, 0.5], [1, 0.5])], "b": CELLS["b"]}
+    better, _ = verdicts(study, rows(study, short), short)
+    assert better.holds is None and "2 of 4 epochs, without a validation loss that could show" in "; ".join(
+        better.reasons
+    )
 
 
 def test_epochs_that_one_fold_never_reached_have_no_mean(study):

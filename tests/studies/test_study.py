@@ -12,10 +12,12 @@ import pytest
 
 from facelearn.data.writers import write_wide_csv
 from facelearn.errors import DataError, RecipeError
+from facelearn.studies import cells
 from facelearn.studies.cells import finished_cells
 from facelearn.studies.page import text, write_study
 from facelearn.studies.study import study
 from facelearn.training.loop import Reporter
+from facelearn.transforms.framing import Framing
 from support.blobs import blob_faces
 
 STUDY = """
@@ -212,6 +214,26 @@ def test_a_stop_reaches_cells_in_other_processes_and_starts_no_further_one(toml,
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130 and "the same command goes on" in said and "third: training" not in said
     assert len(list((tmp_path / "cells").glob("*/last.safetensors"))) == 2
+
+
+def test_a_process_trains_its_cell_on_photos_framed_as_they_were_read(tmp_path, monkeypatch):
+    class Asked:
+        def is_set(self):
+            return False
+
+    said, told = [], []
+    monkeypatch.setattr(cells, "run_cell", lambda plan, faces, folder, **options: told.append(options))
+    answer = type("Answer", (), {"send": staticmethod(said.append)})
+    table, framing, before = (
+        blob_faces(4).save(tmp_path / "table"),
+        Framing("crop", margin=0.25),
+        signal.getsignal(signal.SIGINT),
+    )
+    try:
+        cells.child(None, str(table), str(tmp_path / "cell"), framing, False, 1, "cpu", Asked(), answer)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert told[0]["framing"] == framing and said == [(True, "")]
 
 
 @pytest.mark.slow

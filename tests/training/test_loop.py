@@ -20,6 +20,7 @@ from facelearn.training.device import choose_device
 from facelearn.training.evaluation import predict_all
 from facelearn.training.loop import Reporter, fit
 from facelearn.training.optimiser import optimiser_for
+from facelearn.training.state import write_history
 from facelearn.transforms.augment.variation import Augment
 from facelearn.transforms.preprocess import Preprocess
 from support.blobs import blob_faces
@@ -162,6 +163,38 @@ def test_epochs_without_validation_leave_its_columns_empty(tmp_path):
     run(RECIPE.with_changes(validate_every=3), folder=tmp_path)
     rows = list(csv.DictReader((tmp_path / "history.csv").read_text().splitlines()))
     assert [bool(row["valid_loss"]) for row in rows] == [False, False, True, True]
+
+
+def test_the_history_has_every_column_that_any_epoch_has(tmp_path):
+    write_history(tmp_path / "history.csv", [{"epoch": 1, "a": 1}, {"epoch": 2, "b": 2}, {"epoch": 3, "a": 3, "b": 4}])
+    assert (tmp_path / "history.csv").read_text().splitlines() == ["epoch,a,b", "1,1,", "2,,2", "3,3,4"]
+
+
+def test_seconds_of_an_epoch_are_those_of_all_sittings(tmp_path):
+    steps = []
+    slow = Reporter(on_batch=lambda progress, images, loss: (steps.append(progress.step), time.sleep(0.1)))
+    stopped, *_ = run(folder=tmp_path, reporter=slow, stop=lambda: len(steps) == 3)
+    assert stopped.progress.epoch_seconds > 0.3 and not stopped.progress.history
+    resumed, *_ = run(folder=tmp_path, resume=True)
+    first = resumed.progress.history[0]
+    assert first["seconds"] > 0.3 and first["images_per_second"] == pytest.approx(128 / first["seconds"])
+
+
+def test_what_the_learner_said_of_its_last_step_is_kept_for_the_end_of_the_epoch(tmp_path, monkeypatch):
+    said = {}
+
+    def step_facts(self):
+        return dict(said)
+
+    monkeypatch.setattr(KeypointLearner, "step_facts", step_facts)
+    steps = []
+    reporter = Reporter(
+        on_batch=lambda progress, images, loss: (steps.append(progress.step), said.update(own=progress.step))
+    )
+    run(folder=tmp_path, reporter=reporter, stop=lambda: steps[-1] == 4)  # the last batch of the first epoch
+    said.clear()
+    resumed, *_ = run(folder=tmp_path, resume=True, stop=lambda: True)
+    assert resumed.progress.history[0]["train_own"] == 4
 
 
 def test_patience_stops_and_best_weights_are_kept():

@@ -59,6 +59,13 @@ def explain(
     from facelearn.explaining.explain import explain_network
 
     if network is not None:
+        of_models = {
+            "--layer": layer, "--unit": unit, "--output": output, "--all-kernels": all_kernels, "IMAGES": images,
+        }  # fmt: skip
+        if given := [name for name, value in of_models.items() if value]:
+            raise typer.BadParameter(
+                f"--network draws a network without weights; {', '.join(given)} {'goes' if len(given) == 1 else 'go'} with a model file"
+            )
         facts: NetworkFacts = explain_network(network, out=out)
     else:
         assert model is not None  # one of the two is given

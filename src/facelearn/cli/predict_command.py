@@ -102,6 +102,16 @@ def predict(
 ) -> None:
     """Find the faces in photos, and their keypoints in the photos' own pixels, or whose they are."""
     if dense is not None:
+        others = {
+            "--scheme": scheme, "--lookup": lookup, "--threshold": threshold, "--boxes": boxes, "--largest": largest,
+            "--min-size": min_size, "--min-score": min_score, "--draw": draw, "--out": out,
+            "--detector": detector != "auto", "--device": device != "auto",
+            "--on-error": on_error != options.OnError.stop,
+        }  # fmt: skip
+        if given := [name for name, value in others.items() if value not in (None, False)]:
+            raise typer.BadParameter(
+                f"--dense FILE draws one photo, seen whole at every place; leave out {', '.join(given)}"
+            )
         _draw_every_place(model, source, dense, output, window, as_json)
         return
     if window is not None or output is not None:

@@ -213,11 +213,14 @@ def _list(name: str | None, out: Path, as_json: bool) -> None:
     """All studies, or the claims of one, with what the results in `out` say of them."""
     from facelearn.errors import RecipeError, unknown_name
     from facelearn.report.tables import text_table
+    from facelearn.studies.definition import load_study
     from facelearn.studies.overview import catalogue
     from facelearn.studies.page import shown_claim
     from facelearn.studies.verdicts import RULE, verdict_text
 
-    listed = catalogue(out)
+    own = [load_study(name)] if name is not None and Path(name).suffix == ".toml" else []
+    listed = catalogue(out, own)
+    name = own[0].name if own else name
     if name is not None and name not in [one.study.name for one in listed]:
         raise RecipeError(unknown_name("study", name, [one.study.name for one in listed]))
     shown = [one for one in listed if name in (None, one.study.name)]

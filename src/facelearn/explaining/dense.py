@@ -9,6 +9,7 @@ window (exactly where no layer pads).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -136,10 +137,14 @@ def _pixelwise(opened: OpenedModel) -> Preprocess:
 
 
 def _photo(source: Source, channels: int) -> NDArray[np.uint8]:
-    found = next(iter(photos(source, "grey" if channels == 1 else "rgb")), None)
-    if found is None or isinstance(found, Problem):
-        raise DataError("the photo cannot be read" if found is None else str(found))
-    return found.image
+    found = list(islice(photos(source, "grey" if channels == 1 else "rgb"), 2))
+    if len(found) != 1:
+        raise DataError(
+            f"what a network answers at every place is drawn of one photo; {source} holds {'none' if not found else 'more'}"
+        )
+    if isinstance(found[0], Problem):
+        raise DataError(str(found[0]))
+    return found[0].image
 
 
 def _inputs(opened: OpenedModel, steps: Preprocess, photo: NDArray[np.uint8], scale: float) -> Tensor:

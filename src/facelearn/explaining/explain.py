@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
 import numpy as np
 
+from facelearn.data.coordinate_units import check_units
 from facelearn.data.faces import Faces
+from facelearn.data.filled import missing_values
 from facelearn.data.synthetic import synthetic_faces
+from facelearn.detect import NO_DETECTOR
 from facelearn.errors import DataError, FacelearnError, Problem
 from facelearn.explaining import parts
 from facelearn.explaining.album import Album
@@ -21,12 +23,14 @@ from facelearn.explaining.parts import ActivationFacts, Images, KernelFacts, Loo
 from facelearn.explaining.units import UnitsFacts
 from facelearn.explaining.units import units as units_part
 from facelearn.files import write_text
-from facelearn.prediction.photos import Source, photos
-from facelearn.prediction.stream import framed_photo
+from facelearn.prediction.finding import FindSettings
+from facelearn.prediction.photos import LabelsRead, Source
+from facelearn.prediction.stream import PhotoBatch, photo_batches
 
 PAGE = "explain.html"
 FOLDER = Path("runs/explain")
 _SYNTHETIC = 48
+_AT_ONCE = 256
 _INTRODUCTIONS = {
     "Architecture": "The network as it runs, left to right.",
     "Kernels": "The weights themselves. Smooth patterns were learned from images; noise was left from the random start.",
@@ -119,7 +123,8 @@ def explain(
         DataError: images that cannot be read, or none.
         MissingExtraError: captum or matplotlib is not installed.
     """
-    from facelearn.explaining.layers import find_layer
+    from facelearn.explaining.excite import check_unit
+    from facelearn.explaining.layers import find_layer, unit_layer
     from facelearn.explaining.opened import open_model, targets
     from facelearn.models.layers.profile import profile
 
@@ -129,8 +134,12 @@ def explain(
     targets(opened, output)  # what was mistyped is said before anything is computed
     _check(show=show, top=top, rows=rows, steps=steps)
     album = Album(Path(out) if out is not None else folder_of_model(model))
-    given = _images(opened.bundle, images, rows, seed, on_error, album.notes)
     table = profile(opened.network, opened.input_shape)
+    asked = layer or unit_layer(opened.network, table)
+    for row in (one for one in table if one.name == asked):
+        for unit in units:
+            check_unit(unit, row.output_shape[0], asked)
+    given = _images(opened.bundle, images, rows, seed, on_error, album.notes)
     look = Look(opened, table, given, layer, tuple(units), show, top, steps, seed)
     parts.draw_architecture(album, opened.network, table, opened.input_shape, opened.bundle.network)
     kernels = parts.draw_kernels(album, look)
@@ -224,7 +233,9 @@ def _check(**counts: int) -> None:
             raise FacelearnError(f"{name} must be at least 1; received {value}")
 
 
-def _images(bundle: Any, source: Source | None, rows: int, seed: int, on_error: str, notes: list[str]) -> Images:
+def _images(
+    bundle: Any, source: Source | None, rows: int, seed: int, on_error: Literal["stop", "skip"], notes: list[str]
+) -> Images:
     """Up to `rows` images as the network takes them, before normalisation."""
     shape = bundle.image_shape
     if source is None:
@@ -236,23 +247,35 @@ def _images(bundle: Any, source: Source | None, rows: int, seed: int, on_error: 
         origin = "synthetic faces"
     else:
         origin = _name(source)
-    found = list(islice(photos(source, "grey" if shape[2] == 1 else "rgb"), rows + 1))
-    problems = [item for item in found if isinstance(item, Problem)]
-    if problems and on_error == "stop":
-        raise DataError("images that cannot be read; mend them, or leave them out with --on-error skip", problems)
-    if problems:
-        notes.append(f"{len(problems)} images could not be read and were left out; the first: {problems[0]}")
-    kept = [item for item in found if not isinstance(item, Problem)][:rows]
-    if not kept:
-        raise DataError(f"{origin} holds no images that can be read; give at least one")
-    if len(found) > rows:
+    trained = bundle.recipe.get("read") or {}
+    read = LabelsRead(missing_values(trained.get("missing")), check_units(trained.get("units")))
+    # whole scenes are taken whole where the model cannot say how a found face is framed
+    find = FindSettings("auto" if bundle.framing.detected is not None else NO_DETECTOR)
+    kept: list[PhotoBatch] = []
+    faceless: list[str] = []
+    bad: list[Problem] = []
+    for chunk in photo_batches(
+        source, shape, min(rows, _AT_ONCE), framing=bundle.framing, on_error=on_error, read=read, find=find
+    ):
+        kept.append(chunk)
+        faceless += chunk.faceless
+        bad += chunk.problems
+        notes += chunk.notes
+        if sum(len(one.images) for one in kept) > rows:
+            break
+    images = np.concatenate([one.images for one in kept]) if kept else np.zeros((0, *shape), np.uint8)
+    if bad:
+        notes.append(f"{len(bad)} images could not be read and were left out; the first: {bad[0]}")
+    if faceless:
+        notes.append(f"in {len(faceless)} photos no face was found; the first: {faceless[0]}")
+    if not len(images):
+        raise DataError(f"{origin} holds no face that can be looked at; give at least one photo that shows one")
+    if len(images) > rows:
         notes.append(f"only the first {rows:,} images were looked through; --rows takes more")
-    framing = bundle.framing.sized(shape[:2])
-    fitted = np.stack([framed_photo(photo, framing, shape[2]).image for photo in kept])
     return Images(
-        bundle.preprocess.prepare(fitted),
-        tuple(photo.source for photo in kept),
-        tuple(photo.row for photo in kept),
+        bundle.preprocess.prepare(images[:rows]),
+        tuple(photo.source for one in kept for photo in one.photos)[:rows],
+        tuple(photo.row for one in kept for photo in one.photos)[:rows],
         origin,
     )
 

@@ -55,6 +55,12 @@ class FindSettings:
     def __post_init__(self) -> None:
         if self.min_size is not None and not self.min_size > 0:
             raise RecipeError(f"min_size is a face's smallest side in pixels, above 0; received {self.min_size}")
+        narrowed = [name for name in ("largest", "min_size", "min_score") if getattr(self, name) not in (None, False)]
+        if self.detector == NO_DETECTOR and narrowed:
+            raise RecipeError(
+                f"{' and '.join(narrowed)} choose among faces that a detector finds, and with --detector none nobody looks: leave out "
+                f"{', '.join('--' + name.replace('_', '-') for name in narrowed)}"
+            )
         if self.min_score is not None and not 0 <= self.min_score <= 1:
             raise RecipeError(f"min_score is how sure a detector is, 0 to 1; received {self.min_score}")
 

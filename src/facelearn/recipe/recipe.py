@@ -43,7 +43,7 @@ class OptimiserSettings(Settings):
     """
 
     name: Literal["adam", "adamw", "muon", "sgd"] = "adamw"
-    learning_rate: float = Field(4e-3, gt=0)
+    learning_rate: float = Field(4e-3, gt=0, allow_inf_nan=False)
     weight_decay: float = Field(0.02, ge=0)
     momentum: float = Field(0.9, ge=0, lt=1, description="Nesterov momentum of `sgd`; the first beta of the others")
     final_momentum: float | None = Field(
@@ -149,7 +149,7 @@ class Recipe(TaskSettings):
     schedule: ScheduleSettings = ScheduleSettings()
     epochs: int = Field(26, ge=1)
     budget_seconds: float | None = Field(
-        None, gt=0, description="choose the epochs so that training takes about this long"
+        None, gt=0, allow_inf_nan=False, description="choose the epochs so that training takes about this long"
     )
     batch_size: int = Field(32, ge=1, description="rows per optimiser step, over all devices and accumulated parts")
     accumulate: int = Field(1, ge=1, description="parts that a batch is computed in, to save memory")

@@ -93,6 +93,10 @@ def draft(given: Recipe | None, typed: Mapping[str, Any], *, task: str | None = 
         raise RecipeError(
             f"the recipe is for {given.task}; leave out task (--task) = '{task}', or give a recipe for it"
         )
+    if typed.get("epochs") is not None and typed.get("budget_seconds") is not None:
+        raise RecipeError(
+            f"epochs ({typed['epochs']}) and budget ({typed['budget_seconds']:g} s) both say how long to train; give one of the two"
+        )
     implied = None if task or given else task_of_settings(typed)
     task = task or implied
     recipe = given.with_changes(**typed) if given else Recipe.for_task(task or DEFAULT_TASK, typed)

@@ -219,7 +219,7 @@ class RunFolder:
                     f"{self} was started with {count} folds; go on with --folds {count}, received {folds}"
                 )
             return Recipe.from_toml(self.recipe)
-        if count is not None or self.is_finished:
+        if count is not None or self.is_finished or self.can_go_on:
             raise FacelearnError(
                 f"{self} already holds a run; choose another --out, go on with --resume, or replace it with --overwrite"
             )

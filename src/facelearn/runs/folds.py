@@ -163,6 +163,10 @@ def _check(recipe: Recipe) -> None:
         raise RecipeError(
             "folds are trained for identification; cross-validate keypoints with facelearn study or tune, which take --folds too"
         )
+    if recipe.budget_seconds:
+        raise RecipeError(
+            "a budget is for one training; say how long each fold is trained with --epochs instead of --budget"
+        )
     if recipe.devices > 1:
         raise RecipeError(f"folds are trained one after another on one device; received devices = {recipe.devices}")
 

@@ -225,7 +225,7 @@ def _falling(run: CellNumbers) -> float:
     known = valid[np.isfinite(valid)]
     tenth = max(1, len(known) // 10)
     if len(known) < 4 * tenth:
-        return 0.0 if len(known) else math.nan
+        return math.nan
     before, after = known[-2 * tenth : -tenth].mean(), known[-tenth:].mean()
     return float(1 - after / before)
 

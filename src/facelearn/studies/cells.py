@@ -183,6 +183,7 @@ def child(
             plan,
             Faces.load(table),
             Path(folder),
+            framing=framing,
             keep_model=keep_model,
             threads=threads,
             device=device,

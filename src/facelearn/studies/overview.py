@@ -48,8 +48,8 @@ class Listed:
         return f"{holds} hold, {fails} do not, {undecided} undecided ({self.label})"
 
 
-def catalogue(out: str | Path) -> list[Listed]:
-    """Each study that comes with facelearn, with the state of its claims by the results in `out`.
+def catalogue(out: str | Path, own: Sequence[Study] = ()) -> list[Listed]:
+    """Each study that comes with facelearn, and those of one's own, with the state of their claims by the results in `out`.
 
     Folders whose numbers cannot be read count as none.
     """
@@ -57,7 +57,7 @@ def catalogue(out: str | Path) -> list[Listed]:
     for path in sorted(Path(out).glob("*/study.json")):
         try:
             facts = json.loads(path.read_text(encoding="utf-8"))
-            study = as_it_ran(facts, path.parent.name)
+            study = next((one for one in own if one.name == facts["study"]), None) or as_it_ran(facts, path.parent.name)
             found, cells = restored(facts, study)
         except (OSError, ValueError, LookupError, TypeError, AttributeError):  # RecipeError is a ValueError
             continue
@@ -65,7 +65,7 @@ def catalogue(out: str | Path) -> list[Listed]:
         if epochs > longest.get(study.name, (0, None))[0]:
             longest[study.name] = (epochs, Listed(study, path.parent.name, verdicts(study, found, cells)))
     listed = []
-    for name in study_names():
-        study = load_study(name)
+    for study in (*map(load_study, study_names()), *own):
+        name = study.name
         listed.append(longest[name][1] if name in longest else Listed(study, "", verdicts(study, [], {})))
     return listed

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import connection
 from pathlib import Path
@@ -75,7 +78,8 @@ def run_apart(
                     theirs,
                 )
                 process = context.Process(target=child, args=arguments)
-                process.start()
+                with _deaf_to_interrupts():
+                    process.start()
                 theirs.close()
                 running[process.sentinel] = (job, process, ours)
                 started(job.name)
@@ -87,6 +91,19 @@ def run_apart(
                 job, process, ours = running.pop(sentinel)  # type: ignore[arg-type]
                 process.join()
                 yield _outcome(job, process.exitcode, ours, told)
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Processes that begin within the block leave Ctrl-C to this one from their first moment on, while they still import."""
+    if threading.current_thread() is not threading.main_thread():  # only that one may say so
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _outcome(job: Job, exit_code: int | None, answer: Any, told: bool) -> Outcome:

@@ -26,7 +26,6 @@ from facelearn.tasks import TASKS
 from facelearn.training.loop import Reporter
 from facelearn.training.plan import Fitted
 from facelearn.training.state import Progress, write_history
-from facelearn.transforms.preprocess import Preprocess
 
 DisplayFactory = Callable[[str], AbstractContextManager[Reporter | None]]
 Objective = Literal["rmse", "loss"]
@@ -143,13 +142,6 @@ class TrialRunner:
             self._keep_best(trial, scores[0], fitted)
         return scores
 
-    def scale(self, recipe: Recipe) -> float:
-        """Pixels of the images as read to one of the network's input; 1 for the loss, which has no pixels."""
-        if self.objective == "loss":
-            return 1.0
-        shape = self.faces.images.shape[1:]
-        return float(shape[1] / Preprocess.from_steps(list(recipe.preprocess)).output_shape(*shape)[1])
-
     def _keep_best(self, trial: Trial, score: float, fitted: Fitted) -> None:
         """Write the model file of a trial that is the best so far, and remove that of the one before it."""
         best = self.search.best()
@@ -167,7 +159,6 @@ class _Watch:
 
     def __init__(self, runner: TrialRunner, trial: Trial, fold: int, recipe: Recipe, inner: Reporter) -> None:
         self.runner, self.trial, self.fold, self.recipe, self.inner = runner, trial, fold, recipe, inner
-        self.scale = runner.scale(recipe)
         self.history: list[dict[str, float]] = []
         self.epochs = 0
         self.said = time.monotonic()
@@ -178,7 +169,7 @@ class _Watch:
 
     def score(self, row: dict[str, float]) -> float | None:
         """The score in a row of the history; None where it was not validated, or nothing was measured."""
-        value = row.get(TASKS[self.recipe.task].search_columns[self.runner.objective], math.nan) * self.scale
+        value = row.get(TASKS[self.recipe.task].search_columns[self.runner.objective], math.nan)
         return None if math.isnan(value) else value
 
     def _start(self, progress: Progress, batches: int) -> None:

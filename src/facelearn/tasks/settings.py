@@ -37,7 +37,7 @@ class TaskSettings(Settings):
     loss: LossSettings = LossSettings(name="none")
     split: SplitSettings = SplitSettings()
     mirrored_prediction: bool = Field(True, description="predict as the mean over the image and its mirror image")
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**63)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from facelearn.errors import BundleError, DivergedError, RecipeError
+from facelearn.errors import DivergedError, RecipeError
 from facelearn.recipe.recipe import Recipe
 from facelearn.record.folder import RunFolder
 from facelearn.tasks.batch import batches_in
@@ -33,7 +33,7 @@ from facelearn.training.device import DeviceSettings
 from facelearn.training.measured_settings import to_record
 from facelearn.training.optimiser import optimiser_for, set_rate
 from facelearn.training.schedule import averaging_decay, learning_rate, momentum
-from facelearn.training.state import Progress, load_state, save_state, write_history
+from facelearn.training.state import Progress, check_data, load_state, save_state, write_history
 from facelearn.training.transfer.stages import keep_frozen_still
 from facelearn.transforms.augment.variation import Augment
 
@@ -178,10 +178,7 @@ class _Fit:
     def take_up(self, folder: Path, data: str) -> None:
         """Go on from the state in `folder`."""
         self.progress, self.best = load_state(folder, self._models(), self.optimiser)
-        if self.progress.data != data:
-            raise BundleError(
-                f"the state in {folder} was trained on other rows; give the same data and split, or another --out"
-            )
+        check_data(folder, data)
         self.total[0], self.total[1] = self.progress.loss_total, self.progress.loss_denominator
         self._set_offset(self.progress.label_offset)
         self.threads.take_up(self.progress.threads, self.progress.step)
@@ -189,7 +186,8 @@ class _Fit:
     def start(self) -> None:
         """Let the clock run."""
         self.progress.threads, self.progress.computed = self.threads.since, to_record(self.settings)
-        self.clock = self.saved = time.perf_counter()
+        self.saved = time.perf_counter()
+        self.clock = self.saved - self.progress.epoch_seconds
         self.reporter.on_start(self.progress, self.batches)
 
     def train_epoch(self, stop: Callable[[], bool]) -> bool:
@@ -276,7 +274,8 @@ class _Fit:
         if self.augment is not None and self.augment.settings.mirror > 0:
             self._set_offset(self.fabric.broadcast(self._measured_offset()))
         row = {"epoch": float(progress.epoch + 1), "train_loss": total / denominator if denominator else math.nan}
-        row |= {f"train_{name}": value for name, value in self.raw.step_facts().items()}
+        # where the run was stopped after its last step, the learner has said it before
+        row |= {f"train_{name}": value for name, value in (self.raw.step_facts() or progress.step_facts).items()}
         warning = self.raw.warning()
         if warning is not None and warning != self.warned:
             self.reporter.on_note(warning)
@@ -286,7 +285,7 @@ class _Fit:
             row |= self.validate(self.valid)
         now = time.perf_counter()
         seconds, self.clock = now - self.clock, now
-        progress.seconds += seconds
+        progress.seconds, progress.epoch_seconds = progress.seconds + seconds, 0.0
         row |= {
             "learning_rate": self._rate(progress.step - 1),
             "images_per_second": len(self.train) / seconds,
@@ -362,6 +361,8 @@ class _Fit:
         if self.folder is None or not self.fabric.is_global_zero:
             return
         self.progress.loss_total, self.progress.loss_denominator = self.total.tolist()
+        self.progress.epoch_seconds = began - self.clock
+        self.progress.step_facts = dict(self.raw.step_facts()) or self.progress.step_facts
         save_state(self.folder, self.progress, self._models(), self.optimiser, self.best)
         self.saved = time.perf_counter()
         self.save_every = max(SAVE_SECONDS, SAVE_SHARE * (self.saved - began))

@@ -32,7 +32,7 @@ from facelearn.training.device import DeviceSettings, choose_device
 from facelearn.training.evaluation import predict_all
 from facelearn.training.loop import FitResult, Reporter, fit
 from facelearn.training.measured_settings import fastest_settings, from_record, step_timer
-from facelearn.training.state import recorded_computing
+from facelearn.training.state import check_data, recorded_computing
 from facelearn.training.transfer.matching import transfer
 from facelearn.training.transfer.weights import Weights, open_weights
 from facelearn.transforms.augment.settings import AugmentSettings
@@ -215,6 +215,8 @@ def fit_plan(
         RecipeError: training that diverged, or weights that do not fit.
         BundleError: nothing to go on from.
     """
+    if resume and folder is not None:
+        check_data(folder, plan.facts["fingerprint"])
     # others may want more cores, or fewer, than when the process was set up
     torch.set_num_threads(plan.settings.threads)
     fabric = _launch(plan.settings)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import json
 import zlib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,8 @@ class Progress:
         data: fingerprint of the training rows, so that a run is not resumed on other data.
         label_offset: what the task measured of the labels so far, see `batches.TrainingData`.
         threads: [step, number of threads from it on], the first one at step 0; a run is repeated bit for bit only with the same ones.
+        epoch_seconds: of training in the epoch in progress.
+        step_facts: what the learner last said of its steps (`Learner.step_facts`).
         computed: on what and how, as `measured_settings.to_record`; the same holds for it.
     """
 
@@ -55,13 +58,15 @@ class Progress:
     label_offset: float = 0.0
     threads: list[list[int]] = field(default_factory=list)
     computed: dict[str, str] = field(default_factory=dict)
+    epoch_seconds: float = 0.0
+    step_facts: dict[str, float] = field(default_factory=dict)
 
 
 def write_history(path: Path, history: list[dict[str, float]]) -> None:
     """Write the finished epochs as CSV, one row an epoch."""
     with whole_file(path) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
         # epochs without a validation lack its columns
-        names = max(history, key=len) if history else ["epoch"]
+        names = dict.fromkeys(name for row in sorted(history, key=len, reverse=True) for name in row) or ["epoch"]
         writer = csv.DictWriter(file, fieldnames=list(names))
         writer.writeheader()
         writer.writerows(history)
@@ -138,12 +143,33 @@ def load_state(
 
 def recorded_computing(folder: Path) -> dict[str, str]:
     """`Progress.computed` of the state in `folder`; empty where there is none that can be read, which `load_state` then says."""
+    recorded = _recorded(folder).get("computed")
+    return {str(name): str(value) for name, value in recorded.items()} if isinstance(recorded, dict) else {}
+
+
+def check_data(folder: Path, data: str) -> None:
+    """The state in `folder`, if there is one, is of a run on these training rows.
+
+    Args:
+        folder: of the run.
+        data: fingerprint of the rows.
+
+    Raises:
+        BundleError: it is of others.
+    """
+    if _recorded(folder).get("data", data) != data:
+        raise BundleError(
+            f"the state in {folder} was trained on other rows; give the same data and split, or another --out"
+        )
+
+
+def _recorded(folder: Path) -> Mapping[str, Any]:
     try:
         with safe_open(RunFolder(folder).last, framework="pt") as file:
-            recorded = json.loads((file.metadata() or {})["progress"])["computed"]
+            progress = json.loads((file.metadata() or {})["progress"])
     except (SafetensorError, LookupError, TypeError, ValueError, RuntimeError, RecursionError, OSError):
         return {}
-    return {str(name): str(value) for name, value in recorded.items()} if isinstance(recorded, dict) else {}
+    return progress if isinstance(progress, dict) else {}
 
 
 def _checksum(facts: str, tensors: dict[str, Tensor]) -> int:

@@ -20,11 +20,11 @@ _ERROR_COLUMNS = ("valid_rmse_px", "valid_rmse_error")
 
 
 def validation_error_curves(runs: Sequence[PointResult]) -> Figure:
-    """RMSE on the held-out rows by epoch, in pixels of the network's input, the lowest marked."""
+    """RMSE on the held-out rows by epoch, in pixels of the images as they were read, the lowest marked."""
     with house_style():
         figure = new_figure(*SIZE)
         axes = figure.add_subplot()
-        axes.set_title("Validation error: RMSE, pixels of the network's input")
+        axes.set_title("Validation error: RMSE in pixels")
         drawn = False
         for i, run in enumerate(runs):
             values, epochs = validation_error(run), run.column("epoch")
