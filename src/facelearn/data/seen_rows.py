@@ -65,12 +65,10 @@ def _kept(faces: Faces, facts: object) -> tuple[NDArray[np.uint32], float] | Non
 
 def _hashes(faces: Faces) -> NDArray[np.uint64]:
     """uint64 (N,) below 2^32. Grey, because photos that are all grey are read as such, and beside coloured ones are not."""
-    return np.asarray(
-        [
-            int.from_bytes(
-                hashlib.blake2b(np.ascontiguousarray(to_channels(image, 1)).data, digest_size=4).digest(), "little"
-            )
-            for image in faces.images
-        ],
-        np.uint64,
+    hashes = (
+        int.from_bytes(
+            hashlib.blake2b(np.ascontiguousarray(to_channels(image, 1)).data, digest_size=4).digest(), "little"
+        )
+        for image in faces.images
     )
+    return np.fromiter(hashes, np.uint64, len(faces))  # a list of a million numbers would be the peak of a run's memory
