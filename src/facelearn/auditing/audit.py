@@ -185,7 +185,8 @@ def _as_before(folder: Path, now: _Asked) -> _Asked:
     if not (folder / FACTS).exists():  # it was stopped before it began
         return now
     facts = _read_facts(folder)
-    said = facts.get("asked") or {"subject": facts.get("subject")}
+    said = facts.get("asked")
+    said = said if isinstance(said, dict) else {"subject": facts.get("subject")}
     before = dataclasses.replace(now, **{name: said[name] for name in ("subject", "model", "folds") if name in said})
     for name, value in vars(now).items():
         was = getattr(before, name) or {"folds": FOLDS}.get(name, "none")

@@ -140,7 +140,7 @@ def _photo(source: Source, channels: int) -> NDArray[np.uint8]:
     found = list(islice(photos(source, "grey" if channels == 1 else "rgb"), 2))
     if len(found) != 1:
         raise DataError(
-            f"what a network answers at every place is drawn of one photo; {source} holds {'none' if not found else 'more'}"
+            f"what a network answers at every place is drawn of one photo; received {'more than one' if found else 'none'}"
         )
     if isinstance(found[0], Problem):
         raise DataError(str(found[0]))

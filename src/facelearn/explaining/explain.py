@@ -10,9 +10,7 @@ from typing import Any, Literal, TypedDict
 
 import numpy as np
 
-from facelearn.data.coordinate_units import check_units
 from facelearn.data.faces import Faces
-from facelearn.data.filled import missing_values
 from facelearn.data.synthetic import synthetic_faces
 from facelearn.detect import NO_DETECTOR
 from facelearn.errors import DataError, FacelearnError, Problem
@@ -247,8 +245,7 @@ def _images(
         origin = "synthetic faces"
     else:
         origin = _name(source)
-    trained = bundle.recipe.get("read") or {}
-    read = LabelsRead(missing_values(trained.get("missing")), check_units(trained.get("units")))
+    read = LabelsRead.of_recipe(bundle.recipe)
     # whole scenes are taken whole where the model cannot say how a found face is framed
     find = FindSettings("auto" if bundle.framing.detected is not None else NO_DETECTOR)
     kept: list[PhotoBatch] = []

@@ -11,8 +11,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from facelearn.bundle import Bundle
-from facelearn.data.coordinate_units import check_units
-from facelearn.data.filled import missing_values
 from facelearn.data.schema import KeypointSchema
 from facelearn.errors import BundleError, DataError, FacelearnError, RecipeError
 from facelearn.prediction.backends import Backend, BackendName, Precision, open_backend
@@ -215,8 +213,6 @@ class OpenModel:
             DataError: a source, photo or box that cannot be used, with the first ten.
             BundleError: the model gives NaN or infinity.
         """
-        trained = self.bundle.recipe.get("read") or {}
-        read = LabelsRead(missing_values(trained.get("missing")), check_units(trained.get("units")))
         batches = photo_batches(
             source,
             self._shape,
@@ -224,7 +220,7 @@ class OpenModel:
             framing=self.bundle.framing,
             boxes=boxes,
             on_error=on_error,
-            read=read,
+            read=LabelsRead.of_recipe(self.bundle.recipe),
             find=self._find,
         )
         for chunk in batches:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -10,9 +10,9 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from facelearn.data.coordinate_units import Units, settle_units
+from facelearn.data.coordinate_units import Units, check_units, settle_units
 from facelearn.data.faces import Faces
-from facelearn.data.filled import settle_missing
+from facelearn.data.filled import missing_values, settle_missing
 from facelearn.data.listing import Box, ListingOptions, source_name
 from facelearn.data.readers import list_records, locate
 from facelearn.data.readers.label_files import image_files, special_note, unread_files, unread_note, unread_text
@@ -58,6 +58,12 @@ class LabelsRead:
 
     missing: tuple[float, ...] | None = None
     units: Units | None = None
+
+    @classmethod
+    def of_recipe(cls, recipe: Mapping[str, Any]) -> LabelsRead:
+        """As a model file's recipe says it."""
+        trained = recipe.get("read") or {}
+        return cls(missing_values(trained.get("missing")), check_units(trained.get("units")))
 
 
 def photos(

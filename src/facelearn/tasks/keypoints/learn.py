@@ -64,7 +64,8 @@ class KeypointLearner(nn.Module):
         self.chosen_by: tuple[str, Literal["lower", "higher"]] = ("valid_loss", "lower")
         self.copies = None
         self.schema, self.image_size, self.schemes, self.rows = train.schema, image_size, schemes, len(train)
-        self.to_read = np.asarray([train.width / image_size[1], train.height / image_size[0]])
+        # pixels of the images as they were read to one of the network's input, across and down
+        self.pixels_read = np.asarray([train.width / image_size[1], train.height / image_size[0]])
         self.mirrored = settings.mirrored_prediction and train.schema.can_mirror
         self.allows_for_offset = settings.label_offset == "auto"
         self.criterion = keypoint_loss(settings.loss.name, **dict[str, Any](settings.loss.options))
@@ -175,7 +176,7 @@ class KeypointLearner(nn.Module):
     def measure(self, combined: NDArray[Any], targets: Mapping[str, NDArray[Any]]) -> dict[str, float]:
         """RMSE and median distance in pixels of the images as they were read over the labelled points."""
         chosen = combined[np.arange(len(combined)), targets["scheme"], :, :2]
-        offset = (chosen.astype(np.float64) - targets["points"]) * self.to_read
+        offset = (chosen.astype(np.float64) - targets["points"]) * self.pixels_read
         distance = np.hypot(offset[..., 0], offset[..., 1])
         known = ~np.isnan(distance)
         if not known.any():
