@@ -7,16 +7,18 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
 from facelearn.errors import FacelearnError, RecipeError
 from facelearn.recipe.recipe import Recipe
+from facelearn.record import folder as folder_module
 from facelearn.record.folder import RunFolder
 
 HOLD = """
 import sys, time
+from facelearn.record import folder as folder_module
 from facelearn.record.folder import RunFolder
 with RunFolder(sys.argv[1]).locked():
     print("locked", flush=True)
@@ -216,6 +218,38 @@ def test_nothing_of_the_lock_stays(run):
     with run.locked(), pytest.raises(FacelearnError), run.locked():
         pass
     assert [path.name for path in run.path.iterdir()] == ["history.csv"]
+
+
+def test_an_interrupt_while_the_lock_is_taken_or_given_back_leaves_no_file(run):
+    """At every line that holds an open file which nobody has noted yet, and of the tidying after it."""
+    run.path.mkdir()
+    (run.path / ".0a1b2c3d.last.safetensors").write_text("")
+    watched = {RunFolder._lock.__code__, RunFolder._drop_scratch.__code__, folder_module._is_file_at.__code__}
+    lines = 0
+
+    def trace(frame, event, _):
+        nonlocal lines
+        if frame.f_code not in watched:
+            return None
+        lines += event == "line"
+        if event == "line" and lines == wanted:
+            signal.raise_signal(signal.SIGINT)
+        return trace
+
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    wanted = 0
+    while lines >= wanted:
+        wanted, lines = wanted + 1, 0
+        tracing = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            with suppress(KeyboardInterrupt), run.locked():
+                pass
+        finally:
+            sys.settrace(tracing)
+        assert not run.lock.exists(), wanted
+    assert wanted > 20
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
 
 
 def test_a_folder_that_is_deleted_meanwhile_belongs_to_the_next(run):

@@ -15,8 +15,10 @@ import json
 import os
 import platform
 import shutil
+import signal
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -26,6 +28,7 @@ from facelearn.recipe.recipe import Recipe
 
 _RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK")
 """What launchers of runs on several devices tell each process; none is above 0 in the one that writes."""
+_INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 _NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
@@ -251,27 +254,28 @@ class RunFolder:
         Raises:
             FacelearnError: somebody else writes there: which process, since when, and what to do.
         """
-        made = not self.path.exists()
-        with writing(self.lock):
-            descriptor = self._lock(wait)
-            if descriptor is None:
-                self.path.mkdir(parents=True, exist_ok=True)
-        if descriptor is not None and not wait:
-            self._drop_scratch()
+        made, descriptor = not self.path.exists(), None
         try:
+            with writing(self.lock), nullcontext() if wait else _interrupts_wait():
+                descriptor = self._lock(wait)
+                if descriptor is None:
+                    self.path.mkdir(parents=True, exist_ok=True)
+            if descriptor is not None and not wait:
+                self._drop_scratch()
             yield
         except WriteError as error:
-            if self.can_go_on or self.folds.exists():
+            if descriptor is not None and (self.can_go_on or self.folds.exists()):
                 raise WriteError(f"{error}. What was trained before is kept: go on with --resume") from error
             raise
         finally:
-            if descriptor is not None:
-                if _is_file_at(descriptor, self.lock):
-                    self.lock.unlink()
-                os.close(descriptor)
-            if made:
-                with suppress(OSError):  # something stands in it
-                    self.path.rmdir()
+            with _interrupts_wait():
+                if descriptor is not None:
+                    if _is_file_at(descriptor, self.lock):
+                        self.lock.unlink()
+                    os.close(descriptor)
+                if made:
+                    with suppress(OSError):  # something stands in it
+                        self.path.rmdir()
 
     def _lock(self, wait: bool) -> int | None:
         """The open file that holds the lock; None where there are no locks, or where another process of this run has it."""
@@ -344,6 +348,23 @@ class RunFolder:
         """Remove the model, what was measured of it and the report; recipe and history stay."""
         for file in (self.model, self.metrics, self.evaluation, self.report):
             file.unlink(missing_ok=True)
+
+
+@contextmanager
+def _interrupts_wait() -> Iterator[None]:
+    """Within the block Ctrl-C and SIGTERM are only remembered, and act at its end: between the making of a file and the note that it is
+    ours, an exception would leave it behind. Outside the main thread, where Python raises none, nothing is done."""
+    came: list[int] = []
+    previous = {}
+    if threading.current_thread() is threading.main_thread():
+        previous = {number: signal.signal(number, lambda number, _: came.append(number)) for number in _INTERRUPTS}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+        if came:
+            signal.raise_signal(came[0])
 
 
 def _is_file_at(descriptor: int, path: Path) -> bool:
