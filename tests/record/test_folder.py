@@ -8,10 +8,11 @@ import sys
 import threading
 import time
 from contextlib import contextmanager, suppress
+from types import SimpleNamespace
 
 import pytest
 
-from facelearn.errors import FacelearnError, RecipeError
+from facelearn.errors import FacelearnError, RecipeError, WriteError
 from facelearn.recipe.recipe import Recipe
 from facelearn.record import folder as folder_module
 from facelearn.record.folder import RunFolder
@@ -324,6 +325,24 @@ def test_a_system_without_locks_keeps_nobody_out(run, monkeypatch):
     monkeypatch.setitem(sys.modules, "fcntl", None)
     with run.locked(), run.locked():
         assert not run.lock.exists()
+
+
+def test_a_write_that_fails_says_that_what_was_trained_is_kept_with_locks_or_without(run, monkeypatch):
+    begin(run)
+    for file in (run.last, run.state):
+        file.write_text("{}")
+    for modules in ({}, {"fcntl": None}):
+        for name, module in modules.items():
+            monkeypatch.setitem(sys.modules, name, module)
+        with pytest.raises(WriteError, match="What was trained before is kept"), run.locked():
+            raise WriteError("the disk is full")
+
+
+def test_handlers_of_a_program_around_python_are_left_alone(run, monkeypatch):
+    monkeypatch.setattr(folder_module, "signal", SimpleNamespace(getsignal=lambda number: None))
+    with run.locked():
+        assert run.lock.exists()
+    assert not run.path.exists()
 
 
 def test_a_claim_under_the_lock_sees_what_the_one_before_made(run):

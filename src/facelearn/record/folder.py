@@ -262,11 +262,12 @@ class RunFolder:
                     self.path.mkdir(parents=True, exist_ok=True)
             if descriptor is not None and not wait:
                 self._drop_scratch()
-            yield
-        except WriteError as error:
-            if descriptor is not None and (self.can_go_on or self.folds.exists()):
-                raise WriteError(f"{error}. What was trained before is kept: go on with --resume") from error
-            raise
+            try:
+                yield
+            except WriteError as error:
+                if self.can_go_on or self.folds.exists():
+                    raise WriteError(f"{error}. What was trained before is kept: go on with --resume") from error
+                raise
         finally:
             with _interrupts_wait():
                 if descriptor is not None:
@@ -353,11 +354,13 @@ class RunFolder:
 @contextmanager
 def _interrupts_wait() -> Iterator[None]:
     """Within the block Ctrl-C and SIGTERM are only remembered, and act at its end: between the making of a file and the note that it is
-    ours, an exception would leave it behind. Outside the main thread, where Python raises none, nothing is done."""
+    ours, an exception would leave it behind. Outside the main thread, where Python raises none, nothing is done; nor with the handler of a
+    program in C around this Python, which Python could not put back."""
     came: list[int] = []
     previous = {}
     if threading.current_thread() is threading.main_thread():
-        previous = {number: signal.signal(number, lambda number, _: came.append(number)) for number in _INTERRUPTS}
+        ours = [number for number in _INTERRUPTS if signal.getsignal(number) is not None]
+        previous = {number: signal.signal(number, lambda number, _: came.append(number)) for number in ours}
     try:
         yield
     finally:
