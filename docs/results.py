@@ -1,8 +1,8 @@
 """The results page: `python docs/results.py` makes docs/results.md and its pictures from the stored results, whole.
 
 `python docs/results.py runs/studies/NAME ...` first takes what `facelearn study` left there into docs/results. The page can be made
-again, and checked, without the runs: docs/results/*.json hold the numbers and curves, docs/results/remarks.toml what is said about them,
-the studies' own files what was published and claimed.
+again, and checked, without the runs: docs/results/*.json hold the numbers and curves, *-kernels.npz the kernels that are shown (`kernels`),
+remarks.toml what is said about them, the studies' own files what was published and claimed.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from facelearn.tasks.study_numbers import Cells
 
 DOCS = Path(__file__).resolve().parent
+sys.path.insert(0, str(DOCS))
+import kernels  # noqa: E402
+
 STORED, PICTURES, PAGE = DOCS / "results", DOCS / "images" / "results", DOCS / "results.md"
 REMARKS = STORED / "remarks.toml"
 
@@ -86,6 +89,10 @@ def draw(runs: Sequence[Stored]) -> None:
                 path = PICTURES / f"{run.label}-{name}.png"
                 path.write_bytes(png(figure, comment=run.fingerprint))
                 drawn.add(path)
+        for sheet in kernels.sheets(run.label):
+            path = PICTURES / sheet.picture
+            path.write_bytes(png(sheet.figure(), comment=sheet.fingerprint))
+            drawn.add(path)
     for path in set(PICTURES.glob("*.png")) - drawn:
         path.unlink()
 
@@ -124,6 +131,7 @@ def _section(run: Stored, remark: Mapping[str, Any]) -> str:
     data, given = ("training.zip", "") if study.task == "keypoints" else ("PHOTOS", _files(facts))
     command = f"```bash\nfacelearn study {study.name} --data {data}{given}{options}\n```"
     lines = [f'<a id="{run.label}"></a>', "", heading, "", command, rest]
+    lines.append(kernels.section(run.label, remark.get("kernels", "")))
     if "differs" in remark:
         lines += [f"**Where ours differs, and why.** {remark['differs'].strip()}", ""]
     return "\n".join(lines)
@@ -146,7 +154,6 @@ if __name__ == "__main__":
     for argument in sys.argv[1:]:
         collect(Path(argument))
         print("took", argument)
-    sys.path.insert(0, str(DOCS))
     from generate import NOTE
 
     draw(everything())

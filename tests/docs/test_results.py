@@ -34,6 +34,11 @@ def test_every_picture_shows_the_stored_numbers_and_no_other_is_kept(results):
                         f"{path} is old; type: python docs/results.py"
                     )
         assert results.PICTURES / f"{run.label}-curves.png" in shown
+        for sheet in results.kernels.sheets(run.label):
+            path = results.PICTURES / sheet.picture
+            shown.add(path)
+            with Image.open(path) as picture:
+                assert picture.info.get("Comment") == sheet.fingerprint, f"{path} is old; type: python docs/results.py"
     assert shown == set(results.PICTURES.glob("*.png"))
 
 

@@ -59,7 +59,9 @@ def test_everything_is_written_and_told(model, tmp_path, self_contained_page):
     for words in ("Architecture", "Layers", "Kernels", "Activations", "Saliency", "Units", "small.safetensors"):
         assert page.has(words)
     assert found["totals"]["parameters"] == bundles.load(model).parameters
-    assert found["kernels"] == {"layer": "0", "shape": [4, 1, 3, 3], "largest": found["kernels"]["largest"], "shown": 4}
+    drawn = found["kernels"]
+    assert (drawn["layer"], drawn["shape"], drawn["shown"]) == ("0", [4, 1, 3, 3], 4)
+    assert -1 <= drawn["autocorrelation"] <= 1 and 0 <= drawn["similarity"] <= 1
     assert [one["layer"] for one in found["activations"]] == ["0", "8"] and found["units"]["layer"] == "8"
     assert [one["output"] for one in found["saliency"]["outputs"]] == [
         "x of mean of all points",
@@ -79,7 +81,7 @@ def test_the_kernels_of_all_layers_are_drawn_in_one_call(model, tmp_path):
     code = run_quietly("explain", model, "--all-kernels", "--out", tmp_path, "--show", 1, "--top", 1, "--steps", 1)
     assert code == 0
     drawn = sorted(path.name for path in tmp_path.glob("kernels-*.png"))
-    assert drawn == ["kernels-01-0.png", "kernels-02-4.png", "kernels-03-8.png"]
+    assert drawn == ["kernels-01-0.png", "kernels-02-4.png", "kernels-03-8.png", "kernels-all.png"]
     assert (tmp_path / "explain.html").read_text().count("<h2>Kernels") == 1
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from facelearn.errors import FacelearnError
-from facelearn.explaining.kernels import kernels
+from facelearn.explaining.kernels import autocorrelation, kernel_similarity, kernels
 
 
 def test_one_channel_gives_a_tile_for_each_map(network):
@@ -62,3 +62,41 @@ def test_fully_connected_on_pixels_gives_pictures(network):
 def test_a_layer_without_kernels_is_refused(network):
     with pytest.raises(FacelearnError, match="layer '1' is ReLU"):
         kernels(network, "1", (1, 8, 8))
+
+
+def test_autocorrelation_is_that_of_every_pair_of_neighbours():
+    weight = np.random.default_rng(1).normal(size=(2, 3, 4, 5)).astype(np.float32)
+    products, squares = 0.0, 0.0
+    for kernel in weight.reshape(-1, 4, 5).astype(float):
+        for y in range(4):
+            for x in range(5):
+                for down, right in ((1, 0), (0, 1)):
+                    if y + down < 4 and x + right < 5:
+                        one, other = kernel[y, x], kernel[y + down, x + right]
+                        products, squares = products + one * other, squares + (one**2 + other**2) / 2
+    assert autocorrelation(weight) == pytest.approx(products / squares)
+
+
+def test_even_kernels_have_an_autocorrelation_of_one_and_chequered_ones_of_minus_one():
+    even = np.full((1, 1, 3, 3), -2.0, np.float32)
+    chequered = np.where(np.add.outer(np.arange(3), np.arange(3)) % 2, 1.0, -1.0).astype(np.float32)[None, None]
+    assert autocorrelation(even) == pytest.approx(1) and autocorrelation(chequered) == pytest.approx(-1)
+    assert autocorrelation(np.ones((4, 2, 1, 1), np.float32)) is None  # no neighbours
+    assert autocorrelation(np.zeros((4, 2, 3, 3), np.float32)) is None
+
+
+def test_similarity_is_the_mean_absolute_cosine_of_two_kernels():
+    kernels_ = np.array([[3, 0, 0, 0], [0, 2, 0, 0], [-1, 0, 0, 0], [1, 1, 0, 0]], np.float32).reshape(4, 1, 2, 2)
+    # 1-2: 0, 1-3: 1, 1-4 and 3-4 and 2-4: the root of a half, 2-3: 0
+    assert kernel_similarity(kernels_) == pytest.approx((1 + 3 * 0.5**0.5) / 6)
+    assert kernel_similarity(kernels_[:1]) is None
+    assert kernel_similarity(np.concatenate([kernels_[:1], 0 * kernels_])) is None  # kernels of zeros have no direction
+    noise = np.random.default_rng(0).normal(size=(200, 4, 3, 3)).astype(np.float32)
+    assert kernel_similarity(noise) == pytest.approx((2 / (np.pi * 36)) ** 0.5, rel=0.05)
+    assert abs(autocorrelation(noise)) < 0.02
+
+
+def test_a_layer_says_how_even_and_how_alike_its_kernels_are(network):
+    found = kernels(network, "3", (1, 8, 8))
+    weight = network[3].weight.numpy()
+    assert found.autocorrelation == autocorrelation(weight) and found.similarity == kernel_similarity(weight)

@@ -7,7 +7,8 @@ import pytest
 from matplotlib.colors import Normalize
 
 from facelearn.explaining import face_pictures, map_plots
-from facelearn.explaining.network_picture import Block, architecture_figure
+from facelearn.explaining.kernels import Kernels
+from facelearn.explaining.network_picture import TIMES, Block, architecture_figure
 from facelearn.explaining.page import Shown, explain_page, layer_rows, layer_table
 from facelearn.report.style import png, svg
 from facelearn.report.tiling import tiled
@@ -42,6 +43,34 @@ def test_kernels_share_one_scale_around_zero():
     assert isinstance(drawn.norm, Normalize) and (drawn.norm.vmin, drawn.norm.vmax) == (-9, 9)
     numbers = np.ma.filled(drawn.get_array(), np.nan)
     assert sorted(numbers[np.isfinite(numbers)].tolist()) == sorted(tiles.ravel().tolist())
+
+
+def test_a_sheet_has_every_layer_on_its_own_scale_under_its_name():
+    rng = np.random.default_rng(0)
+    layers = [
+        Kernels("first", rng.normal(size=(5, 12, 12, 3)).astype(np.float32), 5, (5, 3, 12, 12), ""),
+        Kernels(
+            "a.very.long.name.of.a.layer.deep.inside",
+            rng.normal(size=(8, 12, 12)).astype(np.float32),
+            4,
+            (2, 4, 12, 12),
+            "",
+        ),
+        *[Kernels(f"block{i}", np.full((1, 6, 20), i, np.float32), 1, (6, 20, 1, 1), "") for i in range(1, 4)],
+    ]
+    figure = map_plots.kernel_sheet(layers, title="sheet")
+    drawn = [axes for axes in figure.axes if axes.images]
+    assert [axes.get_title(loc="left").split("\n")[0] for axes in drawn[2:]] == ["block1", "block2", "block3"]
+    assert drawn[0].get_title(loc="left") == f"first\n5 {TIMES} 3 {TIMES} 12 {TIMES} 12"
+    assert [axes.images[0].norm.vmax for axes in drawn[2:]] == [1, 2, 3]
+    numbers = np.ma.filled(drawn[1].images[0].get_array(), np.nan)
+    assert sorted(numbers[np.isfinite(numbers)].tolist()) == sorted(layers[1].tiles.ravel().tolist())
+    figure.canvas.draw()
+    boxes = [axes.title.get_window_extent() for axes in drawn] + [
+        axes._left_title.get_window_extent() for axes in drawn
+    ]
+    shown = [box for box in boxes if box.width]
+    assert not any(one.overlaps(other) for i, one in enumerate(shown) for other in shown[:i])
 
 
 def test_small_kernels_are_enlarged_without_a_change():

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from facelearn.models.layers.initialise import initialise
+from facelearn.models.layers.profile import profile
 from facelearn.models.zoo import build
 from facelearn.studies.checkpoints import places
 from facelearn.studies.claims import AssertedClaim
@@ -98,6 +99,14 @@ def test_what_a_cell_is_about_outlives_the_settings_of_short_runs():
     short = {one.name: one.recipe for one in load_study("ml_resnet", epochs=30).variations}
     assert short["ML-ResNet, masked loss"].model.options == {"dropout": 0.2}
     assert short["ML-ResNet, no dropout"].model.options == {"dropout": 0.0}
+
+
+def test_resnet18_takes_fewer_operations_than_vgg16():
+    counts = {}
+    for name in ("resnet18", "vgg16"):
+        with torch.device("meta"):
+            counts[name] = sum(layer.multiply_adds for layer in profile(build(name), (3, 224, 224)))
+    assert round(counts["resnet18"] / 1e9, 2) == 1.81 and round(counts["vgg16"] / 1e9, 1) == 15.5
 
 
 def test_fully_connected_layers_hold_most_weights():

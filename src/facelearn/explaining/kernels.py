@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 
@@ -28,6 +29,8 @@ class Kernels:
         columns: tiles in a row of the picture.
         shape: of the layer's weight tensor.
         meaning: what a tile is, one sentence.
+        autocorrelation: of neighbouring weights, as `autocorrelation` says; None where no weight has a neighbour on the image.
+        similarity: of the layer's kernels, as `kernel_similarity` says; None where there is one only.
     """
 
     layer: str
@@ -35,6 +38,8 @@ class Kernels:
     columns: int
     shape: tuple[int, ...]
     meaning: str
+    autocorrelation: float | None = None
+    similarity: float | None = None
 
     @property
     def largest(self) -> float:
@@ -71,6 +76,56 @@ def kernels(network: nn.Module, layer: str, input_shape: tuple[int, ...]) -> Ker
     if unfolded:
         weight = functional.pixel_shuffle(weight, folded)
     array: NDArray[np.float32] = weight.numpy()
+    found = _tiles(layer, array, shape, unfolded, input_shape)
+    return dataclasses.replace(found, autocorrelation=autocorrelation(array), similarity=kernel_similarity(array))
+
+
+def autocorrelation(weight: NDArray[np.float32]) -> float | None:
+    """How alike weights are that lie side by side on the image, of all kernels of a layer: 1 where kernels are even, 0 for noise.
+
+    Spatial autocorrelation at a distance of one, around 0: the mean product of neighbours, along each axis of the image and over all
+    of them, divided by their mean square.
+
+    Args:
+        weight: float (maps, maps read, ...), the axes of the image last.
+
+    Returns:
+        From -1 to 1; None where no weight has a neighbour, or all are 0.
+    """
+    products = squares = 0.0
+    for axis in range(2, weight.ndim):
+        length = weight.shape[axis]
+        before = weight.take(range(length - 1), axis).astype(np.float64)
+        after = weight.take(range(1, length), axis).astype(np.float64)
+        products += float((before * after).sum())
+        squares += float((before**2 + after**2).sum()) / 2
+    return products / squares if squares else None
+
+
+def kernel_similarity(weight: NDArray[np.float32]) -> float | None:
+    """How alike the kernels of a layer are: the mean absolute cosine of two of them, 0 where all are at right angles.
+
+    Independent noise of n numbers a kernel gives about the square root of 2 / (pi n).
+
+    Args:
+        weight: float (maps, ...), a kernel for each map.
+
+    Returns:
+        From 0 to 1; None where there are not two kernels that are other than 0.
+    """
+    flat = weight.reshape(len(weight), -1).astype(np.float64)
+    lengths = np.linalg.norm(flat, axis=1)
+    flat = flat[lengths > 0] / lengths[lengths > 0, None]
+    if len(flat) < 2:
+        return None
+    cosines = np.abs(flat @ flat.T)
+    return float((cosines.sum() - np.trace(cosines)) / (len(flat) * (len(flat) - 1)))
+
+
+def _tiles(
+    layer: str, array: NDArray[np.float32], shape: tuple[int, ...], unfolded: bool, input_shape: tuple[int, ...]
+) -> Kernels:
+    """The tiles of a convolution with weights (maps, maps read, the axes of the image)."""
     if array.ndim == 3:
         array = array[:, :, None, :]
     elif array.ndim == 5:  # the frames of a kernel in time, side by side

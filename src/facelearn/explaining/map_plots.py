@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from facelearn.report.style import house_style, new_figure, plain_text
+from facelearn.explaining.network_picture import TIMES
+from facelearn.report.style import MUTED, house_style, new_figure, plain_text
 from facelearn.report.tiling import (
     DIVERGING,
     PAGE_WIDTH,
@@ -27,6 +28,20 @@ if TYPE_CHECKING:
     from facelearn.report.style import Figure
 
 _FINE = 12
+_ACROSS = 4
+
+
+class KernelTiles(Protocol):
+    """One layer of a sheet; the fields are those of `explaining.kernels.Kernels`."""
+
+    @property
+    def layer(self) -> str: ...
+    @property
+    def tiles(self) -> NDArray[np.float32]: ...
+    @property
+    def columns(self) -> int: ...
+    @property
+    def shape(self) -> tuple[int, ...]: ...
 
 
 def kernels_figure(tiles: NDArray[np.float32], columns: int, *, title: str) -> Figure:
@@ -37,14 +52,7 @@ def kernels_figure(tiles: NDArray[np.float32], columns: int, *, title: str) -> F
         columns: tiles in a row.
         title: above the picture.
     """
-    largest = float(np.abs(tiles).max(initial=0.0)) or 1.0
-    if len(tiles) > 1 and max(tiles.shape[1:3]) < _FINE:  # so that a gap can be thinner than a weight
-        times = math.ceil(_FINE / max(tiles.shape[1:3]))
-        tiles = tiles.repeat(times, 1).repeat(times, 2)
-    gap = max(1, round(max(tiles.shape[1:3]) / 12)) if len(tiles) > 1 else 0
-    picture = tiled(tiles, columns, gap)
-    if tiles.ndim == 4:
-        picture = 0.5 + picture / (2 * largest)
+    picture, largest = _kernels_picture(tiles, columns)
     with house_style():
         figure, axes = canvas(picture.shape, title)
         shown = show(axes, picture, (-largest, largest), DIVERGING)
@@ -53,6 +61,45 @@ def kernels_figure(tiles: NDArray[np.float32], columns: int, *, title: str) -> F
         else:
             axes.set_xlabel(f"grey is 0; full colour is {largest:.3g}")
     return figure
+
+
+def kernel_sheet(layers: Sequence[KernelTiles], *, title: str) -> Figure:
+    """The kernels of many layers on one sheet, each layer on a scale of its own, its middle 0 (white; grey where kernels have colours).
+
+    Args:
+        layers: name, tiles, columns and shape of each, as `explaining.kernels.Kernels` holds them.
+        title: above the sheet.
+    """
+    across = min(_ACROSS, len(layers))
+    rows = math.ceil(len(layers) / across)
+    with house_style():
+        figure = new_figure(PAGE_WIDTH, 0.5 + rows * (PAGE_WIDTH / _ACROSS + 0.3))
+        figure.suptitle(plain_text(title, 110), x=0.01, ha="left", fontweight="bold")
+        panels = figure.subplots(rows, _ACROSS, squeeze=False).ravel()
+        for axes, one in zip(panels, layers, strict=False):
+            # one tile a map may stand anywhere: a square fills the panel best
+            free = one.tiles.ndim == 4 or one.shape[1] == 1
+            columns = math.ceil(math.sqrt(len(one.tiles))) if free else one.columns
+            picture, largest = _kernels_picture(one.tiles, columns)
+            show(axes, picture, (-largest, largest), DIVERGING)
+            axes.set_anchor("NW")
+            size = f" {TIMES} ".join(str(side) for side in one.shape)
+            name = f"{plain_text(one.layer, 28)}\n{size}"
+            axes.set_title(name, fontsize=7.5, fontweight="normal", color=MUTED, pad=3, loc="left", linespacing=1.1)
+        for axes in panels[len(layers) :]:
+            axes.set_axis_off()
+    return figure
+
+
+def _kernels_picture(tiles: NDArray[np.float32], columns: int) -> tuple[NDArray[np.float32], float]:
+    """The tiles as one picture, in colours from 0 to 1 where they have some, and the largest absolute weight."""
+    largest = float(np.abs(tiles).max(initial=0.0)) or 1.0
+    if len(tiles) > 1 and max(tiles.shape[1:3]) < _FINE:  # so that a gap can be thinner than a weight
+        times = math.ceil(_FINE / max(tiles.shape[1:3]))
+        tiles = tiles.repeat(times, 1).repeat(times, 2)
+    gap = max(1, round(max(tiles.shape[1:3]) / 12)) if len(tiles) > 1 else 0
+    picture = tiled(tiles, columns, gap)
+    return (0.5 + picture / (2 * largest) if tiles.ndim == 4 else picture), largest
 
 
 def activations_figure(

@@ -32,6 +32,8 @@ class KernelFacts(TypedDict, total=False):
     shape: list[int]
     largest: float
     shown: int
+    autocorrelation: float | None
+    similarity: float | None
 
 
 class ActivationFacts(TypedDict):
@@ -138,7 +140,7 @@ def draw_kernels(album: Album, look: Look) -> KernelFacts:
 
 
 def draw_all_kernels(album: Album, look: Look) -> list[KernelFacts]:
-    """Draw the kernels of every convolution, in the order in which they run, each layer on a scale of its own."""
+    """Draw the kernels of every convolution, in the order in which they run, each on a scale of its own: on one sheet and one by one."""
     from facelearn.explaining.kernels import kernels as read
     from facelearn.explaining.layers import convolutions
 
@@ -146,9 +148,13 @@ def draw_all_kernels(album: Album, look: Look) -> list[KernelFacts]:
     names = convolutions(network, look.table)
     if not names:
         album.notes.append("the network has no convolution, so no kernels of all layers to show")
+    layers = [read(network, name, look.model.input_shape) for name in names]
+    if layers:
+        sheet = map_plots.kernel_sheet(layers, title="Weights of all convolutions")
+        caption = "All convolutions in the order in which they run, each on a scale of its own; below one by one, with their scales."
+        album.add("Kernels", sheet, "kernels-all.png", caption)
     return [
-        _draw_kernels(album, read(network, name, look.model.input_shape), f"kernels-{number:02}-{name}.png")
-        for number, name in enumerate(names, 1)
+        _draw_kernels(album, found, f"kernels-{number:02}-{found.layer}.png") for number, found in enumerate(layers, 1)
     ]
 
 
@@ -156,8 +162,13 @@ def _draw_kernels(album: Album, found: Kernels, file: str) -> KernelFacts:
     size = f" {TIMES} ".join(str(n) for n in found.shape)
     figure = map_plots.kernels_figure(found.tiles, found.columns, title=f"Weights of '{found.layer}' ({size})")
     caption = f"{found.meaning} One scale for all of them; its ends are ±{found.largest:.3g}."
+    if found.autocorrelation is not None:
+        caption += f" Autocorrelation of neighbouring weights: {found.autocorrelation:.2f} (noise 0, even kernels 1)."
     album.add("Kernels", figure, file, caption)
-    return {"layer": found.layer, "shape": list(found.shape), "largest": found.largest, "shown": len(found.tiles)}
+    return {
+        "layer": found.layer, "shape": list(found.shape), "largest": found.largest, "shown": len(found.tiles),
+        "autocorrelation": found.autocorrelation, "similarity": found.similarity,
+    }  # fmt: skip
 
 
 def draw_activations(album: Album, look: Look) -> list[ActivationFacts]:
