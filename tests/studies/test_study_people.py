@@ -90,7 +90,15 @@ def test_a_cell_without_its_weights_is_not_trained_and_says_what_to_type(toml, t
     copy.write_bytes(model.read_bytes())
     again = study(toml(TRANSFER), faces, tmp_path, only=("moved",), source=str(copy))
     assert again.computed == 0 and list(again.cells) == ["plain", "moved"]
-    assert "moved" not in study(toml(TRANSFER), faces, tmp_path, only=("plain",)).problems
+    unnamed = study(
+        toml(TRANSFER), faces, tmp_path, only=("plain", "moved")
+    )  # a finished cell stays in the table without --from
+    assert unnamed.cells == again.cells and not unnamed.problems and unnamed.computed == 0
+    study(toml(TRANSFER), faces, tmp_path, only=("plain",), epochs=3, keep_models=True)
+    (other,) = set((tmp_path / "cells").glob("*/model.safetensors")) - {model}
+    assert study(toml(TRANSFER), faces, tmp_path, only=("moved",), source=str(other)).computed == 1
+    torn = study(toml(TRANSFER), faces, tmp_path, only=("plain", "moved"))  # which of the two nobody said
+    assert "trained from 2 such files" in torn.problems["moved"] and list(torn.cells) == ["plain"]
 
 
 def test_listed_images_are_trained_on_and_all_others_are_the_test(toml, tmp_path, faces):

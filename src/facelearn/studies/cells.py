@@ -73,6 +73,27 @@ def finished_cells(store: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
+def finished_otherwise_alike(recipe: Recipe, data: str, finished: Mapping[str, Mapping[str, Any]]) -> list[Recipe]:
+    """The recipes of finished cells that are `recipe` on these rows but for the weights that they started from, one for each such weights.
+
+    Args:
+        recipe: of a cell whose weights were not named.
+        data: of its plan.
+        finished: what `finished_cells` gives.
+    """
+    wanted = CellPlan(_without_weights(recipe), data).key
+    found = {}
+    for facts in finished.values():
+        then = Recipe.from_dict(facts["recipe"])
+        if facts["data"]["table"] == data and CellPlan(_without_weights(then), data).key == wanted:
+            found[then.transfer.sha256 or then.transfer.source] = then
+    return list(found.values())
+
+
+def _without_weights(recipe: Recipe) -> Recipe:
+    return recipe.with_changes(transfer__source=None, transfer__sha256=None)
+
+
 def run_cell(
     plan: CellPlan, faces: Faces, folder: Path, *, framing: Framing | None = None, keep_model: bool = False, threads: int | None = None,
     device: str = "auto", reporter: Reporter | None = None, stop: Callable[[], bool] | None = None,

@@ -20,8 +20,8 @@ from facelearn.runs.fit_rows import rows_elsewhere
 from facelearn.runs.folds_summary import FoldsSummary, kfold_summary
 from facelearn.runs.prepare import ReadResult
 from facelearn.runs.train import read_rows, source_network
-from facelearn.studies.cells import CellPlan, finished_cells
-from facelearn.studies.definition import Study, Variation, load_study
+from facelearn.studies.cells import CellPlan, finished_cells, finished_otherwise_alike
+from facelearn.studies.definition import Study, Variation, load_study, starts_from_weights
 from facelearn.studies.pool import Job, Outcome, run_apart, run_here
 from facelearn.tasks.study_numbers import CellNumbers
 from facelearn.training.loop import Reporter
@@ -96,7 +96,7 @@ def study(
         device: auto, cpu or cuda.
         keep_models: keep each cell's model file; cells whose model was not kept are trained again.
         source: weights for the cells that start from some, as `recipe.transfer.source` takes them, or those of each network by its name;
-            cells without are not trained.
+            cells without are not trained, and where they were trained before, from one file, those numbers stand.
         sha256: of that file; it must be given for a file of the Hub.
         train_list: a text file of the images to train on; all others of the same people are the test (identification).
         test_data, test_list: another data set that every cell is measured on (verification), and a text file of its images; without, a
@@ -119,8 +119,10 @@ def study(
     store = Path(out) / "cells"
     read = _read(data, study, RunFolder(out), rows, reading or {}, read_progress)
     study, notes = _without_mirroring(study, read.faces)
-    plans = _plans(study, _name_of(read, study, train_list), folds or study.folds)
-    found, places = _known(store, plans, keep_models)
+    data_name, finished = _name_of(read, study, train_list), finished_cells(store)
+    study = _with_weights_of_finished(study, data_name, finished)
+    plans = _plans(study, data_name, folds or study.folds)
+    found, places = _known(finished, plans, keep_models)
     for cell, plan in plans:
         if done and plan.key in found:
             done(cell, found[plan.key], True)
@@ -166,6 +168,31 @@ def _with_source_networks(study: Study) -> Study:
         dataclasses.replace(one, recipe=completed(one.recipe, source_network)) if one.recipe.transfer.source else one
         for one in study.variations
     ))  # fmt: skip
+
+
+def _with_weights_of_finished(study: Study, data: str, finished: Mapping[str, Mapping[str, Any]]) -> Study:
+    """The study with, in each cell whose weights were not named now, those that it was trained from before: it is finished, and stays
+    in the table. One that was trained from several is not guessed at.
+    """
+    variations = []
+    for one in study.variations:
+        before = (
+            finished_otherwise_alike(one.recipe, data, finished)
+            if one.lacks and starts_from_weights(one.recipe)
+            else []
+        )
+        if len(before) == 1:
+            weights = before[0].transfer
+            recipe = one.recipe.with_changes(transfer__source=weights.source, transfer__sha256=weights.sha256)
+            variations.append(dataclasses.replace(one, recipe=recipe, lacks=""))
+        elif before:
+            files = ", ".join(str(recipe.transfer.source) for recipe in before)
+            variations.append(
+                dataclasses.replace(one, lacks=f"{one.lacks}; it was trained from {len(before)} such files: {files}")
+            )
+        else:
+            variations.append(one)
+    return dataclasses.replace(study, variations=tuple(variations))
 
 
 def _without_mirroring(study: Study, faces: Faces) -> tuple[Study, list[str]]:
@@ -242,10 +269,9 @@ def _plans(study: Study, data: str, folds: int | None) -> list[tuple[str, CellPl
 
 
 def _known(
-    store: Path, plans: list[tuple[str, CellPlan]], keep_models: bool
+    known: Mapping[str, Mapping[str, Any]], plans: list[tuple[str, CellPlan]], keep_models: bool
 ) -> tuple[dict[str, dict[str, Any]], dict[str, Path]]:
     """What is finished already, and where it lies; with `keep_models`, only what has its model too."""
-    known = finished_cells(store)
     kept = {
         key: {name: value for name, value in facts.items() if name != "folder"}
         for key, facts in known.items()
