@@ -129,6 +129,7 @@ def _section(run: Stored, remark: Mapping[str, Any]) -> str:
     asked = run.label.removeprefix(study.name).strip("-").split("-")
     options = "".join(f" --{what} {number}" for number, what in zip(asked[::2], asked[1::2], strict=False))
     data, given = ("training.zip", "") if study.task == "keypoints" else ("PHOTOS", _files(facts))
+    data = remark.get("data", data)
     command = f"```bash\nfacelearn study {study.name} --data {data}{given}{options}\n```"
     lines = [f'<a id="{run.label}"></a>', "", heading, "", command, rest]
     lines.append(kernels.section(run.label, remark.get("kernels", "")))
