@@ -88,6 +88,16 @@ def test_the_best_is_the_lowest_error_and_the_highest_score(judge):
     assert judge(best, a=cell(0.1, 0.1), b=cell(0.1, 0.101), c=cell(0.1, 0.3)).holds is None
 
 
+def test_one_of_several_that_is_best_is_enough_and_one_not_run_might_be(judge):
+    either = 'kind = "best"\nmeasure = "valid_loss"\ncells = ["a", "b"]\namong = ["c"]'
+    low, high = cell(0.1, 0.1), cell(0.1, 0.4)
+    assert judge(either, a=low, c=high).holds is True
+    waits = judge(either, a=high, c=low)
+    assert waits.holds is None and waits.reasons == ("c is better than a, apart", "not run: b")
+    assert judge(either, a=high, b=high, c=low).holds is False
+    assert judge(either, a=low, b=high).reasons == ("not run: c",)
+
+
 def test_a_ratio_has_an_interval_of_its_own(judge):
     eight = 'kind = "ratio"\nmeasure = "rmse_error"\nof = "a"\nto = "b"\nat_least = 3.0'
     assert judge(eight, a=cell(0.1, 0.1, rmse=4.0), b=cell(0.1, 0.1, rmse=1.0)).holds is True

@@ -146,9 +146,15 @@ def _best(claim: BestClaim, evidence: Evidence) -> Judgement:
     better = [rival for rival, order in against.items() if order is False]
     close = [rival for rival, order in against.items() if order is None]
     found = _said(claim.measure, values)
-    if better:
-        return Judgement(False, found, _few([f"{rival} is better than {best}, apart" for rival in better]))
-    reasons = [_not_apart(values, best, rival) for rival in close] + _not_run(evidence, missing)
+    reasons = [f"{rival} is better than {best}, apart" for rival in better]
+    # one of `cells` is enough: others of them that have not run can only be waited for where none is best yet
+    awaited = [name for name in missing if name in claim.cells]
+    if better and not awaited:
+        return Judgement(False, found, _few(reasons))
+    if not better:
+        reasons = [_not_apart(values, best, rival) for rival in close]
+        awaited = missing if close else [name for name in missing if name not in claim.cells]
+    reasons += _not_run(evidence, awaited)
     return Judgement(None if reasons else True, found, _few(reasons))
 
 
