@@ -414,3 +414,10 @@ def test_shapes_that_do_not_fit():
         made("triplet")(ROWS, PEOPLE[:4])
     with pytest.raises(DataError, match="below 4"):
         made("cosface")(ROWS, PEOPLE + 1)
+
+
+def test_on_unit_vectors_squared_distance_and_cosine_are_one_measure():
+    rows = torch.nn.functional.normalize(ROWS.double(), dim=1)
+    for one in rows:
+        for other in rows:
+            torch.testing.assert_close(((one - other) ** 2).sum(), 2 - 2 * (one * other).sum())

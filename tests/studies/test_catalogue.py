@@ -109,6 +109,17 @@ def test_resnet18_takes_fewer_operations_than_vgg16():
     assert round(counts["resnet18"] / 1e9, 2) == 1.81 and round(counts["vgg16"] / 1e9, 1) == 15.5
 
 
+def test_deepface_has_fewer_than_120_million_parameters_nearly_all_local_or_fully_connected():
+    with torch.device("meta"):
+        network = build("deepface")
+    shares = dict.fromkeys(("convolution", "other"), 0)
+    for module in network.modules():
+        own = sum(parameter.numel() for parameter in module.parameters(recurse=False))
+        shares["convolution" if isinstance(module, nn.Conv2d) else "other"] += own
+    total = sum(shares.values())
+    assert total == 118_923_774 < 120e6 and round(shares["other"] / total, 4) == 0.9996
+
+
 def test_fully_connected_layers_hold_most_weights():
     for name in EPOCHS:
         with torch.device("meta"):

@@ -62,6 +62,19 @@ def test_an_order_holds_where_the_intervals_are_apart(judge):
     assert missing.holds is None and missing.reasons == ("not run: b",)
 
 
+def test_a_claim_about_imagenets_weights_is_not_decided_by_others(judge):
+    def started(cells, **transfer):
+        return [{**run, "recipe": {"transfer": transfer}} for run in cells]
+
+    claim, low, high = f'{ORDER}\nweights = "ImageNet"', cell(0.1, 0.1), cell(0.1, 0.4)
+    assert judge(claim, a=low, b=high).holds is True  # trained from the start: nothing is asked of them
+    published = started(low, source="resnet18.pth", sha256="f37072fd" + 56 * "0")
+    assert judge(claim, a=published, b=high).holds is True
+    own = judge(claim, a=started(low, source="model.safetensors", sha256="ab" * 32), b=high)
+    assert own.holds is None and own.reasons == ("starts from weights that are not ImageNet's: a",)
+    assert judge(ORDER, a=started(low, source="model.safetensors"), b=high).holds is True
+
+
 def test_a_tie_holds_where_they_are_not_apart(judge):
     tie = 'measure = "valid_loss"\norder = [["a", "b"], "c"]'
     low, near, high = cell(0.1, 0.1), cell(0.1, 0.102), cell(0.1, 0.4)
@@ -217,6 +230,7 @@ def test_different_machines_are_said(judge):
 def test_what_no_run_can_judge_says_so(judge):
     asserted = judge('kind = "test"\nby = "tests/golden/test_masked_loss.py"')
     assert asserted.holds is True and "test_masked_loss" in verdict_text(asserted)
+    assert judge('kind = "test"\nby = "tests/golden/test_masked_loss.py"\nholds = false').holds is False
     unjudged = judge('kind = "open"\nbecause = "no numbers are printed"\nwhere = "slide 3"\nreading = "so and so"')
     assert verdict_text(unjudged) == "Not decided: It is so (slide 3). Read as: so and so. Why: no numbers are printed."
     assert tally([asserted, unjudged]) == {True: 1, False: 0, None: 1}

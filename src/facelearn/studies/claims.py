@@ -1,8 +1,8 @@
 """The claims of a publication that runs can judge, kind by kind, as a study's file writes them.
 
 A claim's `text` says it in the publication's sense, `where` names its section, slide or table, and `reading` says how its words were made
-numbers where they hold none ("far", "slightly"). How each kind is judged stands in `judging`, when a run is long enough to judge anything
-in `verdicts`.
+numbers where they hold none ("far", "slightly"); `weights` says what its cells that start from weights must have started from. How each
+kind is judged stands in `judging`, when a run is long enough to judge anything in `verdicts`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ class _Claim(Settings):
     text: str
     where: str = ""
     reading: str = ""
+    weights: Literal["", "ImageNet"] = ""
 
 
 class OrderClaim(_Claim):
@@ -123,10 +124,11 @@ class PeopleClaim(_Claim):
 
 
 class AssertedClaim(_Claim):
-    """It follows from arithmetic, and a test asserts it: `by` is that test's file."""
+    """It follows from arithmetic, or with `holds = false` its contrary does, and a test asserts it: `by` is that test's file."""
 
     kind: Literal["test"]
     by: str
+    holds: bool = True
 
 
 class OpenClaim(_Claim):

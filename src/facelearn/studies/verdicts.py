@@ -23,11 +23,12 @@ DECISIVE = 0.4
 """Share of the epochs from which on a cell whose loss no longer falls decides."""
 _NO_BETTER = 0.95
 RULE = (
-    "A cell decides once it has run all published epochs (those of its recipe where none are published), or two fifths of them and its "
-    "validation loss fell by less than 2% over the last tenth; one that is not 5% better than an answer that looks at no image decides "
-    "nothing. Two numbers are apart where their 95% intervals do not meet (by 2% where there are none); an order of numbers that are not "
-    "apart is not decided. A cell overfits where its validation loss rose by a tenth above its lowest or stands at twice its training loss "
-    "(or what the claim says), over the last tenth of the epochs; that is decided as soon as it is seen."
+    "A cell decides once it has run all published epochs (those of its recipe where none are published), or two fifths of them and "
+    "its validation loss fell by less than 2% over the last tenth; one that is not 5% better than an answer that looks at no image "
+    "decides nothing. Two numbers are apart where their 95% intervals do not meet (by 2% where there are none); an order of numbers "
+    "that are not apart is not decided, and numbers published as equal are where they are not apart. A trend is a rank correlation of"
+    " 0.7. A cell overfits where its validation loss rose by a tenth above its lowest or stands at twice its training loss (or what "
+    "the claim says), over the last tenth of the epochs; that is decided as soon as it is seen."
 )
 ANSWERS = {True: "Holds", False: "Does not hold", None: "Not decided"}
 
@@ -72,7 +73,7 @@ def tally(judged: Sequence[Verdict]) -> dict[bool | None, int]:
 
 def _verdict(claim: Claim, evidence: Evidence) -> Verdict:
     if isinstance(claim, AssertedClaim):
-        return Verdict(claim, True, f"By arithmetic, asserted in {claim.by}")
+        return Verdict(claim, claim.holds, f"By arithmetic, asserted in {claim.by}")
     if isinstance(claim, OpenClaim):
         return Verdict(claim, None, "", reasons=(claim.because,))
     names = cells_of(claim)
@@ -98,6 +99,8 @@ def _doubts(claim: Claim, behind: Sequence[Row], evidence: Evidence) -> list[str
         return ["the cells ran on different machines"] if len(kinds) > 1 else []
     blind = [row.name for row in behind if _knows_nothing(row, evidence)]
     doubts = _together([too_short(row) for row in behind])
+    others = [row.name for row in behind if claim.weights and _starts_elsewhere(row, evidence)]
+    doubts += [f"starts from weights that are not {claim.weights}'s: {', '.join(others)}"] if others else []
     return doubts + ([f"no better than an answer that looks at no image: {', '.join(blind)}"] if blind else [])
 
 
@@ -119,6 +122,16 @@ def _together(reasons: Sequence[str]) -> list[str]:
     """Equal reasons of several cells once."""
     counts = Counter(reason for reason in reasons if reason)
     return [f"too short: {reason}" + (f" ({count} cells)" if count > 1 else "") for reason, count in counts.items()]
+
+
+_IMAGENET = ("f37072fd", "5c106cde", "397923af")
+"""How the checksums of torchvision's weights of ResNet-18 (two) and VGG-16 begin."""
+
+
+def _starts_elsewhere(row: Row, evidence: Evidence) -> bool:
+    """Whether a cell starts from weights that are none of torchvision's for ImageNet."""
+    transfer = next((run["recipe"].get("transfer") or {} for run in evidence.cells.get(row.name, ())), {})
+    return bool(transfer.get("source")) and not str(transfer.get("sha256") or "").startswith(_IMAGENET)
 
 
 def _knows_nothing(row: Row, evidence: Evidence) -> bool:
