@@ -132,7 +132,8 @@ def _section(run: Stored, remark: Mapping[str, Any]) -> str:
     data = remark.get("data", data)
     command = f"```bash\nfacelearn study {study.name} --data {data}{given}{options}\n```"
     lines = [f'<a id="{run.label}"></a>', "", heading, "", command, rest]
-    lines.append(kernels.section(run.label, remark.get("kernels", "")))
+    if shown := kernels.section(run.label, remark.get("kernels", "")):
+        lines.append(shown)
     if "differs" in remark:
         lines += [f"**Where ours differs, and why.** {remark['differs'].strip()}", ""]
     return "\n".join(lines)

@@ -60,7 +60,8 @@ def test_everything_is_written_and_told(model, tmp_path, self_contained_page):
         assert page.has(words)
     assert found["totals"]["parameters"] == bundles.load(model).parameters
     drawn = found["kernels"]
-    assert (drawn["layer"], drawn["shape"], drawn["shown"]) == ("0", [4, 1, 3, 3], 4)
+    measured = {name: drawn[name] for name in ("largest", "autocorrelation", "similarity")}
+    assert drawn == {"layer": "0", "shape": [4, 1, 3, 3], "shown": 4, **measured}
     assert -1 <= drawn["autocorrelation"] <= 1 and 0 <= drawn["similarity"] <= 1
     assert [one["layer"] for one in found["activations"]] == ["0", "8"] and found["units"]["layer"] == "8"
     assert [one["output"] for one in found["saliency"]["outputs"]] == [

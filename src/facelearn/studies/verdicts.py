@@ -22,12 +22,14 @@ from facelearn.tasks.study_numbers import Cells, trained
 DECISIVE = 0.4
 """Share of the epochs from which on a cell whose loss no longer falls decides."""
 _NO_BETTER = 0.95
+_IMAGENET = ("f37072fd", "5c106cde", "397923af")
+"""How the checksums of torchvision's weights of ResNet-18 (two) and VGG-16 begin."""
 RULE = (
     "A cell decides once it has run all published epochs (those of its recipe where none are published), or two fifths of them and "
     "its validation loss fell by less than 2% over the last tenth; one that is not 5% better than an answer that looks at no image "
     "decides nothing. Two numbers are apart where their 95% intervals do not meet (by 2% where there are none); an order of numbers "
-    "that are not apart is not decided, and numbers published as equal are where they are not apart. A trend is a rank correlation of"
-    " 0.7. A cell overfits where its validation loss rose by a tenth above its lowest or stands at twice its training loss (or what "
+    "that are not apart is not decided, and numbers published as equal are equal where they are not apart. A trend is a rank correlation "
+    "of 0.7. A cell overfits where its validation loss rose by a tenth above its lowest or stands at twice its training loss (or what "
     "the claim says), over the last tenth of the epochs; that is decided as soon as it is seen."
 )
 ANSWERS = {True: "Holds", False: "Does not hold", None: "Not decided"}
@@ -122,10 +124,6 @@ def _together(reasons: Sequence[str]) -> list[str]:
     """Equal reasons of several cells once."""
     counts = Counter(reason for reason in reasons if reason)
     return [f"too short: {reason}" + (f" ({count} cells)" if count > 1 else "") for reason, count in counts.items()]
-
-
-_IMAGENET = ("f37072fd", "5c106cde", "397923af")
-"""How the checksums of torchvision's weights of ResNet-18 (two) and VGG-16 begin."""
 
 
 def _starts_elsewhere(row: Row, evidence: Evidence) -> bool:
