@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 # (points to the right, points up, side of the text at the mark, edge of the text at the mark), the best first
 _PLACES = (
-    (8, 0, "left", "center"), (-8, 0, "right", "center"), (0, 8, "center", "bottom"), (0, -8, "center", "top"),
+    (8, 0, "left", "center"), (-8, 0, "right", "center"),
     (7, 7, "left", "bottom"), (7, -7, "left", "top"), (-7, 7, "right", "bottom"), (-7, -7, "right", "top"),
+    (0, 8, "center", "bottom"), (0, -8, "center", "top"),
     (9, 16, "left", "bottom"), (9, -16, "left", "top"), (-9, 16, "right", "bottom"), (-9, -16, "right", "top"),
 )  # fmt: skip
 
@@ -25,7 +26,9 @@ def place_labels(
     figure: Figure, axes: Axes, x: ArrayLike, y: ArrayLike, texts: Mapping[int, str], *,
     needed: bool = False, colour: str = MUTED, size: float = 8.5,
 ) -> None:  # fmt: skip
-    """Write `texts[i]` beside the mark at (x[i], y[i]), each at the first place that is free. Call when all else is drawn.
+    """Write `texts[i]` beside the mark at (x[i], y[i]), each at the first free place that is nearer to it than to other marks.
+
+    Call when all else is drawn.
 
     Args:
         figure, axes: with their final limits.
@@ -45,7 +48,7 @@ def place_labels(
             written = _write(axes, at, text, place, colour, size)
             box = written.get_window_extent()
             inside = frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1
-            if inside and not box.count_overlaps(taken) and not _hides(box, others):
+            if inside and not box.count_overlaps(taken) and not _is_of_another(box, marks[i], others):
                 taken.append(box)
                 break
             written.remove()
@@ -65,11 +68,13 @@ def _write(
     return written
 
 
-def _hides(box: Any, marks: NDArray[np.float64]) -> bool:
-    inside = (
-        (marks[:, 0] > box.x0 - 3)
-        & (marks[:, 0] < box.x1 + 3)
-        & (marks[:, 1] > box.y0 - 3)
-        & (marks[:, 1] < box.y1 + 3)
-    )
-    return bool(inside.any())
+def _is_of_another(box: Any, mark: NDArray[np.float64], others: NDArray[np.float64]) -> bool:
+    """Whether the text hides one of the other marks, or would be read as its name: it stands no nearer to its own."""
+    beside = np.hypot(*_outside(box, others))
+    return bool((beside < max(3.0, 1.15 * float(np.hypot(*_outside(box, mark[None]))[0]))).any())
+
+
+def _outside(box: Any, marks: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """How far the marks lie outside the box, to its sides and above or below it, in pixels."""
+    x, y = marks.T
+    return np.maximum(np.maximum(box.x0 - x, x - box.x1), 0), np.maximum(np.maximum(box.y0 - y, y - box.y1), 0)

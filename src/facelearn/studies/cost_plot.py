@@ -84,14 +84,14 @@ def accuracy_against_cost(
             )
         _cost_axes(axes, cost[known])
         place_labels(
-            figure, axes, cost, score * 100, {i: plain_text(names[i], 30) for i in known}, needed=True, colour=INK
+            figure, axes, cost, score * 100, {i: plain_text(names[i], 48) for i in known}, needed=True, colour=INK
         )
     return figure
 
 
 def _cost_axes(axes: Axes, cost: NDArray[np.float64]) -> None:
     axes.set_xscale("log")
-    axes.set_xlim(float(cost.min()) / 2, float(cost.max()) * 2.5)
+    axes.set_xlim(float(cost.min()) / 4, float(cost.max()) * 2.5)
     log_ticks(axes.xaxis, short_number)
     axes.yaxis.set_major_formatter("{x:g}%")
     axes.margins(y=0.12)
