@@ -12,7 +12,7 @@ import json
 import sys
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +31,10 @@ REMARKS = STORED / "remarks.toml"
 
 @dataclass(frozen=True)
 class Stored:
-    """One stored run of a study: its label (the file's name), the file's facts, the study, its rows and cells."""
+    """One stored run of a study: its label (the file's name), the file's facts, the study, its rows and cells.
+
+    Of several runs of one study the first judges all claims, the later ones those that their own cells have run for.
+    """
 
     label: str
     facts: Mapping[str, Any]
@@ -62,14 +65,29 @@ def everything() -> list[Stored]:
     from facelearn.studies.store import as_it_ran, restored
 
     order = list(_remarks())
-    found = []
+    found: list[Stored] = []
     for path in sorted(
         STORED.glob("*.json"), key=lambda one: (order.index(one.stem) if one.stem in order else 99, one.stem)
     ):
         facts = json.loads(path.read_text(encoding="utf-8"))
         study = as_it_ran(facts, path.stem)
-        found.append(Stored(path.stem, facts, study, *restored(facts, study)))
+        run = Stored(path.stem, facts, study, *restored(facts, study))
+        first = next((one.label for one in found if one.study.name == study.name), "")
+        found.append(replace(run, study=_with_own_claims(run, first)) if first else run)
     return found
+
+
+def _with_own_claims(run: Stored, first: str) -> Study:
+    """The study with the claims for which cells of this run have run, and long enough; a note says where the others stand."""
+    from facelearn.studies.verdicts import verdicts
+
+    judged = verdicts(run.study, run.rows, run.cells)
+    own = [
+        one for one in judged if one.ran and not any(why.startswith(("not run", "too short")) for why in one.reasons)
+    ]
+    others = f"{len(judged) - len(own)} claims that these cells do not judge, or have not run long enough for, stand [above](#{first})."
+    notes = run.study.notes if len(own) == len(judged) else (*run.study.notes, others)
+    return replace(run.study, claims=tuple(one.claim for one in own), notes=notes)
 
 
 def draw(runs: Sequence[Stored]) -> None:

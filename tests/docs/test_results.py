@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from facelearn.studies.definition import load_study
+
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 
@@ -51,6 +53,18 @@ def test_every_study_stands_in_the_table_on_top_and_has_its_verdicts(results):
     assert page.count("- **Not decided**: ") + page.count("- **Holds**: ") + page.count("- **Does not hold**: ") == sum(
         len(run.study.claims) for run in results.everything()
     )
+
+
+def test_claims_that_a_later_run_of_a_study_leaves_out_stand_in_its_first(results):
+    runs = results.everything()
+    first: dict[str, object] = {}
+    for run in runs:
+        whole = first.setdefault(run.study.name, run)
+        assert {claim.text for claim in run.study.claims} <= {claim.text for claim in whole.study.claims}
+        left = len(whole.study.claims) - len(run.study.claims)
+        assert any(f"{left} claims" in note and f"(#{whole.label})" in note for note in run.study.notes) == bool(left)
+    catalogue = {name: len(load_study(name).claims) for name in first}
+    assert {name: len(run.study.claims) for name, run in first.items()} == catalogue
 
 
 def test_remarks_belong_to_stored_results(results):
