@@ -205,6 +205,18 @@ def test_sizes_are_those_of_torchs_pools(ceil):
                         assert step.after(fewest) == found and (fewest == 1 or step.after(fewest - 1) < found)
 
 
+def test_sizes_of_the_lectures_examples():
+    steps = [SizeChange("depth", 3, 2, 4), SizeChange("height", 5, 1, 2), SizeChange("width", 2, 1, 0)]
+    clip = nn.Conv3d(16, 33, (3, 5, 2), stride=(2, 1, 1), padding=(4, 2, 0), device="meta")
+    made = clip(torch.empty(20, 16, 10, 50, 100, device="meta")).shape
+    assert tuple(made) == (20, 33, *(step.after(size) for step, size in zip(steps, (10, 50, 100), strict=True)))
+    assert tuple(made) == (20, 33, 8, 50, 99)
+    # p = (s(o - 1) - w + k) / 2 is the padding that makes o of w
+    for stride, out, width, kernel, padding in ((1, 14, 14, 3, 1), (2, 7, 14, 2, 0)):
+        assert padding == (stride * (out - 1) - width + kernel) / 2
+        assert SizeChange("the lecture's", kernel, stride, padding).after(width) == out
+
+
 # The graphs that networkx draws are part of what a saved model means: these lists must never change.
 GRAPHS = {
     ("watts_strogatz", None): [
