@@ -162,6 +162,7 @@ def test_the_201_class_study_trains_as_published():
         "weighted tronnet": ("tronnet", "class_weights", "none"), "resnet18, transfer": ("resnet18", "none", "body"),
         "vgg16, transfer": ("vgg16", "none", "body"), "resnet18, from the start": ("resnet18", "none", "none"),
         "tronnet, second convolution as the later ones": ("tronnet", "none", "none"), "tronnet, no rotation": ("tronnet", "none", "none"),
+        "tronnet, no batch norm": ("tronnet", "none", "none"),
     }  # fmt: skip
     for one in cells.values():
         recipe, changes = one.recipe, one.recipe.augment

@@ -1,5 +1,6 @@
 """A study's numbers from hand-made cells: measures, ratios, and whether published orders hold."""
 
+import dataclasses
 import json
 import math
 
@@ -138,8 +139,6 @@ def test_a_cell_that_diverged_is_said_and_drawn_nowhere(study):
 
 
 def test_epochs_below_the_recipe_are_marked_where_none_are_published(study, tmp_path):
-    import dataclasses
-
     longer = dataclasses.replace(
         study, variations=tuple(dataclasses.replace(one, epochs=9) for one in study.variations)
     )
@@ -153,6 +152,8 @@ def test_folds_give_mean_and_deviation(study):
     number = row.ours["valid_loss"]
     assert number.value == pytest.approx(0.3) and number.deviation == pytest.approx(np.std([0.2, 0.4], ddof=1))
     assert "0.30000 ± 0.14142" in text(study, {"a": runs})
+    repeated = text(dataclasses.replace(study, repeats=2), {"a": runs})
+    assert "0.30000 ± 0.10000" in repeated and "Mean and standard error over 2 runs" in repeated
 
 
 def test_numbers_read_as_their_measure(study):

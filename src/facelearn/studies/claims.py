@@ -114,11 +114,13 @@ class ReachClaim(_Claim):
 
 
 class PeopleClaim(_Claim):
-    """Each of `cells` has at least `count` people whose aggregated score is above, or at or below, so much."""
+    """Each of `cells` has at least `count` people whose aggregated score is above, or at or below, so much; of `of` people, if given: of
+    other numbers of people as large a share, rounded, and one at least."""
 
     kind: Literal["people"]
     cells: Names
     count: int = Field(ge=1)
+    of: int | None = Field(default=None, ge=1)
     above: float | None = None
     at_most: float | None = None
 

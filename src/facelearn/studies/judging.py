@@ -305,20 +305,23 @@ def _reach(claim: ReachClaim, evidence: Evidence) -> Judgement:
 
 
 def _people(claim: PeopleClaim, evidence: Evidence) -> Judgement:
-    said, answers, reasons = [], [], []
+    said: dict[str, list[str]] = {}
+    answers, reasons = [], []
+    place = "best" if claim.above is not None else "worst"
     for name in claim.cells:
         runs = trained(evidence.cells.get(name, ()))
-        scores = evidence.kind.ranked_scores(runs[0]) if runs and name in evidence.rows else {}
-        kept = scores.get("best" if claim.above is not None else "worst", ())
-        if len(kept) < claim.count:
-            reasons += [f"{name}: fewer than {claim.count} scores were kept"] if runs else _not_run(evidence, [name])
+        kept = evidence.kind.ranked_scores(runs[0]).get(place, ()) if runs and name in evidence.rows else ()
+        people = int(runs[0]["data"]["counts"]["people"]) if runs and claim.of else 0
+        count = max(1, round(claim.count * people / claim.of)) if claim.of else claim.count
+        if len(kept) < count:
+            reasons += [f"{name}: fewer than {count} scores were kept"] if runs else _not_run(evidence, [name])
             continue
-        last = kept[claim.count - 1]
-        said.append(f"{name} {last:.3f}")
+        last = kept[count - 1]
+        nth = "" if count == 1 else f"{_ordinal(count)} "
+        share = f" ({count} of {people} people for {claim.count} of {claim.of})" if claim.of else ""
+        said.setdefault(f"The {nth}{place} person's aggregated score{share}", []).append(f"{name} {last:.3f}")
         answers.append(last > claim.above if claim.above is not None else last <= (claim.at_most or 0.0))
-    place = "best" if claim.above is not None else "worst"
-    nth = "" if claim.count == 1 else f"{_ordinal(claim.count)} "
-    found = f"The {nth}{place} person's aggregated score: {', '.join(said)}" if said else ""
+    found = "; ".join(f"{what}: {', '.join(scores)}" for what, scores in said.items())
     return Judgement(False if not all(answers) else None if reasons else True, found, tuple(reasons))
 
 

@@ -97,7 +97,7 @@ def study_table(study: Study, found: Sequence[Row]) -> Table:
     for row in found:
         cells = [row.name, _epochs(row)]
         for name in shown:
-            ours = _ours(name, row.ours.get(name))
+            ours = _ours(name, row.ours.get(name), math.sqrt(row.folds) if study.repeats else 1.0)
             if any(name in other.published for other in found):
                 ratio = row.ratio(name)
                 published = row.published.get(name, math.nan)
@@ -294,8 +294,10 @@ def _lines(study: Study, found: Sequence[Row], cells: Cells, folds: Folds | None
     lines += kfold_lines(folds or {})
     counts = {row.folds for row in found if row.folds}
     if counts:
-        what = "runs that differ in who is held out and in their first weights" if study.repeats else "folds"
-        lines.append(f"Mean and standard deviation over {'/'.join(map(str, sorted(counts)))} {what}.")
+        spread, of = "standard deviation", "folds"
+        if study.repeats:
+            spread, of = "standard error", "runs that differ in who is held out and in their first weights"
+        lines.append(f"Mean and {spread} over {'/'.join(map(str, sorted(counts)))} {of}.")
     if study.reach:
         published = f" Published: {study.reach.published}." if study.reach.published else ""
         lines.append(f"Epochs and seconds to reach the best validation loss of {study.reach.of}.{published}")
@@ -309,12 +311,13 @@ def _epochs(row: Row) -> str:
     return f"{row.epochs:,} of {wanted:,}{mark}"
 
 
-def _ours(measure: str, number: Number | None) -> str:
+def _ours(measure: str, number: Number | None, root: float) -> str:
+    """A number with its spread over folds, divided by `root` (of how many there are, for a standard error), or with its interval."""
     if number is None:
         return "-"
     shown = value_text(measure, number.value)
     if math.isfinite(number.deviation):
-        return f"{shown} ± {value_text(measure, number.deviation)}"
+        return f"{shown} ± {value_text(measure, number.deviation / root)}"
     if math.isfinite(number.low) and measure not in ("valid_loss", "valid_cross_entropy_loss"):
         return f"{shown} ({value_text(measure, number.low)} to {value_text(measure, number.high)})"
     return shown

@@ -89,6 +89,18 @@ def test_what_follows_tronnets_second_convolution_is_as_printed_or_an_option(opt
     assert sum(p.numel() for p in network.parameters()) == sum(p.numel() for p in printed.parameters())
 
 
+def test_tronnet_without_batch_norm_has_one_relu_after_each_convolution():
+    with torch.device("meta"):
+        network = build("tronnet", norm="none")
+    assert [type(layer).__name__ for layer in network[:-1]] == [
+        "Conv2d", "ReLU", "Conv2d", "MaxPool2d", "ReLU", "Conv2d", "ReLU", "Conv2d", "MaxPool2d", "ReLU", *["Conv2d", "ReLU"] * 3,
+    ]  # fmt: skip
+    norms = 2 * (30 + 35 + 25 + 20 + 15 + 10)
+    assert sum(p.numel() for p in network.parameters()) == 458_739 - norms
+    with pytest.raises(RecipeError, match="norm of tronnet"):
+        build("tronnet", norm="layer")
+
+
 def test_tronnets_pool_before_the_last_relu_gives_what_the_printed_order_gives():
     torch.manual_seed(0)
     network = build("tronnet", image_size=60).eval()

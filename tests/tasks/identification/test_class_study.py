@@ -134,6 +134,27 @@ def test_verdicts_about_scores_take_the_higher_for_the_better(study):
     assert "small fits its training rows less well (1.500 against 1.000) and generalises better" in puzzling.reasons
 
 
+@pytest.mark.parametrize(
+    ("claim", "holds", "found"),
+    [  # aggregated, from the best: 1, 1, 1, 0.85, 0.79 and 0.79
+        ("count = 3\nabove = 0.95", True, "The third best person's aggregated score: large 1.000"),
+        ("count = 4\nabove = 0.95", False, "The 4th best person's"),
+        ("count = 20\nof = 60\nabove = 0.95", True, "The second best person's aggregated score (2 of 6 people for 20 of 60): large 1.000"),
+        ("count = 40\nof = 60\nabove = 0.95", False, "The 4th best person's aggregated score (4 of 6 people for 40 of 60)"),
+        ("count = 1\nof = 201\nat_most = 0.8", True, "The worst person's aggregated score (1 of 6 people for 1 of 201)"),
+        ("count = 1\nat_most = 0.0", False, "The worst person's aggregated score: large"),
+        ("count = 7\nabove = 0.1", None, ""),
+    ],
+)  # fmt: skip
+def test_claims_about_people_count_them_or_their_share(tmp_path, claim, holds, found):
+    path = tmp_path / "people.toml"
+    path.write_text(f'{STUDY}[[claims]]\nkind = "people"\ntext = "So many."\ncells = ["large"]\n{claim}\n')
+    study = load_study(path, train_list="list.txt")
+    _, verdict = verdicts(study, rows(study, CELLS), CELLS)
+    assert verdict.holds is holds and verdict.found.startswith(found)
+    assert verdict.reasons == (("large: fewer than 7 scores were kept",) if holds is None else ())
+
+
 def test_curves_are_in_nats_and_scores_are_drawn_against_cost(study, tmp_path):
     assert study_curves(study, CELLS).axes[0].get_ylabel() == "cross-entropy, nats"
     found = rows(study, CELLS)

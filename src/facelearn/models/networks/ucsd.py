@@ -17,6 +17,7 @@ NONLINEARITIES = ("relu", "sigmoid", "tanh")
 SECOND_STAGES = ("activation, norm, activation", "norm, activation", "activation, norm")
 """What may follow tronnet's second convolution: as the study's table prints it; as the numbers of its kernel pictures imply, and as every
 later convolution has it; and what facelearn built before the printed form."""
+NORMS = ("batch", "none")
 
 
 @dataclass(frozen=True)
@@ -87,16 +88,20 @@ def tronnet(
     dropout: Any = 0.0,
     nonlinearity: str = "relu",
     second_stage: str = SECOND_STAGES[0],
+    norm: str = "batch",
 ) -> nn.Module:
     """The 201-class study's own network: seven convolutions, two max-pools and one hidden layer of 300.
 
     Float (B, in_channels, H, W) -> logits (B, outputs). The last convolution has stride 2: the study's table prints 1, but the
     1,210 inputs that it prints for the next layer need 2. `second_stage`: what follows the second convolution, one of
     `SECOND_STAGES`: as printed (ReLU, batch norm, ReLU), or in the order of all later ones ("norm, activation"), which the numbers of
-    its kernel pictures imply; the parameters are the same. Other options and errors as `ucsd_baseline`.
+    its kernel pictures imply; the parameters are the same. `norm`: batch, or none, which leaves ReLU alone after each convolution, to
+    see what batch norm does. Other options and errors as `ucsd_baseline`.
     """
     order = choice("tronnet", "second_stage", second_stage, SECOND_STAGES)
     stages = [replace(stage, order=order) if number == 1 else stage for number, stage in enumerate(_TRONNET)]
+    if choice("tronnet", "norm", norm, NORMS) == "none":
+        stages = [replace(stage, order="activation") for stage in stages]
     return _build("tronnet", stages, in_channels, image_size, outputs, hidden, dropout, nonlinearity)
 
 
