@@ -44,8 +44,7 @@ class Sheet:
 
 def store(label: str, models: Mapping[str, Path]) -> Path:
     """Keep what is shown of the convolutions of each model file; returns the file."""
-    from facelearn.explaining.kernels import kernels
-    from facelearn.explaining.layers import convolutions
+    from facelearn.explaining.kernels import all_kernels
     from facelearn.explaining.opened import open_model
     from facelearn.models.layers.profile import profile
 
@@ -53,13 +52,12 @@ def store(label: str, models: Mapping[str, Path]) -> Path:
     facts: list[dict[str, object]] = []
     for name, path in models.items():
         opened = open_model(path)
-        layers = convolutions(opened.network, profile(opened.network, opened.input_shape))
-        for layer in layers:
-            found = kernels(opened.network, layer, opened.input_shape)
+        table = profile(opened.network, opened.input_shape)
+        for found in all_kernels(opened.network, table, opened.input_shape):
             step = found.largest / _STEPS or 1.0
             arrays[f"tiles{len(facts)}"] = np.rint(found.tiles / step).astype(np.int8)
             facts.append({
-                "name": name, "layer": layer, "columns": found.columns, "shape": found.shape, "meaning": found.meaning, "step": step,
+                "name": name, "layer": found.layer, "columns": found.columns, "shape": found.shape, "meaning": found.meaning, "step": step,
                 "autocorrelation": found.autocorrelation, "similarity": found.similarity,
             })  # fmt: skip
     file = STORED / f"{label}-kernels.npz"

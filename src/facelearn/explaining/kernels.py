@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,8 @@ from torch import nn
 from torch.nn import functional
 
 from facelearn.errors import FacelearnError
-from facelearn.explaining.layers import CONVOLUTIONS, find_layer
+from facelearn.explaining.layers import CONVOLUTIONS, convolutions, find_layer
+from facelearn.models.layers.profile import Layer
 
 MOST_TILES = 256
 MOST_SIDE = 16
@@ -78,6 +80,16 @@ def kernels(network: nn.Module, layer: str, input_shape: tuple[int, ...]) -> Ker
     array: NDArray[np.float32] = weight.numpy()
     found = _tiles(layer, array, shape, unfolded, input_shape)
     return dataclasses.replace(found, autocorrelation=autocorrelation(array), similarity=kernel_similarity(array))
+
+
+def all_kernels(network: nn.Module, table: Sequence[Layer], input_shape: tuple[int, ...]) -> list[Kernels]:
+    """`kernels` of every convolution, in the order in which they run.
+
+    Args:
+        network, input_shape: as in `kernels`.
+        table: the network's `models.layers.profile.profile`.
+    """
+    return [kernels(network, layer, input_shape) for layer in convolutions(network, table)]
 
 
 def autocorrelation(weight: NDArray[np.float32]) -> float | None:

@@ -78,7 +78,7 @@ def kernel_sheet(layers: Sequence[KernelTiles], *, title: str) -> Figure:
         panels = figure.subplots(rows, _ACROSS, squeeze=False).ravel()
         for axes, one in zip(panels, layers, strict=False):
             # one tile a map may stand anywhere: a square fills the panel best
-            free = one.tiles.ndim == 4 or one.shape[1] == 1
+            free = one.tiles.ndim == 4 or len(one.tiles) <= one.shape[0]
             columns = math.ceil(math.sqrt(len(one.tiles))) if free else one.columns
             picture, largest = _kernels_picture(one.tiles, columns)
             show(axes, picture, (-largest, largest), DIVERGING)

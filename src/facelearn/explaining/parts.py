@@ -141,15 +141,12 @@ def draw_kernels(album: Album, look: Look) -> KernelFacts:
 
 def draw_all_kernels(album: Album, look: Look) -> list[KernelFacts]:
     """Draw the kernels of every convolution, in the order in which they run, each on a scale of its own: on one sheet and one by one."""
-    from facelearn.explaining.kernels import kernels as read
-    from facelearn.explaining.layers import convolutions
+    from facelearn.explaining.kernels import all_kernels
 
-    network = look.model.network
-    names = convolutions(network, look.table)
-    if not names:
+    layers = all_kernels(look.model.network, look.table, look.model.input_shape)
+    if not layers:
         album.notes.append("the network has no convolution, so no kernels of all layers to show")
-    layers = [read(network, name, look.model.input_shape) for name in names]
-    if layers:
+    else:
         sheet = map_plots.kernel_sheet(layers, title="Weights of all convolutions")
         caption = "All convolutions in the order in which they run, each on a scale of its own; below one by one, with their scales."
         album.add("Kernels", sheet, "kernels-all.png", caption)
