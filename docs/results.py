@@ -145,6 +145,8 @@ def _section(run: Stored, remark: Mapping[str, Any]) -> str:
     body = markdown(study, run.cells, found=run.rows, pictures=f"images/results/{run.label}-", folds=facts.get("folds"))
     heading, rest = body.split("\n", 1)
     asked = run.label.removeprefix(study.name).strip("-").split("-")
+    if any(asked):
+        heading += f" ({' '.join(asked)})"
     options = "".join(f" --{what} {number}" for number, what in zip(asked[::2], asked[1::2], strict=False))
     data, given = ("training.zip", "") if study.task == "keypoints" else ("PHOTOS", _files(facts))
     data = remark.get("data", data)
