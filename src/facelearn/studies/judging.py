@@ -63,7 +63,8 @@ class Evidence:
         last = row.number(measure) if row else None
         if epoch is None or last is None:
             return last
-        value = loss_at(trained(self.cells[name])[0], measure, epoch)
+        curves = {own: curve for curve, own in self.kind.LOSS_NAMES.items()}
+        value = loss_at(trained(self.cells[name])[0], curves.get(measure, measure), epoch)
         if math.isnan(value):
             return None
         share = value / last.value if last.value else math.nan

@@ -134,6 +134,16 @@ def test_verdicts_about_scores_take_the_higher_for_the_better(study):
     assert "small fits its training rows less well (1.500 against 1.000) and generalises better" in puzzling.reasons
 
 
+def test_an_order_of_losses_at_an_epoch_reads_the_curves(tmp_path):
+    path = tmp_path / "losses.toml"
+    order = 'measure = "train_cross_entropy_loss"\norder = ["large", "small"]\nepoch = 1'
+    path.write_text(f'{STUDY}[[claims]]\ntext = "It learns faster."\n{order}\n')
+    study = load_study(path, train_list="list.txt")
+    quick = {"small": [POOR], "large": [cell(np.repeat(np.arange(6), 3), train=(1.5, 1.0), imbalance="class_weights")]}
+    _, verdict = verdicts(study, rows(study, quick), quick)
+    assert verdict.holds and verdict.found == "large 1.500, small 2.000"
+
+
 @pytest.mark.parametrize(
     ("claim", "holds", "found"),
     [  # aggregated, from the best: 1, 1, 1, 0.85, 0.79 and 0.79
