@@ -15,6 +15,7 @@ from facelearn.errors import DataError, RecipeError
 from facelearn.studies import cells
 from facelearn.studies.cells import finished_cells
 from facelearn.studies.page import text, write_study
+from facelearn.studies.store import as_it_ran
 from facelearn.studies.study import study
 from facelearn.training.loop import Reporter
 from facelearn.transforms.framing import Framing
@@ -96,6 +97,13 @@ def test_epochs_rows_and_folds_are_other_cells(toml, tmp_path):
     assert [numbers["fold"] for numbers in folded.cells["all"]] == [[0, 3], [1, 3], [2, 3]]
     assert sum(numbers["data"]["counts"]["valid_faces"] for numbers in folded.cells["all"]) == 60
     assert "Mean and standard deviation over 3 folds" in text(folded.study, folded.cells)
+    repeated = tmp_path / "repeated.toml"
+    repeated.write_text(f"repeats = 2\n{toml().read_text()}")
+    instead = study(repeated, faces, tmp_path, epochs=1, folds=3, only=("all",))
+    assert instead.computed == 0 and "Mean and standard deviation over 3 folds" in text(instead.study, instead.cells)
+    page = write_study(instead.study, instead.cells, tmp_path / "rows-1-epochs-3-folds")
+    facts = {**json.loads((page.parent / "study.json").read_text()), "study": str(repeated)}
+    assert as_it_ran(facts, "rows-1-epochs-3-folds").repeats is None
 
 
 @pytest.mark.slow

@@ -113,7 +113,7 @@ def test_cells_are_trained_with_other_seeds(toml, faces, tmp_path):
     assert result.computed == 2 and [run["recipe"]["seed"] for run in result.cells["own"]] == [0, 1]
     (own, *_) = rows(result.study, result.cells)
     assert own.folds == 2 and own.ours["auc_score"].deviation >= 0
-    assert "over 2 runs that differ in who is held out" in text(result.study, result.cells)
+    assert "Mean and standard error over 2 runs that differ in who is held out" in text(result.study, result.cells)
 
 
 def test_other_people_are_the_test(toml, faces, tmp_path):

@@ -47,7 +47,9 @@ def as_it_ran(facts: Mapping[str, Any], label: str) -> Study:
         name: next((split[name] for split in splits if split.get(name)), None)
         for name in ("train_list", "test_data", "test_list")
     }
-    return load_study(facts["study"], epochs=int(asked[1]) if asked else None, **files)
+    study = load_study(facts["study"], epochs=int(asked[1]) if asked else None, **files)
+    folded = any(run["fold"] for runs in facts["cells"].values() for run in runs)
+    return dataclasses.replace(study, repeats=None) if folded else study
 
 
 def restored(facts: Mapping[str, Any], study: Study) -> tuple[list[Row], Cells]:

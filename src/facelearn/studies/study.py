@@ -115,6 +115,8 @@ def study(
     study = _with_source_networks(load_study(
         name, epochs=epochs, source=source, sha256=sha256, train_list=train_list, test_data=test_data, test_list=test_list
     ))  # fmt: skip
+    if folds:  # in folds nothing is repeated
+        study = dataclasses.replace(study, repeats=None)
     _check_names(study, only)
     store = Path(out) / "cells"
     read = _read(data, study, RunFolder(out), rows, reading or {}, read_progress)
