@@ -312,7 +312,7 @@ def _people(claim: PeopleClaim, evidence: Evidence) -> Judgement:
     for name in claim.cells:
         runs = trained(evidence.cells.get(name, ()))
         kept = evidence.kind.ranked_scores(runs[0]).get(place, ()) if runs and name in evidence.rows else ()
-        people = int(runs[0]["data"]["counts"]["people"]) if runs and claim.of else 0
+        people = int(runs[0]["data"]["counts"].get("people", claim.of)) if runs and claim.of else 0
         count = max(1, round(claim.count * people / claim.of)) if claim.of else claim.count
         if len(kept) < count:
             reasons += [f"{name}: fewer than {count} scores were kept"] if runs else _not_run(evidence, [name])
