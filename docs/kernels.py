@@ -58,6 +58,7 @@ def store(label: str, models: Mapping[str, Path]) -> Path:
             arrays[f"tiles{len(facts)}"] = np.rint(found.tiles / step).astype(np.int8)
             facts.append({
                 "name": name, "layer": found.layer, "columns": found.columns, "shape": found.shape, "meaning": found.meaning, "step": step,
+                "one_tile_a_map": found.one_tile_a_map,
                 "autocorrelation": found.autocorrelation, "similarity": found.similarity,
             })  # fmt: skip
     file = STORED / f"{label}-kernels.npz"
@@ -77,7 +78,8 @@ def sheets(label: str) -> list[Sheet]:
         for number, one in enumerate(json.loads(str(stored["facts"]))):
             tiles = stored[f"tiles{number}"].astype(np.float32) * np.float32(one["step"])
             layers.setdefault(one["name"], []).append(Kernels(
-                one["layer"], tiles, one["columns"], tuple(one["shape"]), one["meaning"], one["autocorrelation"], one["similarity"]
+                one["layer"], tiles, one["columns"], tuple(one["shape"]), one["meaning"], one["one_tile_a_map"], one["autocorrelation"],
+                one["similarity"],
             ))  # fmt: skip
     mark = hashlib.sha256(file.read_bytes()).hexdigest()
     return [

@@ -83,7 +83,10 @@ def _with_own_claims(run: Stored, first: str) -> Study:
 
     judged = verdicts(run.study, run.rows, run.cells)
     own = [
-        one for one in judged if one.ran and not any(why.startswith(("not run", "too short")) for why in one.reasons)
+        one
+        for one in judged
+        if one.ran
+        and (one.holds is not None or not any(why.startswith(("not run", "too short")) for why in one.reasons))
     ]
     others = f"{len(judged) - len(own)} claims that these cells do not judge, or have not run long enough for, stand [above](#{first})."
     notes = run.study.notes if len(own) == len(judged) else (*run.study.notes, others)

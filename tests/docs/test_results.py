@@ -67,6 +67,23 @@ def test_claims_that_a_later_run_of_a_study_leaves_out_stand_in_its_first(result
     assert {name: len(run.study.claims) for name, run in first.items()} == catalogue
 
 
+def test_a_later_run_keeps_what_it_decides_and_leaves_out_what_waits(results, monkeypatch):
+    from facelearn.studies import verdicts as module
+
+    (run,) = (one for one in results.everything() if one.label == "w207_hidden_units")
+    first, *_ = run.study.claims
+    answers = [
+        module.Verdict(first, None, "", "10 of 10 epochs", ("a and b are not apart",)),
+        module.Verdict(first, False, "", "10 of 10 epochs", ("not run: b",)),
+        module.Verdict(first, None, "", "10 of 10 epochs", ("not run: b",)),
+        module.Verdict(first, None, "", "1 of 10 epochs", ("too short: 1 of 10 epochs",)),
+        module.Verdict(first, True, "By arithmetic"),
+    ]
+    monkeypatch.setattr(module, "verdicts", lambda *_: answers)
+    study = results._with_own_claims(run, "first")
+    assert len(study.claims) == 2 and study.notes[-1].startswith("3 claims") and "(#first)" in study.notes[-1]
+
+
 def test_remarks_belong_to_stored_results(results):
     remarks = tomllib.loads(results.REMARKS.read_text(encoding="utf-8"))
     labels = {run.label for run in results.everything()}

@@ -15,19 +15,19 @@ def test_one_channel_gives_a_tile_for_each_map(network):
     found = kernels(network, "0", (1, 8, 8))
     weight = network[0].weight.numpy()
     np.testing.assert_array_equal(found.tiles, weight[:, 0])
-    assert found.largest == np.abs(weight).max() and found.shape == (4, 1, 3, 3)
+    assert found.largest == np.abs(weight).max() and found.shape == (4, 1, 3, 3) and found.one_tile_a_map
 
 
 def test_many_channels_give_a_row_for_each_map(network):
     found = kernels(network, "3", (1, 8, 8))
-    assert found.columns == 4 and found.tiles.shape == (20, 3, 3)
+    assert found.columns == 4 and found.tiles.shape == (20, 3, 3) and not found.one_tile_a_map
     np.testing.assert_array_equal(found.tiles[2 * 4 + 1], network[3].weight[2, 1].numpy())
 
 
 def test_colour_kernels_keep_their_channels():
     layer = nn.Sequential(nn.Conv2d(3, 2, 5))
     found = kernels(layer, "0", (3, 16, 16))
-    assert found.tiles.shape == (2, 5, 5, 3)
+    assert found.tiles.shape == (2, 5, 5, 3) and found.one_tile_a_map
     np.testing.assert_array_equal(found.tiles[1, :, :, 2], layer[0].weight[1, 2].detach().numpy())
 
 
@@ -35,7 +35,7 @@ def test_kernels_on_folded_pixels_are_those_of_the_unfolded_convolution():
     torch.manual_seed(0)
     folded = nn.Sequential(nn.PixelUnshuffle(4), nn.Conv2d(16, 3, 3, bias=False))
     found = kernels(folded, "1", (1, 32, 32))
-    assert found.tiles.shape == (3, 12, 12)
+    assert found.tiles.shape == (3, 12, 12) and found.one_tile_a_map
     plain = nn.functional.conv2d(x := torch.rand(1, 1, 32, 32), torch.from_numpy(found.tiles)[:, None], stride=4)
     torch.testing.assert_close(plain, folded(x), atol=1e-5, rtol=1e-5)
 

@@ -74,12 +74,12 @@ def test_a_sheet_has_every_layer_on_its_own_scale_under_its_name():
 
 
 def test_one_tile_a_map_fills_a_square_also_where_a_stem_reads_folded_pixels():
-    folded = Kernels("stem", np.ones((32, 12, 12), np.float32), 11, (32, 16, 3, 3), "")
-    in_rows = Kernels("block", np.ones((64, 3, 3), np.float32), 16, (4, 16, 3, 3), "")
-    block, stem = (
+    folded = Kernels("stem", np.ones((32, 12, 12), np.float32), 11, (32, 16, 3, 3), "", one_tile_a_map=True)
+    in_rows = Kernels("block", np.ones((64, 3, 3), np.float32), 4, (64, 4, 3, 3), "")  # 16 of the 64 maps
+    stem, block = (
         picture.get_array().shape for picture in pictures(map_plots.kernel_sheet([folded, in_rows], title=""))
     )
-    assert 0.8 < stem[0] / stem[1] <= 1 and block[1] > 3 * block[0]
+    assert 0.8 < stem[0] / stem[1] <= 1 and block[0] > 3 * block[1]
 
 
 def test_small_kernels_are_enlarged_without_a_change():

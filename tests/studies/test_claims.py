@@ -189,6 +189,10 @@ def test_time_is_counted_until_anothers_best_loss_is_reached(judge):
     assert judge(reach, more=of, a=cell(0.1, [0.9] * 8 + [0.2] * 2), b=slow).holds is False
     never = judge(reach, more=of, a=cell(0.1, 0.4), b=slow)
     assert never.holds is False and never.reasons == ("a never reached that loss",)
+    stuck = judge(reach, more=of, a=quick, b=cell(0.1, [0.9] * 9 + [0.88]))
+    assert stuck.holds is None and stuck.reasons == (
+        "b has hardly learned: its best validation loss is near its first",
+    )
     seconds = reach.replace("epochs_to_reach", "seconds_to_reach")
     dear = cell(0.1, [0.9] * 5 + [0.2] * 5, seconds=3.0)
     assert judge(seconds, more=of, a=dear, b=slow).holds is False
@@ -244,6 +248,10 @@ def test_what_no_run_can_judge_says_so(judge):
         ('kind = "ratio"\nmeasure = "valid_los"\nof = "a"\nto = "b"', "valid_loss"),
         ('kind = "gap"\nlarger = "a"', "smaller"),
         ('kind = "reach"\nmeasure = "valid_loss"\ncell = "a"\nthan = "b"\nshare = 0.7', "measure"),
+        ('kind = "people"\ncells = ["a"]\ncount = 1\nabove = 0.5', "this study's task is keypoints"),
+        ('kind = "people"\ncells = ["a"]\ncount = 1', "above or at_most"),
+        ('kind = "people"\ncells = ["a"]\ncount = 1\nabove = 0.5\nat_most = 0.1', "above or at_most"),
+        ('kind = "people"\ncells = ["a"]\ncount = 5\nof = 4\nabove = 0.5', "count = 5 people cannot be of = 4"),
     ],
 )
 def test_a_wrong_claim_is_named(judge, claim, said):

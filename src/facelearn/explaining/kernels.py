@@ -31,6 +31,7 @@ class Kernels:
         columns: tiles in a row of the picture.
         shape: of the layer's weight tensor.
         meaning: what a tile is, one sentence.
+        one_tile_a_map: whether a tile may stand anywhere; else a row of tiles belongs to one map.
         autocorrelation: of neighbouring weights, as `autocorrelation` says; None where no weight has a neighbour on the image.
         similarity: of the layer's kernels, as `kernel_similarity` says; None where there is one only.
     """
@@ -40,6 +41,7 @@ class Kernels:
     columns: int
     shape: tuple[int, ...]
     meaning: str
+    one_tile_a_map: bool = False
     autocorrelation: float | None = None
     similarity: float | None = None
 
@@ -145,15 +147,14 @@ def _tiles(
     where = " on the image's own pixels" if unfolded else ""
     if array.shape[1] == 3 and input_shape[0] == 3 and math.prod(array.shape[2:]) > 1:
         tiles = array.transpose(0, 2, 3, 1)[:MOST_TILES]
-        return Kernels(
-            layer, tiles, _columns(len(tiles)), shape, f"One tile a map, its red, green and blue weights{where}."
-        )
+        meaning = f"One tile a map, its red, green and blue weights{where}."
+        return Kernels(layer, tiles, _columns(len(tiles)), shape, meaning, one_tile_a_map=True)
     if math.prod(array.shape[2:]) == 1:
         matrix = array[:_WIDEST_MATRIX, :_WIDEST_MATRIX, 0, 0]
         return Kernels(layer, matrix[None], 1, shape, "A row for each map, a column for each map it reads.")
     if array.shape[1] == 1:
         tiles = array[:MOST_TILES, 0]
-        return Kernels(layer, tiles, _columns(len(tiles)), shape, f"One tile a map{where}.")
+        return Kernels(layer, tiles, _columns(len(tiles)), shape, f"One tile a map{where}.", one_tile_a_map=True)
     some = array[:MOST_SIDE, :MOST_SIDE]
     meaning = f"A row for each map{_cut(len(some), len(array))}, a tile for each map it reads{_cut(some.shape[1], array.shape[1])}."
     return Kernels(layer, some.reshape(-1, *some.shape[2:]), some.shape[1], shape, meaning)

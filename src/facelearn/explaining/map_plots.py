@@ -42,6 +42,8 @@ class KernelTiles(Protocol):
     def columns(self) -> int: ...
     @property
     def shape(self) -> tuple[int, ...]: ...
+    @property
+    def one_tile_a_map(self) -> bool: ...
 
 
 def kernels_figure(tiles: NDArray[np.float32], columns: int, *, title: str) -> Figure:
@@ -67,7 +69,7 @@ def kernel_sheet(layers: Sequence[KernelTiles], *, title: str) -> Figure:
     """The kernels of many layers on one sheet, each layer on a scale of its own, its middle 0 (white; grey where kernels have colours).
 
     Args:
-        layers: name, tiles, columns and shape of each, as `explaining.kernels.Kernels` holds them.
+        layers: name, tiles, columns, shape and whether tiles may stand anywhere, of each, as `explaining.kernels.Kernels` holds them.
         title: above the sheet.
     """
     across = min(_ACROSS, len(layers))
@@ -77,9 +79,8 @@ def kernel_sheet(layers: Sequence[KernelTiles], *, title: str) -> Figure:
         figure.suptitle(plain_text(title, 110), x=0.01, ha="left", fontweight="bold")
         panels = figure.subplots(rows, _ACROSS, squeeze=False).ravel()
         for axes, one in zip(panels, layers, strict=False):
-            # one tile a map may stand anywhere: a square fills the panel best
-            free = one.tiles.ndim == 4 or len(one.tiles) <= one.shape[0]
-            columns = math.ceil(math.sqrt(len(one.tiles))) if free else one.columns
+            # tiles that may stand anywhere fill the panel best as a square
+            columns = math.ceil(math.sqrt(len(one.tiles))) if one.one_tile_a_map else one.columns
             picture, largest = _kernels_picture(one.tiles, columns)
             show(axes, picture, (-largest, largest), DIVERGING)
             axes.set_anchor("NW")

@@ -109,7 +109,7 @@ def rows(study: Study, cells: Cells) -> list[Row]:
             continue
         each = [
             _beside(run, kind, variation.shows) if variation.shows
-            else _measures(run, kind, largest, targets.get(_fold(run), -math.inf))
+            else _measures(run, kind, largest, targets.get((_fold(run), _loss_of(run, kind)), -math.inf))
             for run in runs
         ]  # fmt: skip
         # what a fold did not reach has no mean over the folds
@@ -196,10 +196,15 @@ def _largest_loss(cells: Cells) -> float:
     return float(known.max()) if len(known) and known.max() > 0 else 1.0
 
 
-def _targets(study: Study, cells: Cells) -> dict[int, float]:
-    """Fold (0 for a plain split) -> the best validation loss of the cell that others are timed against."""
-    runs = cells.get(study.reach.of, ()) if study.reach else ()
-    return {_fold(run): float(np.nanmin(column(run, "valid_loss"))) for run in trained(runs)}
+def _targets(study: Study, cells: Cells) -> dict[tuple[int, str], float]:
+    """Fold (0 for a plain split) and `_loss_of` -> the best validation loss of the cell that others are timed against."""
+    runs, kind = cells.get(study.reach.of, ()) if study.reach else (), TASKS[study.task].study
+    return {(_fold(run), _loss_of(run, kind)): float(np.nanmin(column(run, "valid_loss"))) for run in trained(runs)}
+
+
+def _loss_of(run: CellNumbers, kind: StudyNumbers) -> str:
+    """What validation losses must have in common to be compared: a task with losses of its own validates by what it trains on."""
+    return kind.criterion(run["recipe"]) if kind.LOSS_NAMES else ""
 
 
 def _fold(run: CellNumbers) -> int:

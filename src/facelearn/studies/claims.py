@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from facelearn.tasks.settings import Settings
 
@@ -123,6 +123,14 @@ class PeopleClaim(_Claim):
     of: int | None = Field(default=None, ge=1)
     above: float | None = None
     at_most: float | None = None
+
+    @model_validator(mode="after")
+    def _one_limit(self) -> PeopleClaim:
+        if (self.above is None) == (self.at_most is None):
+            raise ValueError("a claim about people needs above or at_most, one of the two")
+        if self.of is not None and self.count > self.of:
+            raise ValueError(f"count = {self.count} people cannot be of = {self.of}")
+        return self
 
 
 class AssertedClaim(_Claim):

@@ -10,6 +10,7 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
@@ -27,7 +28,7 @@ from facelearn.studies.claims import (
     ReachClaim,
     TrendClaim,
 )
-from facelearn.tasks.study_numbers import Cells, StudyNumbers, trained
+from facelearn.tasks.study_numbers import CellNumbers, Cells, StudyNumbers, trained
 
 CLOSE = 0.02
 """A difference of less than this share is no difference where there are no intervals."""
@@ -299,21 +300,36 @@ def _reach(claim: ReachClaim, evidence: Evidence) -> Judgement:
     not_run = [name for name in (claim.cell, claim.than) if name not in evidence.rows]
     if not_run or claim.than not in values:
         return Judgement(None, found, tuple(_not_run(evidence, not_run)) or (f"{claim.than} never reached the loss",))
+    if all(_knows_no_more(run) for run in trained(evidence.cells[claim.than])):
+        return Judgement(None, found, (f"{claim.than} has hardly learned: its best validation loss is near its first",))
     if claim.cell not in values:
         return Judgement(False, found, (f"{claim.cell} never reached that loss",))
     share = values[claim.cell].value / values[claim.than].value
     return Judgement(share <= claim.share, f"{found}: {share:.2f} times")
 
 
+def _knows_no_more(run: CellNumbers) -> bool:
+    """Whether a cell's best validation loss is within 5% of its first."""
+    losses = column(run, "valid_loss")
+    losses = losses[np.isfinite(losses)]
+    return len(losses) > 0 and bool(losses.min() > 0.95 * losses[0])
+
+
 def _people(claim: PeopleClaim, evidence: Evidence) -> Judgement:
     said: dict[str, list[str]] = {}
     answers, reasons = [], []
+
+    def enough(score: float) -> bool:
+        return score > claim.above if claim.above is not None else score <= cast(float, claim.at_most)
+
     place = "best" if claim.above is not None else "worst"
     for name in claim.cells:
         runs = trained(evidence.cells.get(name, ()))
         kept = evidence.kind.ranked_scores(runs[0]).get(place, ()) if runs and name in evidence.rows else ()
-        people = int(runs[0]["data"]["counts"].get("people", claim.of)) if runs and claim.of else 0
+        people = int(runs[0]["data"]["counts"]["people"]) if runs and claim.of else 0
         count = max(1, round(claim.count * people / claim.of)) if claim.of else claim.count
+        if len(kept) < count and kept and not enough(kept[-1]):  # nor are those that were not kept
+            count = len(kept)
         if len(kept) < count:
             reasons += [f"{name}: fewer than {count} scores were kept"] if runs else _not_run(evidence, [name])
             continue
@@ -321,7 +337,7 @@ def _people(claim: PeopleClaim, evidence: Evidence) -> Judgement:
         nth = "" if count == 1 else f"{_ordinal(count)} "
         share = f" ({count} of {people} people for {claim.count} of {claim.of})" if claim.of else ""
         said.setdefault(f"The {nth}{place} person's aggregated score{share}", []).append(f"{name} {last:.3f}")
-        answers.append(last > claim.above if claim.above is not None else last <= (claim.at_most or 0.0))
+        answers.append(enough(last))
     found = "; ".join(f"{what}: {', '.join(scores)}" for what, scores in said.items())
     return Judgement(False if not all(answers) else None if reasons else True, found, tuple(reasons))
 

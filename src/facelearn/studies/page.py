@@ -298,7 +298,7 @@ def _lines(study: Study, found: Sequence[Row], cells: Cells, folds: Folds | None
         if study.repeats:
             spread, of = "standard error", "runs that differ in who is held out and in their first weights"
         lines.append(f"Mean and {spread} over {'/'.join(map(str, sorted(counts)))} {of}.")
-    if study.reach:
+    if study.reach and any(name in row.ours for row in found for name in ("epochs_to_reach", "seconds_to_reach")):
         published = f" Published: {study.reach.published}." if study.reach.published else ""
         lines.append(f"Epochs and seconds to reach the best validation loss of {study.reach.of}.{published}")
     return lines

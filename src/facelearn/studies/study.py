@@ -115,7 +115,7 @@ def study(
     study = _with_source_networks(load_study(
         name, epochs=epochs, source=source, sha256=sha256, train_list=train_list, test_data=test_data, test_list=test_list
     ))  # fmt: skip
-    if folds:  # in folds nothing is repeated
+    if folds or study.folds:  # in folds nothing is repeated
         study = dataclasses.replace(study, repeats=None)
     _check_names(study, only)
     store = Path(out) / "cells"
@@ -133,6 +133,7 @@ def study(
     missing = _jobs([(cell, plan) for cell, plan in wanted if plan.key not in found], store)
     outcomes = _outcomes(missing, read, jobs, device, keep_models, display, started, stop or (lambda: False))
     computed, problems = _gather(outcomes, found, done)
+    found |= _known(finished_cells(store), plans, keep_models)[0]  # what another process has finished meanwhile
     stopped = computed + len(problems) < len(missing)
     return StudyResult(
         study, _by_name(plans, found), _label(study, epochs, rows, folds), computed, {**lacking, **problems}, stopped,

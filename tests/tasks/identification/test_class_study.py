@@ -154,6 +154,7 @@ def test_an_order_of_losses_at_an_epoch_reads_the_curves(tmp_path):
         ("count = 1\nof = 201\nat_most = 0.8", True, "The worst person's aggregated score (1 of 6 people for 1 of 201)"),
         ("count = 1\nat_most = 0.0", False, "The worst person's aggregated score: large"),
         ("count = 7\nabove = 0.1", None, ""),
+        ("count = 7\nabove = 0.9", False, "The 6th best person's aggregated score: large 0.792"),  # nor is the seventh
     ],
 )  # fmt: skip
 def test_claims_about_people_count_them_or_their_share(tmp_path, claim, holds, found):
@@ -163,6 +164,18 @@ def test_claims_about_people_count_them_or_their_share(tmp_path, claim, holds, f
     _, verdict = verdicts(study, rows(study, CELLS), CELLS)
     assert verdict.holds is holds and verdict.found.startswith(found)
     assert verdict.reasons == (("large: fewer than 7 scores were kept",) if holds is None else ())
+
+
+def test_only_losses_of_one_criterion_are_timed_against_each_other(tmp_path):
+    path = tmp_path / "reach.toml"
+    path.write_text(
+        STUDY.replace("[[cells]]", '[reach]\nof = "small"\n[[cells]]', 1).replace('["', '["epochs_to_reach", "', 1)
+    )
+    study = load_study(path, train_list="list.txt")
+    weighted, other = rows(study, CELLS)[1], cell(np.repeat(np.arange(6), 3), train=(0.5, 0.5))
+    assert "epochs_to_reach" not in weighted.ours  # its validation loss is a weighted one
+    small, plain = rows(study, {"small": [POOR], "large": [other]})
+    assert (small.ours["epochs_to_reach"].value, plain.ours["epochs_to_reach"].value) == (2, 1)
 
 
 def test_curves_are_in_nats_and_scores_are_drawn_against_cost(study, tmp_path):

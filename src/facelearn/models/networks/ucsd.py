@@ -95,8 +95,8 @@ def tronnet(
     Float (B, in_channels, H, W) -> logits (B, outputs). The last convolution has stride 2: the study's table prints 1, but the
     1,210 inputs that it prints for the next layer need 2. `second_stage`: what follows the second convolution, one of
     `SECOND_STAGES`: as printed (ReLU, batch norm, ReLU), or in the order of all later ones ("norm, activation"), which the numbers of
-    its kernel pictures imply; the parameters are the same. `norm`: batch, or none, which leaves ReLU alone after each convolution, to
-    see what batch norm does. Other options and errors as `ucsd_baseline`.
+    its kernel pictures imply; the parameters are the same. `norm`: batch, or none, which leaves one ReLU after each
+    convolution, whatever `second_stage` is, to see what batch norm does. Other options and errors as `ucsd_baseline`.
     """
     order = choice("tronnet", "second_stage", second_stage, SECOND_STAGES)
     stages = [replace(stage, order=order) if number == 1 else stage for number, stage in enumerate(_TRONNET)]
