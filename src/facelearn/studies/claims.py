@@ -132,6 +132,14 @@ class PeopleClaim(_Claim):
             raise ValueError(f"count = {self.count} people cannot be of = {self.of}")
         return self
 
+    def count_of(self, people: int) -> int:
+        """How many of so many `people` it takes."""
+        return max(1, round(self.count * people / self.of)) if self.of else self.count
+
+    def is_met_by(self, score: float) -> bool:
+        """Whether an aggregated score keeps to the limit."""
+        return score > self.above if self.above is not None else self.at_most is not None and score <= self.at_most
+
 
 class AssertedClaim(_Claim):
     """It follows from arithmetic, or with `holds = false` its contrary does, and a test asserts it: `by` is that test's file."""

@@ -20,6 +20,7 @@ from facelearn.recipe.starting_weights import hub_file
 from facelearn.studies.claims import Claim, PeopleClaim, ReachClaim, cells_of, measures_of
 from facelearn.studies.measures import MEASURES
 from facelearn.studies.study_file import CellEntry, Checkpoint, Reach, ShortRuns, StudyFile
+from facelearn.tasks import TASKS
 
 FOLDER = Path(__file__).resolve().parent / "catalogue"
 BASES = "bases"
@@ -333,9 +334,11 @@ def _check(path: Path, facts: StudyFile, variations: tuple[Variation, ...]) -> N
     wanted = [name for claim in facts.claims for name in cells_of(claim)]
     if not facts.reach and any(isinstance(claim, ReachClaim) for claim in facts.claims):
         raise RecipeError(f"{path}: a claim of kind 'reach' needs the study's [reach]: of which cell the best loss is")
-    if variations[0].recipe.task != "identification" and any(isinstance(claim, PeopleClaim) for claim in facts.claims):
+    task = variations[0].recipe.task
+    named = "average_aggregated_score" in TASKS[task].study.MEASURES
+    if not named and any(isinstance(claim, PeopleClaim) for claim in facts.claims):
         raise RecipeError(
-            f"{path}: a claim of kind 'people' counts scores of people who are named; this study's task is {variations[0].recipe.task}"
+            f"{path}: a claim of kind 'people' counts scores of people who are named; this study's task is {task}"
         )
     short = list(facts.short_runs.cells) if facts.short_runs else []
     for name in wanted + short + ([facts.reach.of] if facts.reach else []):

@@ -10,7 +10,6 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 
@@ -310,40 +309,31 @@ def _reach(claim: ReachClaim, evidence: Evidence) -> Judgement:
 
 def _knows_no_more(run: CellNumbers) -> bool:
     """Whether a cell's best validation loss is within 5% of its first."""
-    losses = column(run, "valid_loss")
-    losses = losses[np.isfinite(losses)]
-    return len(losses) > 0 and bool(losses.min() > 0.95 * losses[0])
+    losses = [loss for loss in column(run, "valid_loss") if math.isfinite(loss)]
+    return bool(losses) and min(losses) > 0.95 * losses[0]
 
 
 def _people(claim: PeopleClaim, evidence: Evidence) -> Judgement:
     said: dict[str, list[str]] = {}
     answers, reasons = [], []
-
-    def enough(score: float) -> bool:
-        return score > claim.above if claim.above is not None else score <= cast(float, claim.at_most)
-
     place = "best" if claim.above is not None else "worst"
     for name in claim.cells:
         runs = trained(evidence.cells.get(name, ()))
         kept = evidence.kind.ranked_scores(runs[0]).get(place, ()) if runs and name in evidence.rows else ()
         people = int(runs[0]["data"]["counts"]["people"]) if runs and claim.of else 0
-        count = max(1, round(claim.count * people / claim.of)) if claim.of else claim.count
-        if len(kept) < count and kept and not enough(kept[-1]):  # nor are those that were not kept
+        count = claim.count_of(people)
+        if len(kept) < count and kept and not claim.is_met_by(kept[-1]):  # nor are those that were not kept
             count = len(kept)
         if len(kept) < count:
             reasons += [f"{name}: fewer than {count} scores were kept"] if runs else _not_run(evidence, [name])
             continue
         last = kept[count - 1]
-        nth = "" if count == 1 else f"{_ordinal(count)} "
+        nth = {1: "", 2: "second ", 3: "third "}.get(count, f"{count}th ")
         share = f" ({count} of {people} people for {claim.count} of {claim.of})" if claim.of else ""
         said.setdefault(f"The {nth}{place} person's aggregated score{share}", []).append(f"{name} {last:.3f}")
-        answers.append(enough(last))
+        answers.append(claim.is_met_by(last))
     found = "; ".join(f"{what}: {', '.join(scores)}" for what, scores in said.items())
     return Judgement(False if not all(answers) else None if reasons else True, found, tuple(reasons))
-
-
-def _ordinal(number: int) -> str:
-    return {2: "second", 3: "third"}.get(number, f"{number}th")
 
 
 def _numbers(evidence: Evidence, names: Sequence[str], measure: str, epoch: int | None = None) -> dict[str, Number]:
