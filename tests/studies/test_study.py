@@ -72,6 +72,15 @@ def test_only_what_is_missing_is_trained(toml, tmp_path):
 
 
 @pytest.mark.slow
+def test_what_another_process_finishes_meanwhile_stands_on_the_page(toml, tmp_path):
+    faces = blob_faces(60)
+    result = study(
+        toml(), faces, tmp_path, only=("all",), done=lambda *_: study(toml(), faces, tmp_path, only=("complete",))
+    )
+    assert result.computed == 1 and list(result.cells) == ["all", "complete"]
+
+
+@pytest.mark.slow
 def test_all_cells_are_measured_on_the_same_rows_and_leave_no_weights(toml, tmp_path):
     result = study(toml(), blob_faces(60), tmp_path)
     counts = {name: numbers["data"]["counts"] for name, (numbers,) in result.cells.items()}
