@@ -34,7 +34,7 @@ def place_labels(
         figure, axes: with their final limits.
         x, y: (n,) of all marks, those without a text included; NaN for none.
         texts: index -> text, the most important first.
-        needed: a text without a free place is written to the right of its mark; else it is left out.
+        needed: a text without such a place is written where it hides no other text, or at last to the right; else it is left out.
         colour, size: of the texts, size in points.
     """
     figure.draw_without_rendering()
@@ -44,11 +44,12 @@ def place_labels(
     for i, text in texts.items():
         at = float(np.asarray(x)[i]), float(np.asarray(y)[i])
         others = np.delete(marks, i, 0)
-        for place in _PLACES:
+        # what is needed stands rather beside a mark of another name than on another text
+        for place, alone in [(place, True) for place in _PLACES] + [(place, False) for place in _PLACES if needed]:
             written = _write(axes, at, text, place, colour, size)
             box = written.get_window_extent()
             inside = frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1
-            if inside and not box.count_overlaps(taken) and not _is_of_another(box, marks[i], others):
+            if inside and not box.count_overlaps(taken) and not (alone and _is_of_another(box, marks[i], others)):
                 taken.append(box)
                 break
             written.remove()
