@@ -142,6 +142,15 @@ def test_folds_share_their_test_and_are_summed_up(toml, tmp_path, faces):
     assert len(study(path, faces, tmp_path, only=("weighted",), folds=3).cells["weighted"]) == 3
 
 
+@pytest.mark.slow
+def test_folds_that_another_process_finishes_meanwhile_are_summed_up(toml, tmp_path, faces):
+    path = toml(top="folds = 2")
+    result = study(
+        path, faces, tmp_path, only=("plain",), done=lambda *_: study(path, faces, tmp_path, only=("weighted",))
+    )
+    assert result.computed == 2 and list(result.folds) == ["plain", "weighted"]
+
+
 def test_what_no_cell_takes_is_refused(toml, tmp_path, faces):
     (tmp_path / "weights.pth").write_bytes(b"weights")
     with pytest.raises(RecipeError, match="leave out source"):

@@ -31,6 +31,8 @@ from facelearn.tasks.study_numbers import CellNumbers, Cells, StudyNumbers, trai
 
 CLOSE = 0.02
 """A difference of less than this share is no difference where there are no intervals."""
+NO_BETTER = 0.95
+"""A loss or an error above this share of another is no better than it."""
 RISEN = 0.1
 """A validation loss that rose by this share above its lowest shows overfitting."""
 CORRELATED, UNCORRELATED = 0.7, 0.3
@@ -310,7 +312,7 @@ def _reach(claim: ReachClaim, evidence: Evidence) -> Judgement:
 def _knows_no_more(run: CellNumbers) -> bool:
     """Whether a cell's best validation loss is within 5% of its first."""
     losses = [loss for loss in column(run, "valid_loss") if math.isfinite(loss)]
-    return bool(losses) and min(losses) > 0.95 * losses[0]
+    return bool(losses) and min(losses) > NO_BETTER * losses[0]
 
 
 def _people(claim: PeopleClaim, evidence: Evidence) -> Judgement:

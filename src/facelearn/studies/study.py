@@ -133,11 +133,13 @@ def study(
     missing = _jobs([(cell, plan) for cell, plan in wanted if plan.key not in found], store)
     outcomes = _outcomes(missing, read, jobs, device, keep_models, display, started, stop or (lambda: False))
     computed, problems = _gather(outcomes, found, done)
-    found |= _known(finished_cells(store), plans, keep_models)[0]  # what another process has finished meanwhile
+    if missing:  # the folders of those, and what another process has finished meanwhile
+        more, folders = _known(finished_cells(store), plans, keep_models)
+        found, places = {**more, **found}, {**places, **folders}
     stopped = computed + len(problems) < len(missing)
     return StudyResult(
         study, _by_name(plans, found), _label(study, epochs, rows, folds), computed, {**lacking, **problems}, stopped,
-        _folds_together(plans, found, {**{job.plan.key: job.folder for job in missing}, **places}),
+        _folds_together(plans, found, places),
         tuple(dict.fromkeys((*read.warnings, *notes))),
     )  # fmt: skip
 
@@ -262,11 +264,10 @@ def _gather(
 def _plans(study: Study, data: str, folds: int | None) -> list[tuple[str, CellPlan]]:
     """Name and plan of every cell, fold by fold."""
     each = [(index, folds) for index in range(folds)] if folds else [None]
-    seeds = range(study.repeats or 1) if not folds else (0,)
     return [
         (one.name, CellPlan(one.recipe.with_changes(seed=one.recipe.seed + more) if more else one.recipe, data, fold))
         for one in study.variations
-        for more in seeds
+        for more in range(study.repeats or 1)
         for fold in each
     ]
 

@@ -14,14 +14,13 @@ from facelearn.studies.cell_numbers import COSTS, Row
 from facelearn.studies.checkpoints import epochs_text
 from facelearn.studies.claims import AssertedClaim, BestClaim, Claim, OpenClaim, OverfitsClaim, cells_of, measures_of
 from facelearn.studies.definition import Study
-from facelearn.studies.judging import CLOSE, Evidence, judge
+from facelearn.studies.judging import CLOSE, NO_BETTER, Evidence, judge
 from facelearn.studies.measures import MEASURES
 from facelearn.tasks import TASKS
 from facelearn.tasks.study_numbers import Cells, trained
 
 DECISIVE = 0.4
 """Share of the epochs from which on a cell whose loss no longer falls decides."""
-_NO_BETTER = 0.95
 _IMAGENET = ("f37072fd", "5c106cde", "397923af")
 """How the checksums of torchvision's weights of ResNet-18 (two) and VGG-16 begin."""
 RULE = (
@@ -135,7 +134,7 @@ def _starts_elsewhere(row: Row, evidence: Evidence) -> bool:
 def _knows_nothing(row: Row, evidence: Evidence) -> bool:
     runs = trained(evidence.cells.get(row.name, ()))
     blind = evidence.kind.blind_answer(runs[0]) if runs else None
-    return blind is not None and blind[0] in row.ours and row.ours[blind[0]].value > _NO_BETTER * blind[1]
+    return blind is not None and blind[0] in row.ours and row.ours[blind[0]].value > NO_BETTER * blind[1]
 
 
 def _with_machines(verdict: Verdict, behind: Sequence[Row]) -> Verdict:
