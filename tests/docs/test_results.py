@@ -74,9 +74,9 @@ def test_a_later_run_keeps_what_it_decides_and_leaves_out_what_waits(results, mo
     first, *_ = run.study.claims
     answers = [
         module.Verdict(first, None, "", "10 of 10 epochs", ("a and b are not apart",)),
-        module.Verdict(first, False, "", "10 of 10 epochs", ("not run: b",)),
-        module.Verdict(first, None, "", "10 of 10 epochs", ("not run: b",)),
-        module.Verdict(first, None, "", "1 of 10 epochs", ("too short: 1 of 10 epochs",)),
+        module.Verdict(first, False, "", "10 of 10 epochs", ("not run: b",), waits=True),
+        module.Verdict(first, None, "", "10 of 10 epochs", ("not run: b",), waits=True),
+        module.Verdict(first, None, "", "1 of 10 epochs", ("too short: 1 of 10 epochs",), waits=True),
         module.Verdict(first, True, "By arithmetic"),
     ]
     monkeypatch.setattr(module, "verdicts", lambda *_: answers)

@@ -221,6 +221,16 @@ def test_short_runs_decide_nothing_and_say_how_short(judge):
     assert "two fifths" in RULE
 
 
+def test_a_verdict_waits_for_cells_that_were_not_run_or_not_long_enough(judge):
+    whole, near = cell(0.1, 0.1), cell(0.1, 0.102)
+    assert judge(ORDER, a=whole).waits and judge(ORDER, epochs=1000, a=whole, b=near).waits
+    assert not judge(ORDER, a=whole, b=near).waits
+    cost = 'measure = "seconds_per_epoch"\norder = ["a", "b"]'  # known after one epoch
+    assert not judge(cost, epochs=1000, a=whole, b=cell(0.1, 0.1, seconds=2.0)).waits
+    both = judge(ORDER + '\nweights = "ImageNet"', epochs=1000, a=whole)
+    assert both.waits and both.reasons == ("too short: 10 of 1,000 epochs", "not run: b")
+
+
 def test_a_cell_no_better_than_the_mean_face_decides_nothing(judge):
     blind = judge(ORDER, a=cell(0.1, 0.1), b=cell(0.1, 0.4, rmse=4.9))
     assert blind.holds is None and blind.reasons == ("no better than an answer that looks at no image: b",)

@@ -154,6 +154,8 @@ def test_folds_give_mean_and_deviation(study):
     assert "0.30000 ± 0.14142" in text(study, {"a": runs})
     repeated = text(dataclasses.replace(study, repeats=2), {"a": runs})
     assert "0.30000 ± 0.10000" in repeated and "Mean and standard error over 2 runs" in repeated
+    near, equal = ([cell([1, 1], [1, value], fold=[i, 2]) for i, value in enumerate((0.3, b))] for b in (0.3000001, 0.3))
+    assert "0.30000 ± under 0.00001" in text(study, {"a": near}) and "0.30000 ± 0.00000" in text(study, {"a": equal})
 
 
 def test_numbers_read_as_their_measure(study):
@@ -187,6 +189,11 @@ def test_curves_are_drawn_as_shares_of_the_largest_loss(study):
     bold = [line for line in axes.lines if line.get_label() in ("a", "b")]
     assert [list(line.get_ydata()) for line in bold] == [[1.0, 0.5, 0.25, 0.25], [0.8, 0.5, 0.4, 0.45]]
     assert axes.get_yscale() == "log"
+    name = "a network whose name is longer than the legend is wide"
+    renamed = dataclasses.replace(study, variations=(dataclasses.replace(study.variations[0], name=name),))
+    (axes,) = study_curves(renamed, {name: CELLS["a"]}).axes
+    words = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert any("\n" in text and text.replace("\n", " ") == name for text in words)
     published, ours = study_sweep(study, rows(study, CELLS)).axes[1].lines
     assert list(published.get_ydata()) == [0.1, 0.4] and list(ours.get_ydata()) == [0.25, 0.45]
 

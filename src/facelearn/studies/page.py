@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 import json
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypedDict
@@ -317,7 +318,10 @@ def _ours(measure: str, number: Number | None, root: float) -> str:
         return "-"
     shown = value_text(measure, number.value)
     if math.isfinite(number.deviation):
-        return f"{shown} ± {value_text(measure, number.deviation / root)}"
+        spread = value_text(measure, number.deviation / root)
+        if number.deviation > 0 and spread == value_text(measure, 0.0):  # no spread is none only where all are equal
+            spread = "under " + re.sub(r"0(\D*)$", r"1\1", spread)
+        return f"{shown} ± {spread}"
     if math.isfinite(number.low) and measure not in ("valid_loss", "valid_cross_entropy_loss"):
         return f"{shown} ({value_text(measure, number.low)} to {value_text(measure, number.high)})"
     return shown

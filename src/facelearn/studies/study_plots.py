@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -62,7 +63,7 @@ def study_curves(study: Study, cells: Cells) -> Figure:
         for index, name in enumerate(names):
             epochs = _mean_curve(cells[name], "epoch")
             colour = _colour(index, len(names))
-            label = plain_text(name, 40)
+            label = "\n".join(textwrap.wrap(plain_text(name, 80), 40))
             curve(axes, epochs, losses[name, "train"] / scale, colour, "" if validated else label, thin=validated)
             curve(axes, epochs, losses[name, "valid"] / scale, colour, label)
         longest = max((float(np.max(line.get_xdata())) for line in axes.lines), default=1.0)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from facelearn.studies.cell_numbers import COSTS, Row
 from facelearn.studies.checkpoints import epochs_text
@@ -44,6 +44,7 @@ class Verdict:
         found: the numbers that say so, with intervals.
         ran: how long the cells behind it ran, of how many epochs.
         reasons: why it is not decided or does not hold.
+        waits: cells that it is about were not run, or not long enough.
     """
 
     claim: Claim
@@ -51,6 +52,7 @@ class Verdict:
     found: str
     ran: str = ""
     reasons: tuple[str, ...] = ()
+    waits: bool = False
 
     @property
     def answer(self) -> str:
@@ -81,27 +83,33 @@ def _verdict(claim: Claim, evidence: Evidence) -> Verdict:
     if isinstance(claim, BestClaim) and not claim.among:
         names = list(dict.fromkeys((*names, *evidence.names)))
     behind = [evidence.rows[name] for name in names if name in evidence.rows]
+    absent = [name for name in names if name not in evidence.rows]
+    short = [] if _is_of_costs(claim) else _together([too_short(row) for row in behind])
     finding = judge(claim, evidence)
     ran = f"{epochs_text(behind)} epochs" if behind else ""
     seen = isinstance(claim, OverfitsClaim) and finding.holds is (not claim.prevented)
-    doubts = [] if seen else _doubts(claim, behind, evidence)
+    doubts = [] if seen else short + _doubts(claim, behind, evidence)
     former = [row.name for row in behind if row.earlier]
     earlier = [f"trained in an earlier form: {', '.join(former)}"] if former else []
     if doubts or earlier:
-        missing = [reason for reason in finding.reasons if reason.startswith("not run")]
-        return Verdict(claim, None, finding.found, ran, (*earlier, *doubts, *missing))
-    return _with_machines(Verdict(claim, finding.holds, finding.found, ran, finding.reasons), behind)
+        missing = [f"not run: {', '.join(absent)}"] if absent else []
+        return Verdict(claim, None, finding.found, ran, (*earlier, *doubts, *missing), bool(short or absent))
+    return _with_machines(Verdict(claim, finding.holds, finding.found, ran, finding.reasons, bool(absent)), behind)
+
+
+def _is_of_costs(claim: Claim) -> bool:
+    """What an epoch costs is known after one."""
+    return bool(measures_of(claim)) and set(measures_of(claim)) <= set(COSTS)
 
 
 def _doubts(claim: Claim, behind: Sequence[Row], evidence: Evidence) -> list[str]:
-    """Why the numbers of these cells decide nothing."""
-    if measures_of(claim) and set(measures_of(claim)) <= set(COSTS):  # what an epoch costs is known after one
+    """Why the numbers of these cells decide nothing, but for how long they ran."""
+    if _is_of_costs(claim):
         kinds = {row.machine for row in behind}
         return ["the cells ran on different machines"] if len(kinds) > 1 else []
     blind = [row.name for row in behind if _knows_nothing(row, evidence)]
-    doubts = _together([too_short(row) for row in behind])
     others = [row.name for row in behind if claim.weights and _starts_elsewhere(row, evidence)]
-    doubts += [f"starts from weights that are not {claim.weights}'s: {', '.join(others)}"] if others else []
+    doubts = [f"starts from weights that are not {claim.weights}'s: {', '.join(others)}"] if others else []
     return doubts + ([f"no better than an answer that looks at no image: {', '.join(blind)}"] if blind else [])
 
 
@@ -141,8 +149,7 @@ def _with_machines(verdict: Verdict, behind: Sequence[Row]) -> Verdict:
     kinds = {row.machine for row in behind}
     if len(kinds) < 2 or verdict.holds is None:
         return verdict
-    reasons = (*verdict.reasons, "the cells ran on different machines")
-    return Verdict(verdict.claim, verdict.holds, verdict.found, verdict.ran, reasons)
+    return replace(verdict, reasons=(*verdict.reasons, "the cells ran on different machines"))
 
 
 def verdict_text(verdict: Verdict) -> str:
