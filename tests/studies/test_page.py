@@ -154,7 +154,9 @@ def test_folds_give_mean_and_deviation(study):
     assert "0.30000 ± 0.14142" in text(study, {"a": runs})
     repeated = text(dataclasses.replace(study, repeats=2), {"a": runs})
     assert "0.30000 ± 0.10000" in repeated and "Mean and standard error over 2 runs" in repeated
-    near, equal = ([cell([1, 1], [1, value], fold=[i, 2]) for i, value in enumerate((0.3, b))] for b in (0.3000001, 0.3))
+    near, equal = (
+        [cell([1, 1], [1, value], fold=[i, 2]) for i, value in enumerate((0.3, b))] for b in (0.3000001, 0.3)
+    )
     assert "0.30000 ± under 0.00001" in text(study, {"a": near}) and "0.30000 ± 0.00000" in text(study, {"a": equal})
 
 
