@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import sys
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -142,10 +143,11 @@ def _section(run: Stored, remark: Mapping[str, Any]) -> str:
     facts, study = run.facts, run.study
     body = markdown(study, run.cells, found=run.rows, pictures=f"images/results/{run.label}-", folds=facts.get("folds"))
     heading, rest = body.split("\n", 1)
-    asked = run.label.removeprefix(study.name).strip("-").split("-")
-    if any(asked):
-        heading += f" ({' '.join(asked)})"
-    options = "".join(f" --{what} {number}" for number, what in zip(asked[::2], asked[1::2], strict=False))
+    asked = run.label.removeprefix(study.name).strip("-")
+    if asked:
+        heading += f" ({asked.replace('-', ' ')})"
+    options = "".join(f" --{what} {number}" for number, what in re.findall(r"(\d+)-(epochs|rows|folds)", asked))
+    options += "".join(f" --seed {number}" for number in re.findall(r"seed-(\d+)", asked))
     data, given = ("training.zip", "") if study.task == "keypoints" else ("PHOTOS", _files(facts))
     data = remark.get("data", data)
     command = f"```bash\nfacelearn study {study.name} --data {data}{given}{options}\n```"

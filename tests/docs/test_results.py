@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,18 @@ def test_a_later_run_keeps_what_it_decides_and_leaves_out_what_waits(results, mo
     monkeypatch.setattr(module, "verdicts", lambda *_: answers)
     study = results._with_own_claims(run, "first")
     assert len(study.claims) == 2 and study.notes[-1].startswith("3 claims") and "(#first)" in study.notes[-1]
+
+
+def test_a_section_is_headed_by_the_command_that_ran_it(results):
+    (run,) = (one for one in results.everything() if one.label == "w207_hidden_units")
+    for label, heading, options in (
+        ("w207_hidden_units", "perceptron", ""),
+        ("w207_hidden_units-cpu", "perceptron (cpu)", ""),
+        ("w207_hidden_units-30-epochs-500-rows-seed-4", "perceptron (30 epochs 500 rows seed 4)", " --epochs 30 --rows 500 --seed 4"),
+    ):  # fmt: skip
+        lines = results._section(replace(run, label=label), {}).splitlines()
+        assert f"## Hidden units of the multilayer {heading}" in lines
+        assert f"facelearn study w207_hidden_units --data training.zip{options}" in lines
 
 
 def test_remarks_belong_to_stored_results(results):

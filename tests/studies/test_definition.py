@@ -152,6 +152,14 @@ def test_short_runs_take_the_settings_that_the_study_has_for_them():
     assert {(one.recipe.epochs, one.epochs) for one in short.variations} == {(30, 1000)}
 
 
+def test_a_seed_changes_nothing_else():
+    for before, after in zip(
+        load_study("ucsd_models").variations, load_study("ucsd_models", seed=5).variations, strict=True
+    ):
+        assert after == dataclasses.replace(before, recipe=before.recipe.with_changes(seed=5))
+    assert {one.recipe.seed for one in load_study("ucsd_models", seed=0).variations} == {0}
+
+
 def test_the_201_class_study_trains_as_published():
     cells = {one.name: one for one in load_study("ucsd_models").variations}
     networks = {

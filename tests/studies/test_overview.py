@@ -81,6 +81,17 @@ def test_what_a_study_changed_since_a_cell_was_trained_is_named(tmp_path):
     assert "optimiser.learning_rate was 0.03 and is 0.5" in changed["net6"]
 
 
+def test_a_run_of_another_seed_is_restored_as_one():
+    facts = json.loads((STORED / "w207_networks.json").read_text())
+    for runs in facts["cells"].values():
+        for run in runs:
+            run["recipe"]["seed"] = 3
+    study = as_it_ran(facts, "w207_networks-1000-epochs-seed-3")
+    assert {(one.recipe.seed, one.recipe.epochs) for one in study.variations} == {(3, 1000)}
+    assert not any(row.earlier for row in restored(facts, study)[0])
+    assert all(row.earlier == "seed was 3 and is 0" for row in restored(facts, as_it_ran(facts, "w207_networks"))[0])
+
+
 def test_a_network_that_was_built_otherwise_is_seen_by_the_options_it_did_not_have():
     tronnet = Recipe.for_task("identification", {"model__name": "tronnet"})
     assert not same_network({}, tronnet)  # kept before its second stage could be chosen: it had another

@@ -95,12 +95,15 @@ def test_all_cells_are_measured_on_the_same_rows_and_leave_no_weights(toml, tmp_
 
 
 @pytest.mark.slow
-def test_epochs_rows_and_folds_are_other_cells(toml, tmp_path):
+def test_epochs_rows_folds_and_seeds_are_other_cells(toml, tmp_path):
     faces = blob_faces(60)
     result = study(toml(), faces, tmp_path, epochs=1, rows=40, only=("all",))
     (numbers,) = result.cells["all"]
     assert len(numbers["history"]) == 1
     assert numbers["data"]["counts"]["valid_faces"] == 10
+    other = study(toml(), faces, tmp_path, epochs=1, rows=40, seed=7, only=("all",))
+    assert other.computed == 1 and other.label == "rows-1-epochs-40-rows-seed-7"
+    assert other.cells["all"][0]["recipe"]["seed"] == 7 and result.label == "rows-1-epochs-40-rows"
     folded = study(toml(), faces, tmp_path, epochs=1, folds=3, only=("all",))
     assert folded.computed == 3
     assert [numbers["fold"] for numbers in folded.cells["all"]] == [[0, 3], [1, 3], [2, 3]]

@@ -67,6 +67,14 @@ Folds = Annotated[
         help="Cross-validate every cell with so many folds, instead of the study's.",
     ),
 ]
+Seed = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        rich_help_panel=options.TRAINING,
+        help="Seed of every cell, instead of the study's: another split, start and order.",
+    ),
+]
 Only = Annotated[
     list[str] | None,
     typer.Option(rich_help_panel=options.TRAINING, help="Run this cell only; may be given several times."),
@@ -112,6 +120,7 @@ def study(
     test_list: TestList = None,
     epochs: Epochs = None,
     folds: Folds = None,
+    seed: Seed = None,
     only: Only = None,
     source: Source = None,
     sha256: Checksum = None,
@@ -134,8 +143,8 @@ def study(
         )
     reading = {path.removeprefix("read__"): value for path, value in settings_typed(context).items()}
     settings = {
-        "epochs": epochs, "rows": rows, "folds": folds, "only": tuple(only or ()), "jobs": jobs, "device": device,
-        "source": _sources(source), "sha256": sha256, "train_list": train_list, "test_data": test_data,
+        "epochs": epochs, "rows": rows, "folds": folds, "seed": seed, "only": tuple(only or ()), "jobs": jobs,
+        "device": device, "source": _sources(source), "sha256": sha256, "train_list": train_list, "test_data": test_data,
         "test_list": test_list, "keep_models": keep_models, "reading": reading,
     }  # fmt: skip
     _run(name, data, out, settings, as_json)

@@ -109,6 +109,7 @@ def load_study(
     name: str | Path,
     *,
     epochs: int | None = None,
+    seed: int | None = None,
     source: str | Mapping[str, str] | None = None,
     sha256: str | None = None,
     train_list: str | Path | None = None,
@@ -120,6 +121,7 @@ def load_study(
     Args:
         name: one of `study_names()`, or the path of a TOML file.
         epochs: of every cell instead of its own; with few of them, the study's settings for short runs are taken, and noted.
+        seed: of every cell instead of its own: other rows are held out, and first weights and order are others.
         source: weights for every cell that freezes a part of its network, as `recipe.transfer.source` takes them; or, where cells of
             different networks do, the weights of each by its network's name.
         sha256: of that file; a local file's is found out, so that its cells are named by what it holds.
@@ -140,7 +142,7 @@ def load_study(
         raise RecipeError(f"{path}: the study is not valid\n{problems}") from error
     short = facts.short_runs if facts.short_runs and epochs and epochs < facts.short_runs.below else None
     cells = facts.cells or (tuple(facts.sweep.cells()) if facts.sweep else ())
-    given = _Given(epochs, _sources(source, sha256), train_list, test_data, test_list)
+    given = _Given(epochs, seed, _sources(source, sha256), train_list, test_data, test_list)
     variations = tuple(_variation(path, facts, cell, short, given) for cell in cells)
     _check(path, facts, variations)
     takers = {one.recipe.model.name for one in variations if starts_from_weights(one.recipe)}
@@ -162,6 +164,7 @@ class _Given:
     """What a person types for a study that its file cannot hold."""
 
     epochs: int | None
+    seed: int | None
     sources: Mapping[str, tuple[str, str | None]]
     train_list: str | Path | None
     test_data: str | Path | None
@@ -169,7 +172,8 @@ class _Given:
 
     def changes(self, recipe: Recipe) -> dict[str, Any]:
         """What of it concerns a cell of this recipe."""
-        changes: dict[str, Any] = {}
+        changes: dict[str, Any] = {"epochs": self.epochs} if self.epochs else {}
+        changes |= {} if self.seed is None else {"seed": self.seed}
         if self.train_list is not None:
             if not has_setting(type(recipe), "split.train_list"):
                 raise RecipeError(f"this study learns {recipe.task}; --train-list belongs to studies of people")
@@ -301,8 +305,7 @@ def _variation(path: Path, facts: StudyFile, cell: CellEntry, short: ShortRuns |
     planned = Recipe.from_dict(own, where=where)
     if short and cell.name in (short.cells or (cell.name,)):
         own = merged(merged(own, short.recipe), cell.recipe)  # what a cell is about stays
-    over = {**given.changes(planned), **({"epochs": given.epochs} if given.epochs else {})}
-    recipe = Recipe.from_dict(merged(own, over), where=where)
+    recipe = Recipe.from_dict(merged(own, given.changes(planned)), where=where)
     lacks = ""
     if starts_from_weights(recipe) and not recipe.transfer.source:
         lacks = (

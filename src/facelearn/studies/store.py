@@ -35,19 +35,21 @@ def stored(study: Study, cells: Cells, *, folds: Folds | None = None) -> dict[st
 
 
 def as_it_ran(facts: Mapping[str, Any], label: str) -> Study:
-    """The study of what `stored` gave, with the epochs, lists of images and test data that it ran with.
+    """The study of what `stored` gave, with the epochs, seed, lists of images and test data that it ran with.
 
     Args:
         facts: JSON values.
         label: name of its folder, as `study.StudyResult.label` makes it.
     """
-    asked = re.search(r"-(\d+)-epochs", label)
+    epochs, seed = (re.search(pattern, label) for pattern in (r"-(\d+)-epochs", r"-seed-(\d+)"))
     splits = [run["recipe"].get("split") or {} for runs in facts["cells"].values() for run in runs]
     files = {
         name: next((split[name] for split in splits if split.get(name)), None)
         for name in ("train_list", "test_data", "test_list")
     }
-    study = load_study(facts["study"], epochs=int(asked[1]) if asked else None, **files)
+    study = load_study(
+        facts["study"], epochs=int(epochs[1]) if epochs else None, seed=int(seed[1]) if seed else None, **files
+    )
     folded = any(run["fold"] for runs in facts["cells"].values() for run in runs)
     return dataclasses.replace(study, repeats=None) if folded else study
 
@@ -59,7 +61,7 @@ def restored(facts: Mapping[str, Any], study: Study) -> tuple[list[Row], Cells]:
 
     Args:
         facts: JSON values.
-        study: loaded with the epochs, weights and list of the stored run.
+        study: loaded with the epochs, seed, weights and list of the stored run.
     """
     kept = {row["name"]: row for row in facts["rows"]}
     cells = {one.name: facts["cells"][one.name] for one in study.variations if one.name in facts["cells"]}

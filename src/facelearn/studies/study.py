@@ -37,7 +37,7 @@ class StudyResult:
     Attributes:
         study: the experiment.
         cells: name of each cell -> its numbers (one for each fold); cells not run are missing.
-        label: the study's name with the epochs, rows and folds that were asked for: a name for its folder.
+        label: the study's name with the epochs, rows, folds and seed that were asked for: a name for its folder.
         computed: how many cells were trained now; the others were in the cache.
         problems: name of each cell that could not be trained -> why.
         folds: name of each cell -> `runs.folds_summary.kfold_summary` of its folds, for identification with all folds trained.
@@ -63,6 +63,7 @@ def study(
     epochs: int | None = None,
     rows: int | None = None,
     folds: int | None = None,
+    seed: int | None = None,
     only: tuple[str, ...] = (),
     jobs: int = 1,
     device: str = "auto",
@@ -91,6 +92,7 @@ def study(
         epochs: of every cell instead of its own.
         rows: use so many rows, drawn by the recipe's seed, instead of all.
         folds: cross-validate every cell with so many folds; None does as the study says.
+        seed: of every cell instead of its own: other rows are held out, and first weights and order are others.
         only: names of the cells to train; the others are taken from the cache where they are there.
         jobs: cells at a time, each in a process of its own with its share of the processor's cores.
         device: auto, cpu or cuda.
@@ -113,7 +115,7 @@ def study(
         DataError: unreadable data, or data without what the study learns.
     """
     study = _with_source_networks(load_study(
-        name, epochs=epochs, source=source, sha256=sha256, train_list=train_list, test_data=test_data, test_list=test_list
+        name, epochs=epochs, seed=seed, source=source, sha256=sha256, train_list=train_list, test_data=test_data, test_list=test_list
     ))  # fmt: skip
     if folds or study.folds:  # in folds nothing is repeated
         study = dataclasses.replace(study, repeats=None)
@@ -138,7 +140,7 @@ def study(
         found, places = {**more, **found}, {**places, **folders}
     stopped = computed + len(problems) < len(missing)
     return StudyResult(
-        study, _by_name(plans, found), _label(study, epochs, rows, folds), computed, {**lacking, **problems}, stopped,
+        study, _by_name(plans, found), _label(study, epochs, rows, folds, seed), computed, {**lacking, **problems}, stopped,
         _folds_together(plans, found, places),
         tuple(dict.fromkeys((*read.warnings, *notes))),
     )  # fmt: skip
@@ -299,10 +301,11 @@ def _shown(cell: str, plan: CellPlan) -> str:
     return cell if plan.fold is None else f"{cell}, fold {plan.fold[0] + 1} of {plan.fold[1]}"
 
 
-def _label(study: Study, epochs: int | None, rows: int | None, folds: int | None) -> str:
-    """Runs of other sizes get folders of their own, so that a short try never replaces a long run's table."""
-    asked = {"epochs": epochs, "rows": rows, "folds": folds}
-    return "-".join([study.name, *(f"{number}-{what}" for what, number in asked.items() if number)])
+def _label(study: Study, epochs: int | None, rows: int | None, folds: int | None, seed: int | None) -> str:
+    """Runs of other sizes and seeds get folders of their own, so that a short try never replaces a long run's table."""
+    sizes = {"epochs": epochs, "rows": rows, "folds": folds}
+    words = [f"{number}-{what}" for what, number in sizes.items() if number]
+    return "-".join([study.name, *words, *([] if seed is None else [f"seed-{seed}"])])
 
 
 def _check_names(study: Study, only: tuple[str, ...]) -> None:
