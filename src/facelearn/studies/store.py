@@ -41,7 +41,7 @@ def as_it_ran(facts: Mapping[str, Any], label: str) -> Study:
         facts: JSON values.
         label: name of its folder, as `study.StudyResult.label` makes it.
     """
-    epochs, seed = (re.search(pattern, label) for pattern in (r"-(\d+)-epochs", r"-seed-(\d+)"))
+    epochs, seed = re.search(r"-(\d+)-epochs", label), re.search(r"-seed-(\d+)", label)
     splits = [run["recipe"].get("split") or {} for runs in facts["cells"].values() for run in runs]
     files = {
         name: next((split[name] for split in splits if split.get(name)), None)
