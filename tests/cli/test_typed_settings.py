@@ -58,8 +58,8 @@ NOT_OF_THE_RECIPE = {
     "train": {"--data", "--recipe", "--set", "--folds", "--out", "--resume", "--overwrite", "--json"},
     "tune": {"--data", "--recipe", "--set", "--out", "--json", "--trials", "--budget", "--folds", "--objective", "--sampler", "--seed",
              "--prune", "--storage", "--name"},
-    "study": {"--data", "--rows", "--epochs", "--folds", "--seed", "--only", "--from", "--sha256", "--train-list", "--test-data", "--test-list",
-              "--out", "--jobs", "--device", "--keep-models", "--list", "--json", "name"},
+    "study": {"--data", "--rows", "--epochs", "--folds", "--seed", "--only", "--from", "--sha256", "--train-list", "--test-data",
+              "--test-list", "--out", "--jobs", "--device", "--keep-models", "--list", "--json", "name"},
 }  # fmt: skip
 
 
