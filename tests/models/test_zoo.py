@@ -165,6 +165,8 @@ def test_facts():
         ({"name": "net6", "nonlinearity": "gelu"}, "nonlinearity of net6 'gelu'.*Accepted: relu, sigmoid, tanh"),
         ({"name": "net6", "kernels": (3, 2)}, r"kernels \[3, 2\] and maps \[32, 64, 128\] must be equally many"),
         ({"name": "net6", "dropout": (0.1, 0.2)}, "dropout must be one number or a list of 3"),
+        ({"name": "net6", "stride": 0}, "stride must be a whole number of at least 1; received 0"),
+        ({"name": "net6_no_pool", "stride": 3}, "neither pools nor strided convolutions; leave out stride"),
         ({"name": "net6", "hidden": "500"}, "hidden must be a list of whole numbers"),
         (
             {"name": "stack", "kernels": (2, 3), "maps": (4, 4)},
@@ -186,6 +188,9 @@ def test_options_of_the_studies():
         assert linear(build("mlp", hidden=[])) == [30]
         assert linear(build("net6", hidden=[300])) == [300, 30]
         assert build("net5", kernels=[12, 2, 2])[0].kernel_size == (12, 12)
+        assert sum(one.numel() for one in build("net6", stride=4).parameters()) == INFOS["net6_large_pool"].parameters
+        strided = [module for module in build("net6_strided", stride=3).modules() if isinstance(module, nn.Conv2d)]
+        assert [module.stride for module in strided] == [(1, 1), (3, 3)] * 3 and strided[1].kernel_size == (3, 3)
         assert any(isinstance(module, nn.Tanh) for module in build("net6", nonlinearity="tanh").modules())
         assert (
             len([m for m in build("net6", kernels=[3, 2], maps=[8, 8], dropout=0.1) if isinstance(m, nn.Conv2d)]) == 2

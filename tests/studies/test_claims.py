@@ -138,6 +138,10 @@ def test_a_trend_is_a_rank_correlation(judge):
     assert judge(falls, a=down[2], b=down[1], c=down[0]).holds is False
     assert judge(falls, a=down[0], b=down[2], c=down[1]).holds is None  # correlation 0.5
     assert judge(falls, a=down[0], b=down[1]).reasons == ("not run: c",)
+    noise = [cell(x, x) for x in (0.51, 0.505, 0.5)]  # in order, and each within the others' intervals
+    for rows_of_three in (noise, noise[::-1]):
+        alike = judge(falls.replace("train_loss", "valid_loss"), **dict(zip(CELLS, rows_of_three, strict=True)))
+        assert alike.holds is None and alike.reasons == ("no two of them are apart",)
     time = (
         'kind = "trend"\nmeasure = "seconds_per_epoch"\nalong = "parameters"\ngoes = "rises"\ncells = ["a", "b", "c"]'
     )

@@ -68,7 +68,7 @@ class RangeClaim(_Claim):
 
 class TrendClaim(_Claim):
     """A measure falls or rises along the cells as they are listed, or along their values of `along`: Spearman's rank correlation is 0.7 or
-    more that way. Cells that were not run are left out as long as half of them are there, and three."""
+    more that way, and two at least are apart. Cells that were not run are left out as long as half of them are there, and three."""
 
     kind: Literal["trend"]
     measure: str

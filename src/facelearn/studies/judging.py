@@ -213,11 +213,10 @@ def _trend(claim: TrendClaim, evidence: Evidence) -> Judgement:
     sign = 1.0 if claim.goes == "rises" else -1.0
     correlation = sign * _rank_correlation(places, [values[name].value for name in names])
     found += f": rank correlation {sign * correlation:.2f}"
-    if correlation >= CORRELATED:
-        return Judgement(True, found)
-    if correlation < UNCORRELATED:
-        return Judgement(False, found)
-    return Judgement(None, found, (f"a rank correlation of {CORRELATED} is asked for",))
+    if all(_below(values[one], values[other]) is None for one, other in itertools.combinations(names, 2)):
+        return Judgement(None, found, ("no two of them are apart",))
+    holds = True if correlation >= CORRELATED else False if correlation < UNCORRELATED else None
+    return Judgement(holds, found, () if holds is not None else (f"a rank correlation of {CORRELATED} is asked for",))
 
 
 def _rank_correlation(first: Sequence[float], second: Sequence[float]) -> float:

@@ -291,7 +291,7 @@ def _lines(study: Study, found: Sequence[Row], cells: Cells, folds: Folds | None
     lines += kind.remarks(cells)
     missing = [variation.name for variation in study.variations if variation.name not in cells]
     if missing:
-        lines.append(f"Not run: {', '.join(missing)}.")
+        lines.append(f"Not run: {'; '.join(missing)}.")  # a cell's name may have a comma
     lines += kfold_lines(folds or {})
     counts = {row.folds for row in found if row.folds}
     if counts:

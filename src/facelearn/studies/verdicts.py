@@ -28,8 +28,9 @@ RULE = (
     "its validation loss fell by less than 2% over the last tenth; one that is not 5% better than an answer that looks at no image "
     "decides nothing. Two numbers are apart where their 95% intervals do not meet (by 2% where there are none); an order of numbers "
     "that are not apart is not decided, and numbers published as equal are equal where they are not apart. A trend is a rank correlation "
-    "of 0.7. A cell overfits where its validation loss rose by a tenth above its lowest or stands at twice its training loss (or what "
-    "the claim says), over the last tenth of the epochs; that is decided as soon as it is seen."
+    "of 0.7 among numbers of which two at least are apart. A cell overfits where its validation loss rose by a tenth above its lowest "
+    "or stands at twice its training loss (or what the claim says), over the last tenth of the epochs; that is decided as soon as it "
+    "is seen."
 )
 ANSWERS = {True: "Holds", False: "Does not hold", None: "Not decided"}
 

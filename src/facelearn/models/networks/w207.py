@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from facelearn.errors import RecipeError
 from facelearn.models.layers.sizes import SizeChange, sizes_after
-from facelearn.models.registry import choice, rate, rates, register, whole_numbers
+from facelearn.models.registry import choice, rate, rates, register, whole_number, whole_numbers
 
 if TYPE_CHECKING:
     from torch import nn
@@ -26,7 +26,8 @@ class Layout:
 
     Attributes:
         kernels, maps: of the convolutions, in order; none for the multilayer perceptron.
-        reduction: what ends a stage: a max-pool of side `pool`, a 2x2 convolution of stride 2 ("strided"), or nothing.
+        reduction: what ends a stage: a max-pool, a strided convolution ("strided"), or nothing.
+        stride: of that pool or convolution, and its side.
         stages: convolutions in each stage; empty: one each.
         dropout: rate after each stage.
         hidden: units of the fully connected layers.
@@ -36,7 +37,7 @@ class Layout:
     kernels: tuple[int, ...]
     maps: tuple[int, ...]
     reduction: Literal["pool", "strided", "none"] = "pool"
-    pool: int = 2
+    stride: int = 2
     stages: tuple[int, ...] = ()
     dropout: tuple[float, ...] | float = (0.1, 0.2, 0.3)
     hidden: tuple[int, ...] = (500, 500)
@@ -57,12 +58,17 @@ def _network(name: str, golden: int, summary: str, layout: Layout) -> Callable[.
         dropout: Any = layout.dropout,
         hidden_dropout: float = layout.hidden_dropout,
         nonlinearity: str = "relu",
+        stride: int = layout.stride,
     ) -> nn.Module:
+        if layout.reduction == "none" and stride != layout.stride:
+            raise RecipeError(
+                f"{name} has neither pools nor strided convolutions; leave out stride (received {stride!r})"
+            )
         changed = Layout(
             kernels=whole_numbers(name, "kernels", kernels, empty=True),
             maps=whole_numbers(name, "maps", maps, empty=True),
             reduction=layout.reduction,
-            pool=layout.pool,
+            stride=whole_number(name, "stride", stride),
             stages=layout.stages,
             hidden=whole_numbers(name, "hidden", hidden, empty=True),
             hidden_dropout=rate(name, "hidden_dropout", hidden_dropout),
@@ -76,7 +82,8 @@ def _network(name: str, golden: int, summary: str, layout: Layout) -> Callable[.
     builder.__doc__ = (
         f"{summary}\n\nFloat (B, in_channels, H, W) -> (B, outputs). Options: `kernels` and `maps` of the convolutions, units of the "
         "`hidden` layers ([] for none), `dropout` after each stage (one number for all), `hidden_dropout` after the first hidden\n"
-        "layer, `nonlinearity` (relu, sigmoid or tanh).\n\nRaises:\n    RecipeError: an option out of its range, or images smaller than "
+        "layer, `nonlinearity` (relu, sigmoid or tanh), `stride` of what ends a stage (a pool, or a strided convolution; its side too).\n\n"
+        "Raises:\n    RecipeError: an option out of its range, or images smaller than "
         "the layers can carry."
     )
     return register(task="keypoints", input=(1, 96, 96), outputs=30, parameters=golden, source=STUDY)(builder)
@@ -101,9 +108,9 @@ def _steps(stages: list[list[tuple[int, int]]], layout: Layout) -> list[SizeChan
     for number, stage in enumerate(stages, 1):
         steps += [SizeChange(f"a {kernel}x{kernel} convolution of stage {number}", kernel) for kernel, _ in stage]
         if layout.reduction == "pool":
-            steps.append(SizeChange(f"the max-pool of stage {number}", layout.pool, layout.pool))
+            steps.append(SizeChange(f"the max-pool of stage {number}", layout.stride, layout.stride))
         elif layout.reduction == "strided":
-            steps.append(SizeChange(f"the strided convolution of stage {number}", 2, 2))
+            steps.append(SizeChange(f"the strided convolution of stage {number}", layout.stride, layout.stride))
     return steps
 
 
@@ -127,10 +134,10 @@ def _build(
             layers += [nn.Conv2d(channels, maps, kernel), activation()]
             channels = maps
         if layout.reduction == "pool":
-            # A rising nonlinearity and a max-pool commute: pooled first, the nonlinearity has 1/pool^2 of the work.
-            layers.insert(-1, nn.MaxPool2d(layout.pool))
+            # A rising nonlinearity and a max-pool commute: pooled first, the nonlinearity has 1/stride^2 of the work.
+            layers.insert(-1, nn.MaxPool2d(layout.stride))
         elif layout.reduction == "strided":
-            layers += [nn.Conv2d(channels, channels, 2, stride=2), activation()]
+            layers += [nn.Conv2d(channels, channels, layout.stride, stride=layout.stride), activation()]
         if dropped:
             layers.append(Dropout(dropped))
     head = dense_head(
@@ -152,7 +159,7 @@ net5 = _network("net5", 8_051_502, "Three convolutions with max-pools and two hi
 net6 = _network("net6", 8_051_502, "net5 with dropout: three convolutions with max-pools and two hidden layers.",
     Layout((3, 2, 2), _LARGE))  # fmt: skip
 net6_large_pool = _network("net6_large_pool", 371_502, "net6 with max-pools of 4 (printed as 4, 6, 8; its layer sizes say 4).",
-    Layout((3, 2, 2), _LARGE, pool=4))  # fmt: skip
+    Layout((3, 2, 2), _LARGE, stride=4))  # fmt: skip
 net6_no_pool = _network("net6_no_pool", 101_835_566, "net6 without pools, on fewer maps.",
     Layout((3, 2, 2), (6, 12, 24), "none"))  # fmt: skip
 net6_no_pool_large_filters = _network("net6_no_pool_large_filters", 84_947_222, "net6_no_pool with 5x5 kernels.",
