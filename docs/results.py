@@ -84,7 +84,11 @@ def _with_own_claims(run: Stored, first: str) -> Study:
 
     judged = verdicts(run.study, run.rows, run.cells)
     own = [one for one in judged if one.ran and (one.holds is not None or not one.waits)]
-    others = f"{len(judged) - len(own)} claims that these cells do not judge, or have not run long enough for, stand [above](#{first})."
+    left = len(judged) - len(own)
+    claims, stand = ("claim", "stands") if left == 1 else ("claims", "stand")
+    others = (
+        f"{left} {claims} that these cells do not judge, or have not run long enough for, {stand} [above](#{first})."
+    )
     notes = run.study.notes if len(own) == len(judged) else (*run.study.notes, others)
     return replace(run.study, claims=tuple(one.claim for one in own), notes=notes)
 

@@ -63,7 +63,10 @@ def test_claims_that_a_later_run_of_a_study_leaves_out_stand_in_its_first(result
         whole = first.setdefault(run.study.name, run)
         assert {claim.text for claim in run.study.claims} <= {claim.text for claim in whole.study.claims}
         left = len(whole.study.claims) - len(run.study.claims)
-        assert any(f"{left} claims" in note and f"(#{whole.label})" in note for note in run.study.notes) == bool(left)
+        assert any(
+            f"{left} claim{'' if left == 1 else 's'} that" in note and f"(#{whole.label})" in note
+            for note in run.study.notes
+        ) == bool(left)
     catalogue = {name: len(load_study(name).claims) for name in first}
     assert {name: len(run.study.claims) for name, run in first.items()} == catalogue
 
