@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import sys
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -143,6 +142,7 @@ def _remarks() -> dict[str, Any]:
 
 def _section(run: Stored, remark: Mapping[str, Any]) -> str:
     from facelearn.studies.page import markdown
+    from facelearn.studies.store import asked_for
 
     facts, study = run.facts, run.study
     body = markdown(study, run.cells, found=run.rows, pictures=f"images/results/{run.label}-", folds=facts.get("folds"))
@@ -150,8 +150,7 @@ def _section(run: Stored, remark: Mapping[str, Any]) -> str:
     asked = run.label.removeprefix(study.name).strip("-")
     if asked:
         heading += f" ({asked.replace('-', ' ')})"
-    options = "".join(f" --{what} {number}" for number, what in re.findall(r"(\d+)-(epochs|rows|folds)", asked))
-    options += "".join(f" --seed {number}" for number in re.findall(r"seed-(\d+)", asked))
+    options = "".join(f" --{what} {number}" for what, number in asked_for(run.label).items())
     data, given = ("training.zip", "") if study.task == "keypoints" else ("PHOTOS", _files(facts))
     data = remark.get("data", data)
     command = f"```bash\nfacelearn study {study.name} --data {data}{given}{options}\n```"

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+from support.scripts import script
 
 
 @pytest.fixture(scope="module")
 def turned():
-    sys.path.insert(0, str(BENCHMARKS))
-    try:
-        from turned_photos import turned as function
-    finally:
-        sys.path.remove(str(BENCHMARKS))
-    return function
+    return script("benchmarks", "turned_photos").turned
 
 
 def test_a_quarter_turn_moves_every_pixel_to_its_place(turned):

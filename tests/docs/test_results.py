@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 import tomllib
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from facelearn.studies.definition import load_study
-
-DOCS = Path(__file__).resolve().parents[2] / "docs"
+from support.scripts import script
 
 
 @pytest.fixture(scope="module")
 def results():
-    sys.path.insert(0, str(DOCS))
-    try:
-        import results as module
-    finally:
-        sys.path.remove(str(DOCS))
-    return module
+    return script("docs", "results")
 
 
 def test_every_picture_shows_the_stored_numbers_and_no_other_is_kept(results):

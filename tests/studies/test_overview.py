@@ -10,7 +10,7 @@ import pytest
 from facelearn.recipe.recipe import Recipe
 from facelearn.studies.definition import FOLDER, changed_settings, same_network
 from facelearn.studies.overview import HEADING, catalogue, overview
-from facelearn.studies.store import as_it_ran, restored
+from facelearn.studies.store import as_it_ran, asked_for, restored, run_label
 from support.commands import run_quietly
 
 STORED = Path(__file__).resolve().parents[2] / "docs" / "results"
@@ -79,6 +79,16 @@ def test_what_a_study_changed_since_a_cell_was_trained_is_named(tmp_path):
     faster = [replace(one, recipe=one.recipe.with_changes(optimiser__learning_rate=0.5)) for one in study.variations]
     changed = {row.name: row.earlier for row in restored(facts, replace(study, variations=tuple(faster)))[0]}
     assert "optimiser.learning_rate was 0.03 and is 0.5" in changed["net6"]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [{}, {"epochs": 30}, {"seed": 0}, {"rows": 500, "folds": 3}, {"epochs": 1, "rows": 20, "folds": 5, "seed": 12}],
+)
+def test_a_label_says_what_was_asked_for(asked):
+    whole = {"epochs": None, "rows": None, "folds": None, "seed": None} | asked
+    assert asked_for(run_label("w207_dct", **whole)) == asked
+    assert asked_for("random_wiring-orl") == asked_for("w207_networks-cpu") == {}
 
 
 def test_a_run_of_another_seed_is_restored_as_one():

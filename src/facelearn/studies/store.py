@@ -34,22 +34,36 @@ def stored(study: Study, cells: Cells, *, folds: Folds | None = None) -> dict[st
     }
 
 
+def run_label(name: str, epochs: int | None, rows: int | None, folds: int | None, seed: int | None) -> str:
+    """A study's name with what was asked for: runs of other sizes and seeds get folders of their own, so that a short try never replaces
+    a long run's table.
+    """
+    sizes = {"epochs": epochs, "rows": rows, "folds": folds}
+    words = [f"{number}-{what}" for what, number in sizes.items() if number]
+    return "-".join([name, *words, *([] if seed is None else [f"seed-{seed}"])])
+
+
+def asked_for(label: str) -> dict[str, int]:
+    """What a `run_label` says was asked for: epochs, rows, folds and seed, those that are there."""
+    sizes = {what: int(number) for number, what in re.findall(r"-(\d+)-(epochs|rows|folds)", label)}
+    seed = re.search(r"-seed-(\d+)", label)
+    return {**sizes, "seed": int(seed[1])} if seed else sizes
+
+
 def as_it_ran(facts: Mapping[str, Any], label: str) -> Study:
     """The study of what `stored` gave, with the epochs, seed, lists of images and test data that it ran with.
 
     Args:
         facts: JSON values.
-        label: name of its folder, as `study.StudyResult.label` makes it.
+        label: name of its folder, a `run_label`.
     """
-    epochs, seed = re.search(r"-(\d+)-epochs", label), re.search(r"-seed-(\d+)", label)
+    asked = asked_for(label)
     splits = [run["recipe"].get("split") or {} for runs in facts["cells"].values() for run in runs]
     files = {
         name: next((split[name] for split in splits if split.get(name)), None)
         for name in ("train_list", "test_data", "test_list")
     }
-    study = load_study(
-        facts["study"], epochs=int(epochs[1]) if epochs else None, seed=int(seed[1]) if seed else None, **files
-    )
+    study = load_study(facts["study"], epochs=asked.get("epochs"), seed=asked.get("seed"), **files)
     folded = any(run["fold"] for runs in facts["cells"].values() for run in runs)
     return dataclasses.replace(study, repeats=None) if folded else study
 

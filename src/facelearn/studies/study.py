@@ -23,6 +23,7 @@ from facelearn.runs.train import read_rows, source_network
 from facelearn.studies.cells import CellPlan, finished_cells, finished_otherwise_alike
 from facelearn.studies.definition import Study, Variation, load_study, starts_from_weights
 from facelearn.studies.pool import Job, Outcome, run_apart, run_here
+from facelearn.studies.store import run_label
 from facelearn.tasks.study_numbers import CellNumbers
 from facelearn.training.loop import Reporter
 
@@ -37,7 +38,7 @@ class StudyResult:
     Attributes:
         study: the experiment.
         cells: name of each cell -> its numbers (one for each fold); cells not run are missing.
-        label: the study's name with the epochs, rows, folds and seed that were asked for: a name for its folder.
+        label: as `store.run_label` makes it: a name for its folder.
         computed: how many cells were trained now; the others were in the cache.
         problems: name of each cell that could not be trained -> why.
         folds: name of each cell -> `runs.folds_summary.kfold_summary` of its folds, for identification with all folds trained.
@@ -140,7 +141,7 @@ def study(
         found, places = {**more, **found}, {**places, **folders}
     stopped = computed + len(problems) < len(missing)
     return StudyResult(
-        study, _by_name(plans, found), _label(study, epochs, rows, folds, seed), computed, {**lacking, **problems}, stopped,
+        study, _by_name(plans, found), run_label(study.name, epochs, rows, folds, seed), computed, {**lacking, **problems}, stopped,
         _folds_together(plans, found, places),
         tuple(dict.fromkeys((*read.warnings, *notes))),
     )  # fmt: skip
@@ -299,13 +300,6 @@ def _shown(cell: str, plan: CellPlan) -> str:
     if plan.fold is None and plan.recipe.seed:
         return f"{cell}, seed {plan.recipe.seed}"
     return cell if plan.fold is None else f"{cell}, fold {plan.fold[0] + 1} of {plan.fold[1]}"
-
-
-def _label(study: Study, epochs: int | None, rows: int | None, folds: int | None, seed: int | None) -> str:
-    """Runs of other sizes and seeds get folders of their own, so that a short try never replaces a long run's table."""
-    sizes = {"epochs": epochs, "rows": rows, "folds": folds}
-    words = [f"{number}-{what}" for what, number in sizes.items() if number]
-    return "-".join([study.name, *words, *([] if seed is None else [f"seed-{seed}"])])
 
 
 def _check_names(study: Study, only: tuple[str, ...]) -> None:

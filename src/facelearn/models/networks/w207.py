@@ -83,8 +83,7 @@ def _network(name: str, golden: int, summary: str, layout: Layout) -> Callable[.
         f"{summary}\n\nFloat (B, in_channels, H, W) -> (B, outputs). Options: `kernels` and `maps` of the convolutions, units of the "
         "`hidden` layers ([] for none), `dropout` after each stage (one number for all), `hidden_dropout` after the first hidden\n"
         "layer, `nonlinearity` (relu, sigmoid or tanh), `stride` of what ends a stage (a pool, or a strided convolution; its side too).\n\n"
-        "Raises:\n    RecipeError: an option out of its range, or images smaller than "
-        "the layers can carry."
+        "Raises:\n    RecipeError: an option out of its range, or images smaller than the layers can carry."
     )
     return register(task="keypoints", input=(1, 96, 96), outputs=30, parameters=golden, source=STUDY)(builder)
 
