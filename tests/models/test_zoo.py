@@ -167,6 +167,7 @@ def test_facts():
         ({"name": "net6", "dropout": (0.1, 0.2)}, "dropout must be one number or a list of 3"),
         ({"name": "net6", "stride": 0}, "stride must be a whole number of at least 1; received 0"),
         ({"name": "net6_no_pool", "stride": 3}, "neither pools nor strided convolutions; leave out stride"),
+        ({"name": "mlp", "stride": 3}, "mlp has neither pools nor strided convolutions; leave out stride .received 3"),
         ({"name": "net6", "hidden": "500"}, "hidden must be a list of whole numbers"),
         (
             {"name": "stack", "kernels": (2, 3), "maps": (4, 4)},

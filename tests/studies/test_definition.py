@@ -160,6 +160,16 @@ def test_a_seed_changes_nothing_else():
     assert {one.recipe.seed for one in load_study("ucsd_models", seed=0).variations} == {0}
 
 
+def test_a_seed_for_cells_that_differ_in_theirs_is_refused(tmp_path):
+    path = tmp_path / "seeds.toml"
+    path.write_text(
+        'title = "t"\nsource = "s"\nquestion = "q"\n[sweep]\nfield = "seed"\nvalues = [0, 4]\nnames = ["a", "b"]\n'
+    )
+    assert [one.recipe.seed for one in load_study(path).variations] == [0, 4]
+    with pytest.raises(RecipeError, match=r"cells of the study 'seeds' differ in their seeds \(0, 4\); leave out seed"):
+        load_study(path, seed=7)
+
+
 def test_the_201_class_study_trains_as_published():
     cells = {one.name: one for one in load_study("ucsd_models").variations}
     networks = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +130,7 @@ def load_study(
 
     Raises:
         RecipeError: no such study, a file with unknown keys, impossible recipes, or claims about cells that are not there; weights, a
-            list or other data that no cell takes.
+            list or other data that no cell takes; a seed for cells that differ in theirs.
     """
     path = Path(name) if Path(name).suffix == ".toml" else FOLDER / f"{name}.toml"
     if not path.is_file():
@@ -142,9 +142,16 @@ def load_study(
         raise RecipeError(f"{path}: the study is not valid\n{problems}") from error
     short = facts.short_runs if facts.short_runs and epochs and epochs < facts.short_runs.below else None
     cells = facts.cells or (tuple(facts.sweep.cells()) if facts.sweep else ())
-    given = _Given(epochs, seed, _sources(source, sha256), train_list, test_data, test_list)
+    given = _Given(epochs, _sources(source, sha256), train_list, test_data, test_list)
     variations = tuple(_variation(path, facts, cell, short, given) for cell in cells)
     _check(path, facts, variations)
+    if seed is not None:
+        own = sorted({one.recipe.seed for one in variations})
+        if len(own) > 1:
+            raise RecipeError(
+                f"cells of the study '{path.stem}' differ in their seeds ({', '.join(map(str, own))}); leave out --seed"
+            )
+        variations = tuple(replace(one, recipe=one.recipe.with_changes(seed=seed)) for one in variations)
     takers = {one.recipe.model.name for one in variations if starts_from_weights(one.recipe)}
     if source and not takers:
         raise RecipeError(f"no cell of the study '{path.stem}' starts from given weights; leave out --from")
@@ -164,7 +171,6 @@ class _Given:
     """What a person types for a study that its file cannot hold."""
 
     epochs: int | None
-    seed: int | None
     sources: Mapping[str, tuple[str, str | None]]
     train_list: str | Path | None
     test_data: str | Path | None
@@ -173,7 +179,6 @@ class _Given:
     def changes(self, recipe: Recipe) -> dict[str, Any]:
         """What of it concerns a cell of this recipe."""
         changes: dict[str, Any] = {"epochs": self.epochs} if self.epochs else {}
-        changes |= {} if self.seed is None else {"seed": self.seed}
         if self.train_list is not None:
             if not has_setting(type(recipe), "split.train_list"):
                 raise RecipeError(f"this study learns {recipe.task}; --train-list belongs to studies of people")

@@ -60,7 +60,7 @@ def _network(name: str, golden: int, summary: str, layout: Layout) -> Callable[.
         nonlinearity: str = "relu",
         stride: int = layout.stride,
     ) -> nn.Module:
-        if layout.reduction == "none" and stride != layout.stride:
+        if stride != layout.stride and (layout.reduction == "none" or not kernels):
             raise RecipeError(
                 f"{name} has neither pools nor strided convolutions; leave out stride (received {stride!r})"
             )
